@@ -1,0 +1,85 @@
+# coconut-lab. `make lab` and `make test` each do everything on a machine that has
+# Python 3.11 or newer, pip and make: they create .venv, install the versions of
+# constraints.txt, and go. Nothing is installed outside .venv.
+
+PYTHON    ?= python3
+VENV      ?= .venv
+# More options for JupyterLab, such as: make lab LAB_FLAGS='--no-browser --port 9999'
+LAB_FLAGS ?=
+# More options for pytest, such as: make test PYTEST_FLAGS='-x -k tokenizer'
+PYTEST_FLAGS ?=
+
+PY         := $(VENV)/bin/python
+LAB_READY  := $(VENV)/.ready-lab
+TEST_READY := $(VENV)/.ready-test
+MODELS     := tiny-base tiny-coconut
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test lint exercises notebooks models bench pins clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+lab: $(LAB_READY)  ## set up, then open the course in JupyterLab
+	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir='$(CURDIR)' \
+	    --LabApp.news_url=None --LabApp.extension_manager=readonly \
+	    --LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate \
+	    $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_FLAGS) \
+	    notebooks/00_start_here.ipynb
+
+# One pytest run over everything, so that its last line counts everything.
+test: $(TEST_READY) lint  ## set up, then run every check: style, types, tests, notebooks, exercises
+	$(PY) -m pytest --nbval $(PYTEST_FLAGS) tests notebooks
+
+lint: $(TEST_READY)  ## check style and types
+	$(PY) -m ruff check
+	$(PY) -m mypy
+
+exercises: $(TEST_READY)  ## make exercises/ from solutions/
+	$(PY) tools/make_exercises.py
+
+notebooks: $(TEST_READY)  ## run every notebook from top to bottom and keep its outputs
+	$(PY) tools/run_notebooks.py notebooks/*.ipynb
+
+models: $(LAB_READY)  ## train the shipped models again
+	for model in $(MODELS); do \
+	    $(PY) -m coconut_lab.training coconut_lab/recipes/$$model.yaml || exit 1; \
+	done
+
+bench: $(TEST_READY)  ## print the measurements of tests/benchmarks
+	for script in tests/benchmarks/bench_*.py; do $(PY) "$$script" || exit 1; done
+
+pins:  ## write constraints.txt anew: torch as it is, else the newest that pyproject.toml allows
+	rm -rf .venv-pins
+	$(MAKE) VENV=.venv-pins .venv-pins/bin/python
+	.venv-pins/bin/python -m pip install --quiet -e '.[test]' "$$(grep '^torch==' constraints.txt)"
+	{ sed -n '/^#/p' constraints.txt; \
+	  .venv-pins/bin/python -m pip freeze --all --exclude-editable --exclude pip | sed 's/+.*//' | LC_ALL=C sort -f; \
+	} > .venv-pins/constraints.txt
+	mv .venv-pins/constraints.txt constraints.txt
+	rm -rf .venv-pins
+
+clean:  ## remove .venv, caches and builds
+	rm -rf $(VENV) .venv-pins build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Some systems ship venv without ensurepip: then the pip of $(PYTHON) installs one.
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "coconut-lab needs Python 3.11 or newer, and '$(PYTHON)' is not." >&2; \
+	    echo "Name one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 \
+	    || { $(PYTHON) -m venv --clear --without-pip $(VENV) \
+	         && $(PYTHON) -m pip --python $(VENV)/bin/python install --quiet pip; } \
+	    || { rm -rf $(VENV); exit 1; }
+
+$(LAB_READY): pyproject.toml constraints.txt | $(PY)
+	@echo "Installing the pinned packages in $(VENV) (minutes, once)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lab]'
+	@touch $@
+
+$(TEST_READY): pyproject.toml constraints.txt | $(PY)
+	@echo "Installing the pinned packages for the tests in $(VENV) (minutes, once)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $(LAB_READY) $@

@@ -1,0 +1,180 @@
+"""Batches as a function of the step: no state to save, so a run can go on where it stopped."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from coconut_lab.curriculum import IGNORED, Curriculum, Example, Tokenized, collate, tokenize
+from coconut_lab.problems import Graph, Problem
+from coconut_lab.recipe import WalksPart
+from coconut_lab.tokenizer import thought_tokens
+
+#: Batches are cut from so many batches' worth of problems sorted by length, which saves padding.
+POOL = 16
+
+
+class Batches:
+    """Training batches, each made from its step number and the seed alone.
+
+    Args:
+        problems: the training problems.
+        tokenizer: the tokenizer.
+        batch_size: rows per batch.
+        seed: decides order, mixing, walks and new names.
+        name_groups: lists of names that are interchangeable; each row gets them permuted, so that
+            no name carries information. Empty for no renaming.
+    """
+
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        tokenizer: Any,
+        batch_size: int,
+        seed: int,
+        name_groups: Sequence[Sequence[str]] = (),
+    ) -> None:
+        self.problems = list(problems)
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.seed = seed
+        self.parts = tokenize(self.problems, tokenizer)
+        self.groups = [
+            torch.tensor(tokenizer.convert_tokens_to_ids(list(group))) for group in name_groups
+        ]
+        self._pool = lru_cache(maxsize=1)(self._make_pool)
+
+    def _make_pool(self, number: int) -> list[list[int]]:
+        """The problems of `POOL` batches, sorted by length, cut into batches, shuffled."""
+        size = self.batch_size * POOL
+        order: list[int] = []
+        while len(order) < size:  # a small data set may be used up within one pool
+            first = number * size + len(order)
+            epoch, offset = divmod(first, len(self.parts))
+            shuffled = list(range(len(self.parts)))
+            random.Random(f"{self.seed}/order/{epoch}").shuffle(shuffled)
+            order += shuffled[offset : offset + size - len(order)]
+        order.sort(key=lambda index: (len(self.parts[index].question), index))
+        batches = [order[i : i + self.batch_size] for i in range(0, size, self.batch_size)]
+        random.Random(f"{self.seed}/pool/{number}").shuffle(batches)
+        return batches
+
+    def rows(self, step: int) -> list[int]:
+        """Indices of the problems of a step."""
+        return self._pool(step // POOL)[step % POOL]
+
+    def curriculum(
+        self, step: int, curriculum: Curriculum, stage: int, mix_probability: float | None = None
+    ) -> dict[str, Tensor]:
+        """Make the batch of a step at a stage.
+
+        Args:
+            step: the optimizer step, from 0.
+            curriculum: encodes each problem.
+            stage: the scheduled stage.
+            mix_probability: overrides the curriculum's.
+
+        Returns:
+            As `collate`.
+        """
+        rng = random.Random(f"{self.seed}/mix/{step}")
+        mix = curriculum.mix_probability if mix_probability is None else mix_probability
+        examples = []
+        for index in self.rows(step):
+            parts = self.parts[index]
+            mixed = mix and rng.random() < mix
+            row_stage = rng.randrange(len(parts.steps) + 1) if mixed else stage
+            examples.append(curriculum.arrange(parts, self.tokenizer, row_stage))
+        return self._rename(collate(examples, self.tokenizer), step)
+
+    def walks(self, step: int, settings: WalksPart) -> dict[str, Tensor]:
+        """Make the batch of a step of a base model: each graph with random walks on it.
+
+        Args:
+            step: the optimizer step, from 0.
+            settings: how many walks, how long, how often with markers.
+
+        Returns:
+            As `collate`.
+        """
+        rng = random.Random(f"{self.seed}/walks/{step}")
+        examples = [
+            encode_walks(self.problems[index].graph, self.parts[index], self.tokenizer, settings, rng)
+            for index in self.rows(step)
+        ]
+        return self._rename(collate(examples, self.tokenizer), step)
+
+    def _rename(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+        if not self.groups:
+            return batch
+        seed = random.Random(f"{self.seed}/names/{step}").getrandbits(63)
+        generator = torch.Generator().manual_seed(seed)
+        rows = len(batch["input_ids"])
+        table = torch.arange(len(self.tokenizer)).repeat(rows, 1)  # (B, V)
+        for group in self.groups:
+            order = torch.rand(rows, len(group), generator=generator).argsort(1)
+            table[:, group] = group[order]
+        learned = batch["labels"] != IGNORED
+        labels = table.gather(1, batch["labels"].clamp(min=0))
+        return batch | {
+            "input_ids": table.gather(1, batch["input_ids"]),
+            "labels": torch.where(learned, labels, IGNORED),
+        }
+
+
+def encode_walks(
+    graph: Graph | None,
+    parts: Tokenized,
+    tokenizer: Any,
+    settings: WalksPart,
+    rng: random.Random,
+) -> Example:
+    """Encode a graph's facts and random walks on it, `[R] start <bot> <eot> next next …`.
+
+    This is the pre-training of the tiny models. `<bot>` and `<eot>` come and go independently, so
+    that the position of either often predicts the next node, as any position of a pre-trained
+    language model does. Only the nodes walked to are supervised.
+
+    Args:
+        graph: the graph of the problem.
+        parts: the tokenized problem, in symbols.
+        tokenizer: its word-level tokenizer.
+        settings: how many walks, how long, how often with markers.
+        rng: makes the choices.
+
+    Returns:
+        Token ids and labels.
+
+    Raises:
+        ValueError: the problem has no graph.
+    """
+    if graph is None:
+        raise ValueError("random walks need problems that have a graph")
+    tokens = thought_tokens(tokenizer)
+    names = tokenizer.convert_tokens_to_ids(list(graph.names))
+    start_mark = tokenizer.convert_tokens_to_ids("[R]")
+    children: dict[int, list[int]] = {}
+    for parent, child in graph.edges:
+        children.setdefault(parent, []).append(child)
+    starts = sorted(children)
+    ids = parts.question[: 3 * len(graph.edges)]
+    labels = [IGNORED] * len(ids)
+    for _ in range(settings.per_problem):
+        node = rng.choice(starts)
+        head = [start_mark, names[node]]
+        if rng.random() < settings.bot_probability:
+            head.append(tokens.bot)
+        if rng.random() < settings.eot_probability:
+            head.append(tokens.eot)
+        walked = []
+        while node in children and len(walked) < settings.max_hops:
+            node = rng.choice(children[node])
+            walked.append(names[node])
+        ids += head + walked
+        labels += [IGNORED] * len(head) + walked
+    return Example(ids, labels)

@@ -1,0 +1,439 @@
+"""The latent forward: hidden states fed back as input embeddings, with a key-value cache.
+
+Language mode feeds token embeddings, `E_t = [e(x_1) … e(x_t)]`. Between `<bot>` and `<eot>`, in
+latent mode, the input at each placeholder is the last hidden state of the position before it:
+`E_t = [e(x_1) … e(x_i), h_i, h_{i+1} … h_{t-1}]` (Hao et al. 2024, section 3). Each thought needs
+the one before it, so n thoughts take n + 1 passes; the cache spares recomputing earlier positions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+
+from coconut_lab.files import new_folder
+from coconut_lab.tokenizer import thought_tokens
+
+FORMAT_FILE = "coconut.json"
+FORMAT = 1
+IGNORED = -100
+
+
+class ModelError(ValueError):
+    """A model, batch or folder that Coconut cannot work with; the message says why."""
+
+
+@dataclass
+class LatentStates:
+    """What the passes over a batch leave behind.
+
+    Attributes:
+        hidden: (B, T, d) last hidden states, after the final normalisation.
+        thoughts: (B, n, d) the vectors that were fed back, row by row in order; rows with fewer
+            than n thoughts end in zeros.
+        thought_counts: (B,) how many thoughts each row has.
+        cache: the keys and values of all T positions.
+        passes: how many forward passes it took.
+        attentions: one (B, heads, T, T) tensor per layer, or None if not asked for.
+        hidden_states: one (B, T, d) tensor per layer and one for the embeddings, or None.
+    """
+
+    hidden: Tensor
+    thoughts: Tensor
+    thought_counts: Tensor
+    cache: DynamicCache
+    passes: int
+    attentions: tuple[Tensor, ...] | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class CoconutOutput:
+    """Result of `Coconut.forward`.
+
+    Attributes:
+        loss: mean negative log-likelihood over the labelled positions, or None without labels.
+        logits: (B, T, V) without labels; with labels (M, V), only at the M positions whose next
+            token is labelled, in row order: the head is costly and not needed elsewhere.
+        labelled: (B, T) bool, True at those M positions; None without labels.
+        thoughts: (B, n, d) the vectors that were fed back; see `LatentStates`.
+        thought_counts: (B,) how many thoughts each row has.
+        passes: how many forward passes it took.
+        attentions: one (B, heads, T, T) tensor per layer, or None.
+        hidden_states: one (B, T, d) tensor per layer and one for the embeddings, or None.
+    """
+
+    loss: Tensor | None
+    logits: Tensor
+    labelled: Tensor | None
+    thoughts: Tensor
+    thought_counts: Tensor
+    passes: int
+    attentions: tuple[Tensor, ...] | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+
+
+class Coconut(nn.Module):
+    """A decoder-only language model that can think in its hidden states.
+
+    Args:
+        language_model: any decoder-only `transformers` model with a language-model head.
+        tokenizer: its tokenizer, with the thought tokens (`add_thought_tokens`).
+
+    Raises:
+        TokenizerError: the tokenizer lacks a thought token.
+        ModelError: the model is no decoder-only language model, its embedding has fewer rows than
+            the tokenizer has tokens, or its logits are not a function of the last hidden state.
+    """
+
+    def __init__(self, language_model: Any, tokenizer: Any) -> None:
+        super().__init__()
+        self.tokens = thought_tokens(tokenizer)
+        self.tokenizer = tokenizer
+        self.language_model = language_model
+        config = language_model.config
+        if getattr(config, "is_encoder_decoder", False) or (
+            language_model.get_output_embeddings() is None
+        ):
+            raise ModelError(
+                f"{type(language_model).__name__} is no decoder-only language model; "
+                "load one with AutoModelForCausalLM"
+            )
+        rows = language_model.get_input_embeddings().weight.shape[0]
+        if rows < len(tokenizer):
+            raise ModelError(
+                f"the tokenizer has {len(tokenizer)} tokens but the model embeds only {rows}; call "
+                "language_model.resize_token_embeddings(len(tokenizer))"
+            )
+        self._check_head()
+
+    @property
+    def backbone(self) -> Any:
+        """The model without its head: embeddings in, last hidden states out."""
+        return getattr(self.language_model, self.language_model.base_model_prefix)
+
+    @property
+    def config(self) -> Any:
+        """The configuration of the language model."""
+        return self.language_model.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.language_model.get_input_embeddings().weight.device
+
+    def embed(self, input_ids: Tensor) -> Tensor:
+        """Turn token ids (B, T) into input embeddings (B, T, d): language mode's `e(x)`."""
+        return self.language_model.get_input_embeddings()(input_ids)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Read hidden states (…, d) as logits (…, V), exactly as the language model does.
+
+        In latent mode this is a probe: nothing trains a thought to be a prediction.
+        """
+        logits = self.language_model.get_output_embeddings()(hidden)
+        config = self.config
+        if (scale := getattr(config, "logit_scale", None)) is not None:  # Cohere
+            logits = logits * scale
+        if (scale := getattr(config, "logits_scaling", None)) is not None:  # Granite
+            logits = logits / scale
+        if (cap := getattr(config, "final_logit_softcapping", None)) is not None:  # Gemma 2
+            logits = cap * torch.tanh(logits / cap)
+        return logits
+
+    @torch.no_grad()
+    def _check_head(self) -> None:
+        """Make sure that `head` on the backbone gives the model's own logits, on two tokens."""
+        if self.device.type == "meta":
+            return
+        ids = torch.tensor([[self.tokens.bot, self.tokens.eot]], device=self.device)
+        training = self.language_model.training
+        self.language_model.eval()
+        try:
+            want = self.language_model(input_ids=ids).logits
+            got = self.head(self.backbone(input_ids=ids).last_hidden_state)
+        finally:
+            self.language_model.train(training)
+        if not torch.allclose(want, got, rtol=1e-2, atol=1e-2):
+            raise ModelError(
+                f"the logits of {type(self.language_model).__name__} are not its head applied to "
+                "the last hidden state; this architecture is not supported"
+            )
+
+    def latent_states(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        *,
+        detach_thoughts: bool = False,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
+    ) -> LatentStates:
+        """Run all passes over a batch.
+
+        The columns that hold a placeholder in any row cut the batch into segments; each segment is
+        one pass over all rows. Rows whose placeholders share columns (as `collate` arranges them)
+        need n + 1 passes; a misaligned batch gives the same result in more.
+
+        Args:
+            input_ids: (B, T) int64; `<thought>` marks where a hidden state is fed back.
+            attention_mask: (B, T), 1 for real tokens; None if there is no padding.
+            position_ids: (B, T) int64; None counts real tokens from 0.
+            detach_thoughts: cut the gradient through the thoughts (for teaching).
+            output_attentions: also return the attention weights.
+            output_hidden_states: also return the hidden states of all layers.
+
+        Returns:
+            The hidden states, the thoughts and the cache.
+
+        Raises:
+            ModelError: wrong shapes, a placeholder with nothing before it, or more positions than
+                the model has.
+        """
+        if input_ids.ndim != 2 or 0 in input_ids.shape:
+            raise ModelError(
+                f"input_ids must be (rows, columns), at least one of each, "
+                f"not {tuple(input_ids.shape)}"
+            )
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        if position_ids is None:
+            position_ids = (attention_mask.long().cumsum(1) - 1).clamp(min=0)
+        is_thought = self._check_batch(input_ids, attention_mask, position_ids)  # (B, T)
+
+        embeds = self.embed(input_ids)  # (B, T, d)
+        columns = is_thought.any(0).nonzero().flatten().tolist()
+        cache = DynamicCache(config=self.config)
+        # Without padding there is nothing to mask but the future, which the model does itself.
+        mask = None if bool(attention_mask.all()) else attention_mask
+        hidden: list[Tensor] = []
+        extras: list[Any] = []
+        fed_back: list[Tensor] = []
+        with self._eager(output_attentions):
+            for start, stop in pairwise([0, *columns, input_ids.shape[1]]):
+                inputs = embeds[:, start:stop]
+                if hidden:
+                    thought = hidden[-1][:, -1].to(embeds.dtype)  # (B, d)
+                    if detach_thoughts:
+                        thought = thought.detach()
+                    fed_back.append(thought)
+                    first = torch.where(is_thought[:, start, None], thought, inputs[:, 0])
+                    inputs = torch.cat([first[:, None], inputs[:, 1:]], dim=1)
+                output = self.backbone(
+                    inputs_embeds=inputs,
+                    attention_mask=None if mask is None else mask[:, :stop],
+                    position_ids=position_ids[:, start:stop],
+                    past_key_values=cache,
+                    use_cache=True,
+                    output_attentions=output_attentions,
+                    output_hidden_states=output_hidden_states,
+                )
+                hidden.append(output.last_hidden_state)
+                extras.append(output)
+        thoughts, counts = _gather_thoughts(fed_back, is_thought, columns, embeds)
+        return LatentStates(
+            hidden=torch.cat(hidden, dim=1),
+            thoughts=thoughts,
+            thought_counts=counts,
+            cache=cache,
+            passes=len(hidden),
+            attentions=_join_attentions(extras) if output_attentions else None,
+            hidden_states=_join_layers(extras) if output_hidden_states else None,
+        )
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        *,
+        detach_thoughts: bool = False,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
+    ) -> CoconutOutput:
+        """Think and predict: the loss of a batch, or its logits.
+
+        Args:
+            input_ids: (B, T) int64; `<thought>` marks where a hidden state is fed back.
+            attention_mask: (B, T), 1 for real tokens; None if there is no padding.
+            position_ids: (B, T) int64; None counts real tokens from 0.
+            labels: (B, T) int64, -100 where nothing is supervised; not shifted.
+            detach_thoughts: cut the gradient through the thoughts (for teaching).
+            output_attentions: also return the attention weights.
+            output_hidden_states: also return the hidden states of all layers.
+
+        Returns:
+            Loss, logits and thoughts.
+
+        Raises:
+            ModelError: as `latent_states`; also labels of another shape, or none at all labelled.
+        """
+        if labels is not None and labels.shape != input_ids.shape:
+            raise ModelError(
+                f"labels have shape {tuple(labels.shape)}, input_ids {tuple(input_ids.shape)}"
+            )
+        states = self.latent_states(
+            input_ids,
+            attention_mask,
+            position_ids,
+            detach_thoughts=detach_thoughts,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+        )
+        loss, labelled = None, None
+        if labels is None:
+            logits = self.head(states.hidden)
+        else:
+            next_labels = F.pad(labels[:, 1:], (0, 1), value=IGNORED)  # (B, T)
+            labelled = next_labels != IGNORED
+            logits = self.head(states.hidden[labelled])  # (M, V)
+            if not len(logits):
+                raise ModelError("no position of the batch is labelled, so there is no loss")
+            loss = F.cross_entropy(logits.float() if logits.dtype != torch.float64 else logits,
+                                   next_labels[labelled])
+        return CoconutOutput(
+            loss=loss,
+            logits=logits,
+            labelled=labelled,
+            thoughts=states.thoughts,
+            thought_counts=states.thought_counts,
+            passes=states.passes,
+            attentions=states.attentions,
+            hidden_states=states.hidden_states,
+        )
+
+    def _check_batch(
+        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor
+    ) -> Tensor:
+        """Check a batch before any work is done, and find its placeholders (B, T)."""
+        for name, tensor in (("attention_mask", attention_mask), ("position_ids", position_ids)):
+            if tensor.shape != input_ids.shape:
+                raise ModelError(
+                    f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(input_ids.shape)}"
+                )
+        is_thought = (input_ids == self.tokens.thought) & attention_mask.bool()
+        before = F.pad(attention_mask.bool()[:, :-1], (1, 0))
+        orphans = (is_thought & ~before).nonzero()
+        if len(orphans):
+            row, column = orphans[0].tolist()
+            raise ModelError(
+                f"row {row} has a <thought> at column {column} with no token before it, so there "
+                "is no hidden state to feed back; a thought follows <bot>"
+            )
+        limit = getattr(self.config, "max_position_embeddings", None)
+        if limit is not None and (longest := int(position_ids.max()) + 1) > limit:
+            row = int(position_ids.max(1).values.argmax())
+            raise ModelError(
+                f"row {row} has {longest} positions but the model only {limit}; use shorter "
+                "problems, fewer thoughts, or a model with more positions"
+            )
+        if self.training and getattr(self.backbone, "gradient_checkpointing", False):
+            raise ModelError(
+                "gradient checkpointing drops the key-value cache that the latent forward needs; "
+                "call language_model.gradient_checkpointing_disable()"
+            )
+        return is_thought
+
+    @contextmanager
+    def _eager(self, wanted: bool) -> Iterator[None]:
+        """Switch to the attention that can return its weights while they are asked for."""
+        usual = self.config._attn_implementation
+        if not wanted or usual == "eager":
+            yield
+            return
+        self.language_model.set_attn_implementation("eager")
+        try:
+            yield
+        finally:
+            self.language_model.set_attn_implementation(usual)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write weights (safetensors), configuration and tokenizer to a folder, all or nothing.
+
+        Args:
+            folder: made, or replaced as a whole.
+        """
+        with new_folder(folder) as temporary:
+            self.language_model.save_pretrained(temporary)
+            self.tokenizer.save_pretrained(temporary)
+            (temporary / FORMAT_FILE).write_text(json.dumps({"format": FORMAT}) + "\n")
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str], **options: Any) -> Coconut:
+        """Load what `save_pretrained` wrote; nothing is fetched from anywhere.
+
+        Args:
+            folder: the folder.
+            options: passed on to `AutoModelForCausalLM.from_pretrained`, for example `dtype`.
+
+        Returns:
+            The model, in evaluation mode, on the CPU unless `options` say otherwise.
+
+        Raises:
+            ModelError: the folder is missing, is no Coconut checkpoint, or is incomplete.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise ModelError(f"there is no folder {folder}")
+        try:
+            found = json.loads((folder / FORMAT_FILE).read_text())["format"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"{folder} is no Coconut checkpoint: it has no readable {FORMAT_FILE}; "
+                "save_pretrained makes one"
+            ) from error
+        if found != FORMAT:
+            raise ModelError(f"{folder} has format {found}; this version reads format {FORMAT}")
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            language_model = AutoModelForCausalLM.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, **options
+            )
+        except Exception as error:  # the libraries raise many kinds, safetensors its own
+            raise ModelError(f"{folder} cannot be loaded: {error}") from error
+        return cls(language_model, tokenizer).eval()
+
+
+def _gather_thoughts(
+    fed_back: list[Tensor], is_thought: Tensor, columns: list[int], embeds: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Sort the vectors of each pass (B, d) into rows: (B, n, d), zeros behind the last one."""
+    counts = is_thought.sum(1)  # (B,)
+    if not fed_back:
+        return embeds.new_zeros(len(counts), 0, embeds.shape[-1]), counts
+    by_pass = torch.stack(fed_back, dim=1)  # (B, passes - 1, d)
+    used = is_thought[:, columns]  # (B, passes - 1)
+    # A stable sort brings the passes a row took part in to the front, in order.
+    order = used.int().argsort(dim=1, descending=True, stable=True)[:, : int(counts.max())]
+    thoughts = by_pass.gather(1, order[..., None].expand(-1, -1, by_pass.shape[-1]))
+    real = torch.arange(order.shape[1], device=order.device) < counts[:, None]
+    return thoughts * real[..., None], counts
+
+
+def _join_attentions(outputs: list[Any]) -> tuple[Tensor, ...]:
+    """Join each layer's (B, heads, q, k) weights of all passes to (B, heads, T, T)."""
+    total = sum(output.last_hidden_state.shape[1] for output in outputs)
+    layers = zip(*(output.attentions for output in outputs), strict=True)
+    return tuple(
+        torch.cat([F.pad(part, (0, total - part.shape[-1])) for part in layer], dim=2)
+        for layer in layers
+    )
+
+
+def _join_layers(outputs: list[Any]) -> tuple[Tensor, ...]:
+    """Join each layer's (B, q, d) hidden states of all passes to (B, T, d)."""
+    layers = zip(*(output.hidden_states for output in outputs), strict=True)
+    return tuple(torch.cat(layer, dim=1) for layer in layers)

@@ -1,0 +1,307 @@
+"""The curriculum: which steps a stage replaces by thoughts, and what the loss sees.
+
+Order of tokens, masking, padding and the number of thoughts are those of the published code
+(Hao et al. 2024): question, `<bot>`, thoughts, `<eot>`, remaining steps, `### answer`, end of
+sequence; question, steps and answer are tokenized apart.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from coconut_lab.problems import Problem, ProblemError
+from coconut_lab.tokenizer import (
+    ANSWER_MARK,
+    THOUGHT,
+    TokenizerError,
+    padding_id,
+    thought_tokens,
+    token_id,
+    words_known,
+)
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table of methods.
+
+    Attributes:
+        name: how recipes and cards call it.
+        removes: when language steps go: `"by stage"` (the first k at stage k), `"all"`, `"never"`.
+        stand_in: what takes the place of removed steps: `"thoughts"`, or None for nothing.
+        markers: whether `<bot>` and `<eot>` are there, at every stage.
+        in_words: one sentence for learners.
+    """
+
+    name: str
+    removes: str
+    stand_in: str | None
+    markers: bool
+    in_words: str
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method(
+            "coconut",
+            removes="by stage",
+            stand_in="thoughts",
+            markers=True,
+            in_words="stage k replaces the first k steps by k·c thoughts",
+        ),
+        Method(
+            "cot",
+            removes="never",
+            stand_in=None,
+            markers=False,
+            in_words="all steps stay in language",
+        ),
+        Method(
+            "no_cot",
+            removes="all",
+            stand_in=None,
+            markers=False,
+            in_words="the answer follows the question at once",
+        ),
+    )
+}
+
+
+class Example(NamedTuple):
+    """One encoded problem: token ids and labels of equal length, -100 where nothing is learned."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+
+class Tokenized(NamedTuple):
+    """The token ids of a problem's parts, before a stage arranges them."""
+
+    question: list[int]
+    steps: list[list[int]]
+    answer: list[int]
+
+
+def tokenize(problems: Iterable[Problem], tokenizer: Any) -> list[Tokenized]:
+    """Tokenize the parts of problems: question and every step end in a line break, `### answer`.
+
+    Args:
+        problems: the problems.
+        tokenizer: a Hugging Face tokenizer with an end-of-sequence token.
+
+    Returns:
+        One `Tokenized` per problem; the answer ends with the end of sequence.
+
+    Raises:
+        ProblemError: a word that a word-level tokenizer does not know.
+        TokenizerError: no end-of-sequence token.
+    """
+    if tokenizer.eos_token_id is None:
+        raise TokenizerError("the tokenizer has no end-of-sequence token; set tokenizer.eos_token")
+    problems = list(problems)
+    if not problems:
+        return []
+    if (known := words_known(tokenizer)) is not None:
+        for index, problem in enumerate(problems):
+            for part in (problem.question, *problem.steps, problem.answer):
+                unknown = [word for word in part.split() if word not in known]
+                if unknown:
+                    raise ProblemError(
+                        f"problem {index}: the tokenizer does not know the word {unknown[0]!r} "
+                        f"(in {part[:60]!r}); use names of its vocabulary"
+                    )
+    # One call each: a fast tokenizer is much faster on a list than on its elements.
+    questions = tokenizer([problem.question + "\n" for problem in problems]).input_ids
+    answers = tokenizer(
+        [f"{ANSWER_MARK} {problem.answer}" for problem in problems], add_special_tokens=False
+    ).input_ids
+    flat = [step + "\n" for problem in problems for step in problem.steps]
+    steps = iter(tokenizer(flat, add_special_tokens=False).input_ids if flat else [])
+    return [
+        Tokenized(question, [next(steps) for _ in problem.steps], [*answer, tokenizer.eos_token_id])
+        for problem, question, answer in zip(problems, questions, answers, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """How a method turns a problem into tokens at each stage.
+
+    Args:
+        method: a name in `METHODS`.
+        max_stage: the last stage that still replaces one step more than the one before it.
+        thoughts_per_step: c, how many thoughts stand in for one step.
+        pad_to_max: past the last stage, and in prompts, give every problem the same number of
+            thoughts; otherwise no more than c for each of its steps.
+        mix_probability: how often training takes a random stage instead of the scheduled one.
+
+    Raises:
+        ValueError: a setting is out of range or the method is unknown; the message lists them.
+    """
+
+    method: str = "coconut"
+    max_stage: int = 6
+    thoughts_per_step: int = 1
+    pad_to_max: bool = True
+    mix_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"unknown method {self.method!r}; choose from {', '.join(METHODS)}")
+        if self.max_stage < 0:
+            raise ValueError(f"max_stage is {self.max_stage}; it must be 0 or more")
+        if self.thoughts_per_step < 1:
+            raise ValueError(f"thoughts_per_step is {self.thoughts_per_step}; it must be 1 or more")
+        if not 0 <= self.mix_probability <= 1:
+            raise ValueError(f"mix_probability is {self.mix_probability}; it must be in [0, 1]")
+
+    @property
+    def rule(self) -> Method:
+        """The row of `METHODS` that applies."""
+        return METHODS[self.method]
+
+    def thoughts_in_training(self, steps: int, stage: int) -> int:
+        """Count the thoughts of a problem with `steps` steps at `stage` of training."""
+        if self.rule.stand_in != "thoughts":
+            return 0
+        if stage > self.max_stage:
+            stage = self.max_stage if self.pad_to_max else min(steps, self.max_stage)
+        return stage * self.thoughts_per_step
+
+    def steps_dropped(self, steps: int, stage: int) -> int:
+        """Count the language steps that are gone at `stage`, of a problem with `steps` steps."""
+        if self.rule.removes == "never":
+            return 0
+        if self.rule.removes == "all" or stage > self.max_stage:
+            return steps
+        return min(stage, steps)
+
+    def thoughts_in_prompt(self, steps: int, stage: int) -> int:
+        """Count the thoughts that a prompt gives a problem with `steps` steps at `stage`."""
+        if self.rule.stand_in != "thoughts":
+            return 0
+        limit = self.max_stage if self.pad_to_max else min(self.max_stage, steps)
+        return min(stage, limit) * self.thoughts_per_step
+
+    def draw_stage(self, stage: int, steps: int, rng: random.Random) -> int:
+        """Mix stages: with `mix_probability` a random stage from 0 to `steps`, else `stage`."""
+        if self.mix_probability and rng.random() < self.mix_probability:
+            return rng.randrange(steps + 1)
+        return stage
+
+    def encode(self, problem: Problem, tokenizer: Any, stage: int) -> Example:
+        """Encode one problem for training at a stage.
+
+        Args:
+            problem: the problem.
+            tokenizer: a Hugging Face tokenizer with the thought tokens.
+            stage: 0 is all language; past `max_stage` no language step is left.
+
+        Returns:
+            Token ids and labels. The question, both markers and the thoughts are masked.
+
+        Raises:
+            ProblemError: a word that the tokenizer does not know.
+            TokenizerError: missing thought or end-of-sequence tokens.
+            ValueError: a negative stage.
+        """
+        return self.arrange(tokenize([problem], tokenizer)[0], tokenizer, stage)
+
+    def arrange(self, parts: Tokenized, tokenizer: Any, stage: int) -> Example:
+        """Do what `encode` does, for a problem that is tokenized already."""
+        if stage < 0:
+            raise ValueError(f"stage is {stage}; the first stage is 0")
+        count = self.thoughts_in_training(len(parts.steps), stage)
+        masked = parts.question + self._latent(count, tokenizer)
+        kept = parts.steps[self.steps_dropped(len(parts.steps), stage) :]
+        learned = [token for step in kept for token in step] + parts.answer
+        return Example(masked + learned, [IGNORED] * len(masked) + learned)
+
+    def prompt(self, problem: Problem, tokenizer: Any, stage: int) -> list[int]:
+        """Encode one problem for inference: question, `<bot>`, placeholders, `<eot>`.
+
+        Args:
+            problem: the problem; only its number of steps is used beside the question.
+            tokenizer: a Hugging Face tokenizer with the thought tokens.
+            stage: how many steps are left to thoughts; more than `max_stage` changes nothing.
+
+        Returns:
+            Token ids, for `generate`.
+
+        Raises:
+            ProblemError, TokenizerError, ValueError: as for `encode`.
+        """
+        if stage < 0:
+            raise ValueError(f"stage is {stage}; the first stage is 0")
+        parts = tokenize([problem], tokenizer)[0]
+        return parts.question + self._latent(
+            self.thoughts_in_prompt(len(parts.steps), stage), tokenizer
+        )
+
+    def _latent(self, count: int, tokenizer: Any) -> list[int]:
+        if not self.rule.markers:
+            return []
+        tokens = thought_tokens(tokenizer)
+        return [tokens.bot, *[tokens.thought] * count, tokens.eot]
+
+
+def collate(examples: Sequence[Example], tokenizer: Any) -> dict[str, Tensor]:
+    """Make a batch: padded on the left so that first thoughts share a column, then on the right.
+
+    Positions count real tokens from 0; padded positions have position 0, label -100 and are not
+    attended to. This is the arrangement of the published code.
+
+    Args:
+        examples: at least one encoded problem.
+        tokenizer: the tokenizer they were encoded with.
+
+    Returns:
+        `input_ids`, `attention_mask`, `position_ids`, `labels`, each (B, T) int64.
+
+    Raises:
+        ValueError: no examples, or an example whose labels are not as long as its tokens.
+    """
+    if not examples:
+        raise ValueError("there is nothing to collate: the list of examples is empty")
+    for index, example in enumerate(examples):
+        if len(example.input_ids) != len(example.labels):
+            raise ValueError(
+                f"example {index} has {len(example.input_ids)} tokens "
+                f"but {len(example.labels)} labels"
+            )
+    thought = token_id(tokenizer, THOUGHT)
+    firsts = [
+        ids.index(thought) if thought in (ids := example.input_ids) else None
+        for example in examples
+    ]
+    aligned = max((first for first in firsts if first is not None), default=0)
+    left = [0 if first is None else aligned - first for first in firsts]
+    width = max(pad + len(example.input_ids) for pad, example in zip(left, examples, strict=True))
+    fill = {"input_ids": padding_id(tokenizer), "labels": IGNORED}
+    rows: dict[str, list[list[int]]] = {
+        "input_ids": [],
+        "attention_mask": [],
+        "position_ids": [],
+        "labels": [],
+    }
+    for pad, example in zip(left, examples, strict=True):
+        length = len(example.input_ids)
+        values = {
+            "input_ids": example.input_ids,
+            "attention_mask": [1] * length,
+            "position_ids": list(range(length)),
+            "labels": example.labels,
+        }
+        for name, row in values.items():
+            empty = fill.get(name, 0)
+            rows[name].append([empty] * pad + row + [empty] * (width - pad - length))
+    return {name: torch.tensor(row) for name, row in rows.items()}

@@ -1,0 +1,183 @@
+"""The two notations of a reasoning problem: English sentences and symbols.
+
+Both say the same three things: facts (every parent is a child), the two options of the question,
+and who is asked about. This module turns text into a `Statement` and back. It knows nothing of
+graphs; `problems.py` builds on it.
+
+    English    Every yumpus is a rempus. Tom is a yumpus. Is Tom a lempus or scrompus?
+    symbols    | yumpus rempus | Tom yumpus [Q] lempus scrompus [R] Tom
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+FACT, QUESTION, ROOT = "|", "[Q]", "[R]"
+# Words that mean something to a tokenizer or to the notation, so no node may be called so.
+RESERVED = frozenset({FACT, QUESTION, ROOT, "###", "<bot>", "<eot>", "<thought>"})
+
+_MARK = re.compile(r"\||\[Q\]|\[R\]")
+_SENTENCE_END = re.compile(r"(?<=[.?!])\s+|\s*\n\s*")
+_EVERY = re.compile(r"every\s+(\S+)\s+is\s+an?\s+(\S+)", re.IGNORECASE)
+_ENTITY = re.compile(r"(\S+)\s+is\s+an?\s+(\S+)")
+_ASK = re.compile(r"is\s+(\S+)\s+an?\s+(\S+?),?\s+or\s+(?:an?\s+)?(\S+)", re.IGNORECASE)
+
+
+class ProblemError(ValueError):
+    """A problem, a graph or a file of problems is not well formed; the message names the place."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What the text of a question says, free of notation.
+
+    Attributes:
+        facts: (parent, child) pairs of names, in the order in which they are stated.
+        options: the two possible answers, in the order in which they are offered.
+        asked: the name the question asks about.
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    options: tuple[str, str]
+    asked: str
+
+
+@lru_cache(maxsize=4096)
+def word_fault(name: str) -> str | None:
+    """Say why a name cannot stand in either notation.
+
+    Args:
+        name: the name of a node.
+
+    Returns:
+        A short reason, or None when the name is fine.
+    """
+    if not name:
+        return "is empty"
+    if name.split() != [name]:
+        return "contains white space"
+    if _MARK.search(name) or name in RESERVED:
+        return "is or contains a reserved mark"
+    if name[-1] in ".,?!":
+        return f"ends in {name[-1]!r}, which ends a sentence"
+    return None
+
+
+def is_symbolic(text: str) -> bool:
+    """Tell the notations apart: only the symbolic one has the marks `|`, `[Q]`, `[R]`."""
+    return _MARK.search(text) is not None
+
+
+def read_statement(text: str) -> Statement:
+    """Read a question in either notation.
+
+    Args:
+        text: the question, with its facts. Lines and repeated blanks do not matter.
+
+    Returns:
+        The facts, options and the name asked about, as stated.
+
+    Raises:
+        ProblemError: something is malformed; the message says which fact or which part.
+    """
+    statement = _read_symbols(text) if is_symbolic(text) else _read_english(text)
+    for number, fact in enumerate(statement.facts, start=1):
+        for name in fact:
+            _check_word(name, f"fact {number}")
+    for name in (*statement.options, statement.asked):
+        _check_word(name, "the question")
+    return statement
+
+
+def _check_word(name: str, place: str) -> None:
+    fault = word_fault(name)
+    if fault:
+        raise ProblemError(f"{place}: the name {name!r} {fault}")
+
+
+def _read_symbols(text: str) -> Statement:
+    # Marks may touch a word ("|a b"), as a learner types them; names never contain a mark.
+    words = _MARK.sub(lambda mark: f" {mark.group()} ", text).split()
+    for mark in (QUESTION, ROOT):
+        if words.count(mark) != 1:
+            raise ProblemError(f"the question needs {mark} exactly once, found {words.count(mark)}")
+    q, r = words.index(QUESTION), words.index(ROOT)
+    if r < q:
+        raise ProblemError(f"{ROOT} stands before {QUESTION}; write {QUESTION} x y {ROOT} root")
+    options, asked = words[q + 1 : r], words[r + 1 :]
+    if len(options) != 2:
+        raise ProblemError(f"{QUESTION} needs two options, found {len(options)}: {options}")
+    if len(asked) != 1:
+        raise ProblemError(f"{ROOT} needs one name, found {len(asked)}: {asked}")
+    facts: list[tuple[str, str]] = []
+    if q and words[0] != FACT:
+        raise ProblemError(f"fact 1 starts with {words[0]!r}; write | parent child")
+    for start in [i for i in range(q) if words[i] == FACT]:
+        end = next((i for i in range(start + 1, q) if words[i] == FACT), q)
+        fact = words[start + 1 : end]
+        if len(fact) != 2:
+            raise ProblemError(
+                f"fact {len(facts) + 1} has {len(fact)} names {fact}; write | parent child"
+            )
+        facts.append((fact[0], fact[1]))
+    return Statement(tuple(facts), (options[0], options[1]), asked[0])
+
+
+def _read_english(text: str) -> Statement:
+    facts: list[tuple[str, str]] = []
+    asked: re.Match[str] | None = None
+    for sentence in filter(None, _SENTENCE_END.split(text.strip())):
+        fact = read_sentence(sentence)
+        if fact:
+            facts.append(fact)
+            continue
+        question = _ASK.fullmatch(sentence.rstrip(".?! "))
+        if question is None:
+            raise ProblemError(
+                f"cannot read {sentence!r}, after fact {len(facts)}; write 'Tom is a x.', "
+                "'Every x is a y.', and once 'Is Tom a x or y?'"
+            )
+        if asked is not None:
+            raise ProblemError(f"a second question, {sentence!r}; ask one only")
+        asked = question
+    if asked is None:
+        raise ProblemError("there is no question; end with 'Is Tom a x or y?'")
+    return Statement(tuple(facts), (asked[2], asked[3]), asked[1])
+
+
+def read_sentence(sentence: str) -> tuple[str, str] | None:
+    """Read one English fact or step.
+
+    Args:
+        sentence: such as "Tom is a yumpus." or "Every yumpus is a rempus."
+
+    Returns:
+        (parent, child), or None when the sentence has neither form.
+    """
+    bare = sentence.strip().rstrip(".!")
+    match = _EVERY.fullmatch(bare) or _ENTITY.fullmatch(bare)
+    return (match[1], match[2]) if match else None
+
+
+def write_sentence(parent: str, child: str, is_entity: bool) -> str:
+    """Write one English fact or step, as published: an entity has no "Every"."""
+    return f"{parent} is a {child}." if is_entity else f"Every {parent} is a {child}."
+
+
+def write_english(statement: Statement) -> str:
+    """Write a question as the published English sentences.
+
+    A name that is nobody's child is an entity ("Tom is a …"), every other one a concept.
+    """
+    children = {child for _, child in statement.facts}
+    facts = [write_sentence(a, b, a not in children) for a, b in statement.facts]
+    first, second = statement.options
+    return " ".join([*facts, f"Is {statement.asked} a {first} or {second}?"])
+
+
+def write_symbols(statement: Statement) -> str:
+    """Write a question in symbols: `| parent child … [Q] option option [R] root`."""
+    facts = [f"{FACT} {parent} {child}" for parent, child in statement.facts]
+    return " ".join([*facts, QUESTION, *statement.options, ROOT, statement.asked])

@@ -1,0 +1,208 @@
+"""Recipes: what to train on, what to train, and how long, in YAML that is checked key by key."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message names the key."""
+
+
+@dataclass(frozen=True)
+class ProblemsPart:
+    """Which problems: `generate_prosqa(count, seed, preset)`; `rename` permutes names anew."""
+
+    preset: str = "tiny"
+    count: int = 20_000
+    seed: int = 1
+    rename: bool = True
+
+
+@dataclass(frozen=True)
+class ModelPart:
+    """A Llama-shaped model from scratch, or, with `start`, the shipped or saved model it names."""
+
+    start: str | None = None
+    layers: int = 2
+    heads: int = 4
+    width: int = 64
+    feed_forward: int = 128
+    positions: int = 128
+    initializer_range: float = 0.1
+
+
+@dataclass(frozen=True)
+class WalksPart:
+    """Random walks for a base model: how many per graph, how long, how often with markers."""
+
+    per_problem: int = 4
+    max_hops: int = 4
+    bot_probability: float = 0.6
+    eot_probability: float = 0.5
+
+
+@dataclass(frozen=True)
+class CurriculumPart:
+    """The arguments of `Curriculum`."""
+
+    method: str = "coconut"
+    max_stage: int = 3
+    thoughts_per_step: int = 1
+    pad_to_max: bool = True
+    mix_probability: float = 0.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Some optimizer steps at one stage; `mix_probability` overrides the curriculum's."""
+
+    steps: int
+    stage: int = 0
+    mix_probability: float | None = None
+
+
+@dataclass(frozen=True)
+class OptimizerPart:
+    """AdamW with linear warm-up to a constant rate; `reset` says when its state is dropped."""
+
+    lr: float = 3e-3
+    beta1: float = 0.9
+    beta2: float = 0.98
+    weight_decay: float = 0.01
+    warmup_steps: int = 50
+    clip: float = 1.0
+    reset: str = "stage"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training run depends on; the same recipe and seed give the same weights.
+
+    Attributes:
+        name: what the run and its checkpoint are called.
+        phases: what is trained, in order.
+        objective: `"curriculum"`, or `"walks"` for a base model.
+        seed: of the weights and of the order of the data.
+        batch_size: problems per optimizer step, over all processes.
+    """
+
+    name: str
+    phases: tuple[Phase, ...]
+    objective: str = "curriculum"
+    seed: int = 0
+    batch_size: int = 128
+    problems: ProblemsPart = field(default_factory=ProblemsPart)
+    model: ModelPart = field(default_factory=ModelPart)
+    walks: WalksPart = field(default_factory=WalksPart)
+    curriculum: CurriculumPart = field(default_factory=CurriculumPart)
+    optimizer: OptimizerPart = field(default_factory=OptimizerPart)
+
+    def __post_init__(self) -> None:
+        if not self.phases:
+            raise RecipeError("phases: a recipe needs at least one phase")
+        for index, phase in enumerate(self.phases):
+            if phase.steps < 1 or phase.stage < 0:
+                raise RecipeError(f"phases[{index}]: steps must be above 0, stage 0 or more")
+        for key, value, allowed in (
+            ("objective", self.objective, ("curriculum", "walks")),
+            ("optimizer.reset", self.optimizer.reset, ("stage", "never")),
+        ):
+            if value not in allowed:
+                raise RecipeError(f"{key}: {value!r} is none of {', '.join(allowed)}")
+        if self.batch_size < 1:
+            raise RecipeError("batch_size: must be above 0")
+        if self.problems.count < self.batch_size:
+            raise RecipeError("problems.count: fewer problems than one batch holds")
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of all phases."""
+        return sum(phase.steps for phase in self.phases)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain data, for cards and logs."""
+        return dataclasses.asdict(self)
+
+
+def load_recipe(source: str | os.PathLike[str], **changes: Any) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        source: a path, or the name of a recipe of this package such as `"tiny-coconut"`.
+        changes: top-level keys to replace, for example `seed=3`.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        RecipeError: no such file, no YAML, an unknown or missing key, a value of the wrong type
+            or out of range; the message names file and key.
+    """
+    path = Path(source)
+    if not path.suffix:
+        path = FOLDER / f"{source}.yaml"
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
+        raise RecipeError(f"cannot read the recipe {path}; this package has {names}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is no YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys to values")
+    try:
+        recipe: Recipe = _build(Recipe, data | changes, "")
+    except RecipeError as error:
+        raise RecipeError(f"{path.name}: {error}") from None
+    return recipe
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """Make a value of type `kind` out of plain data, or say which key does not fit."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in inner:
+            return None
+        return _build(next(t for t in inner if t is not type(None)), value, where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise RecipeError(f"{where}: expected a list, got {value!r}")
+        return tuple(_build(inner[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if dataclasses.is_dataclass(kind):
+        if isinstance(value, kind):  # type: ignore[arg-type]
+            return value
+        if not isinstance(value, dict):
+            raise RecipeError(f"{where or 'recipe'}: expected keys and values, got {value!r}")
+        hints = typing.get_type_hints(kind)
+        prefix = f"{where}." if where else ""
+        for key in value:
+            if key not in hints:
+                raise RecipeError(f"unknown key {prefix}{key}; known are {', '.join(hints)}")
+        for entry in dataclasses.fields(kind):
+            needed = (
+                entry.default is dataclasses.MISSING
+                and entry.default_factory is dataclasses.MISSING
+            )
+            if needed and entry.name not in value:
+                raise RecipeError(f"the key {prefix}{entry.name} is missing")
+        return kind(**{k: _build(hints[k], v, f"{prefix}{k}") for k, v in value.items()})
+    # YAML reads 3e-3 as text and 1 as an integer; both are fine numbers.
+    if kind is float and not isinstance(value, bool):
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            pass
+    elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    raise RecipeError(f"{where}: expected {kind.__name__}, got {value!r}")

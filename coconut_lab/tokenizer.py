@@ -1,0 +1,140 @@
+"""Tokenizers: the word-level one of the tiny models, and the thought tokens for any tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import PreTrainedTokenizerFast
+
+BOT, EOT, THOUGHT = "<bot>", "<eot>", "<thought>"
+PAD, EOS = "<pad>", "<eos>"
+ANSWER_MARK = "###"
+#: Words that have a meaning of their own in the symbolic notation: no node may bear them.
+MARKS = ("|", "[Q]", "[R]", ANSWER_MARK)
+
+
+class TokenizerError(ValueError):
+    """A tokenizer that cannot do what is asked of it; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class ThoughtTokens:
+    """The ids of `<bot>`, `<eot>` and the placeholder `<thought>` in one tokenizer."""
+
+    bot: int
+    eot: int
+    thought: int
+
+
+def word_tokenizer(names: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Make a word-level tokenizer for the symbolic notation.
+
+    Every word is one token: the marks `| [Q] [R] ###`, then the names in the order given, then
+    the thought tokens. Line breaks separate words and have no token of their own.
+
+    Args:
+        names: the names a node may have; no duplicates, no whitespace, none of the marks.
+
+    Returns:
+        A Hugging Face tokenizer; `save_pretrained` and `from_pretrained` work as for any other.
+
+    Raises:
+        TokenizerError: a name is repeated, reserved, or holds whitespace.
+    """
+    words = [PAD, EOS, *MARKS]
+    for name in names:
+        if name in words or name in (BOT, EOT, THOUGHT):
+            raise TokenizerError(f"the name {name!r} is given twice or is reserved; rename it")
+        if name.split() != [name]:
+            raise TokenizerError(f"the name {name!r} is not one word; a token holds no whitespace")
+        words.append(name)
+    backend = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}))
+    backend.pre_tokenizer = WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token=PAD, eos_token=EOS, clean_up_tokenization_spaces=False
+    )
+    add_thought_tokens(tokenizer)
+    return tokenizer
+
+
+def add_thought_tokens(tokenizer: Any) -> int:
+    """Append `<bot>`, `<eot>` and `<thought>`, in this order, to any Hugging Face tokenizer.
+
+    Does nothing for tokens that are there already, so it can be called again. A language model
+    that was made before needs `resize_token_embeddings(len(tokenizer))` afterwards.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer; changed in place.
+
+    Returns:
+        How many tokens were added: 3, or 0 the second time.
+    """
+    known = tokenizer.get_vocab()
+    new = [
+        AddedToken(token, special=True, normalized=False)
+        for token in (BOT, EOT, THOUGHT)
+        if token not in known
+    ]
+    return int(tokenizer.add_tokens(new)) if new else 0
+
+
+def thought_tokens(tokenizer: Any) -> ThoughtTokens:
+    """Look up the ids of the thought tokens.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer.
+
+    Returns:
+        Their ids.
+
+    Raises:
+        TokenizerError: one of them is missing; the message says how to add it.
+    """
+    found = {token: token_id(tokenizer, token) for token in (BOT, EOT, THOUGHT)}
+    missing = [token for token, index in found.items() if index is None]
+    if missing:
+        raise TokenizerError(
+            f"the tokenizer has no {', '.join(missing)}; call add_thought_tokens(tokenizer), then "
+            "language_model.resize_token_embeddings(len(tokenizer))"
+        )
+    return ThoughtTokens(*(index for index in found.values() if index is not None))
+
+
+def token_id(tokenizer: Any, token: str) -> int | None:
+    """Look up one token without copying the vocabulary; None if the tokenizer lacks it."""
+    index = tokenizer.convert_tokens_to_ids(token)
+    # Tokenizers answer an unknown token with the id of another one, or with None.
+    if index is None or tokenizer.convert_ids_to_tokens(index) != token:
+        return None
+    return int(index)
+
+
+def padding_id(tokenizer: Any) -> int:
+    """Return the id that fills padded positions: the padding token, else the end of sequence.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer.
+
+    Raises:
+        TokenizerError: the tokenizer has neither.
+    """
+    for index in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if index is not None:
+            return int(index)
+    raise TokenizerError(
+        "the tokenizer has neither a padding nor an end-of-sequence token; "
+        "set tokenizer.pad_token to a token of its vocabulary"
+    )
+
+
+def words_known(tokenizer: Any) -> frozenset[str] | None:
+    """List the words a word-level tokenizer knows; None for one that can spell every word."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or not isinstance(backend.model, WordLevel):
+        return None
+    return frozenset(tokenizer.get_vocab())

@@ -1,0 +1,22 @@
+"""What every test shares: nothing from the network, the same random numbers, few threads."""
+
+from __future__ import annotations
+
+import os
+
+# Before transformers and datasets are imported, here and in the kernels that tests start.
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+
+import pytest
+import torch
+from hypothesis import settings
+
+# The same examples in every run, and no limit on the time of one: machines differ.
+settings.register_profile("course", derandomize=True, deadline=None, max_examples=50)
+settings.load_profile("course")
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Every test starts from the same random numbers."""
+    torch.manual_seed(0)

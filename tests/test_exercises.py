@@ -1,0 +1,156 @@
+"""Every solution passes its checks, every untouched stub fails them, typical mistakes are named."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pytest
+from make_exercises import exercise, has_solution, is_check, make, solution_source
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+from notebook_files import ROOT, read, to_text
+from planted_mistakes import PLANTED, Planted
+
+SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
+MISTAKES_PER_CHECK = 3
+
+each_solution = pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+
+
+@cache
+def solution(path: Path) -> NotebookNode:
+    return read(path)
+
+
+@cache
+def ran(path: Path, folder: str, allow_errors: bool) -> NotebookNode:
+    """A notebook after it ran in its own folder, as a learner runs it."""
+    source = solution(path) if folder == "solutions" else exercise(solution(path))
+    notebook = nbformat.from_dict(source)
+    NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        allow_errors=allow_errors,
+        resources={"metadata": {"path": str(ROOT / folder)}},
+    ).execute()
+    return notebook
+
+
+def called_checks(notebook: NotebookNode) -> list[str]:
+    """The names of the functions of `checks` that the check cells call, one per call."""
+    calls = [
+        node.func
+        for cell in notebook.cells
+        if is_check(cell)
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Call)
+    ]
+    return [
+        call.attr
+        for call in calls
+        if isinstance(call, ast.Attribute) and getattr(call.value, "id", None) == "checks"
+    ]
+
+
+def all_checks() -> list[str]:
+    return sorted({name for path in SOLUTIONS for name in called_checks(solution(path))})
+
+
+@each_solution
+def test_every_exercise_has_its_check(path: Path) -> None:
+    cells = [c for c in solution(path).cells if c.cell_type == "code"]
+    answers = [c for c in cells if has_solution(c)]
+    checks = [c for c in cells if is_check(c)]
+    assert answers, f"{path.name}: no cell has a part between BEGIN SOLUTION and END SOLUTION"
+    assert len(checks) >= len(answers), (
+        f"{path.name}: {len(answers)} exercises, {len(checks)} cells tagged 'check'"
+    )
+    for cell in checks:
+        assert len(called_checks(nbformat.from_dict({"cells": [cell]}))) == 1, (
+            f"{path.name}, cell {cell.id}: a check cell calls one checks.something(...)"
+        )
+
+
+@each_solution
+def test_solution_is_kept_in_its_settled_form(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == to_text(solution_source(solution(path))), (
+        f"{path.name} has outputs or stray metadata: run `make exercises`"
+    )
+
+
+@each_solution
+def test_solution_passes_its_checks(path: Path) -> None:
+    ran(path, "solutions", allow_errors=False)
+
+
+@each_solution
+def test_exercise_shows_nothing_of_the_solution(path: Path) -> None:
+    for before, after in zip(solution(path).cells, exercise(solution(path)).cells, strict=True):
+        if has_solution(before):
+            stub = "NotImplementedError" if before.cell_type == "code" else "YOUR ANSWER HERE"
+            assert stub in after.source
+        assert "SOLUTION" not in after.source
+
+
+@each_solution
+def test_untouched_stub_fails_its_check(path: Path) -> None:
+    checks = [cell for cell in ran(path, "exercises", allow_errors=True).cells if is_check(cell)]
+    for cell in checks:
+        errors = [output for output in cell.outputs if output.output_type == "error"]
+        assert [error.ename for error in errors] == ["CheckFailed"], (
+            f"{path.name}, cell {cell.id}: on an untouched stub the check must raise CheckFailed, "
+            f"not {[error.ename for error in errors] or 'pass'}\n{cell.source}"
+        )
+
+
+def test_exercises_are_what_the_solutions_make(tmp_path: Path) -> None:
+    sources, made, kept = tmp_path / "solutions", tmp_path / "exercises", ROOT / "exercises"
+    sources.mkdir()
+    for path in SOLUTIONS:
+        (sources / path.name).write_bytes(path.read_bytes())
+    make(sources, made)
+    assert {p.name: p.read_bytes() for p in made.glob("*.ipynb")} == {
+        p.name: p.read_bytes() for p in kept.glob("*.ipynb")
+    }, "exercises/ differs from what solutions/ makes: run `make exercises`"
+
+
+def test_making_twice_changes_nothing(tmp_path: Path) -> None:
+    sources, made = tmp_path / "solutions", tmp_path / "exercises"
+    sources.mkdir()
+    cells = [
+        nbformat.v4.new_code_cell("def f():\n    ### BEGIN SOLUTION\n    1\n    ### END SOLUTION"),
+        nbformat.v4.new_code_cell("f()", metadata={"tags": ["check"]}),
+    ]
+    (sources / "a.ipynb").write_text(nbformat.writes(nbformat.v4.new_notebook(cells=cells)))
+    (made).mkdir()
+    (made / "gone.ipynb").write_text("an exercise whose solution was removed")
+    assert len(make(sources, made)) == 3
+    assert make(sources, made) == []
+    answer, check = read(made / "a.ipynb").cells
+    assert answer.source == "def f():\n    # YOUR CODE HERE\n    raise NotImplementedError()"
+    assert answer.metadata.nbgrader.solution
+    assert check.metadata.nbgrader.grade
+    assert not (made / "gone.ipynb").exists()
+
+
+@pytest.mark.parametrize("name", all_checks())
+def test_typical_mistakes_are_planted(name: str) -> None:
+    expected = Counter(planted.expect for planted in PLANTED if planted.check == name)
+    assert len(expected) >= MISTAKES_PER_CHECK, (
+        f"checks.{name} has {len(expected)} planted mistakes with messages of their own; "
+        f"{MISTAKES_PER_CHECK} are the least (tests/planted_mistakes.py)"
+    )
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda p: f"{p.check}-{p.wrong.__name__}")
+def test_planted_mistake_is_named(planted: Planted) -> None:
+    from coconut_lab import checks
+
+    with pytest.raises(checks.CheckFailed) as failure:
+        getattr(checks, planted.check)(planted.wrong)
+    assert planted.expect in str(failure.value)
