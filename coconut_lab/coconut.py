@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.utils import logging
 
 from coconut_lab.files import new_folder
 from coconut_lab.tokenizer import thought_tokens
@@ -367,9 +368,14 @@ class Coconut(nn.Module):
             folder: made, or replaced as a whole.
         """
         with new_folder(folder) as temporary:
-            self.language_model.save_pretrained(temporary)
-            self.tokenizer.save_pretrained(temporary)
-            (temporary / FORMAT_FILE).write_text(json.dumps({"format": FORMAT}) + "\n")
+            self.write_files(temporary)
+
+    def write_files(self, folder: Path) -> None:
+        """Write the files of `save_pretrained` into an existing folder."""
+        with _no_progress_bars():
+            self.language_model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        (folder / FORMAT_FILE).write_text(json.dumps({"format": FORMAT}) + "\n")
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str], **options: Any) -> Coconut:
@@ -398,13 +404,26 @@ class Coconut(nn.Module):
         if found != FORMAT:
             raise ModelError(f"{folder} has format {found}; this version reads format {FORMAT}")
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            language_model = AutoModelForCausalLM.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, **options
-            )
+            with _no_progress_bars():
+                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+                language_model = AutoModelForCausalLM.from_pretrained(
+                    folder, local_files_only=True, use_safetensors=True, **options
+                )
         except Exception as error:  # the libraries raise many kinds, safetensors its own
             raise ModelError(f"{folder} cannot be loaded: {error}") from error
         return cls(language_model, tokenizer).eval()
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keep the library's bars about single files out of notebooks."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _gather_thoughts(

@@ -169,9 +169,9 @@ class Graph:
         ways = [0] * len(self.names)
         ways[self.root] = 1
         for node in self._order:
-            for parent in self._parents[node]:
-                if ways[parent] and hops[node] == hops[parent] + 1:  # type: ignore[operator]
-                    ways[node] += ways[parent]
+            here = hops[node]
+            if here:
+                ways[node] = sum(ways[p] for p in self._parents[node] if hops[p] == here - 1)
         return ways[self.target]
 
     def shortest_paths(self, limit: int = 1000) -> tuple[tuple[int, ...], ...]:
@@ -207,11 +207,11 @@ class Graph:
         hops = self._distances_from_root
         found, queue = {self.target}, [self.target]
         for node in queue:
-            for parent in self._parents[node]:
-                if parent not in found and hops[parent] is not None:
-                    if hops[parent] + 1 == hops[node]:  # type: ignore[operator]
-                        found.add(parent)
-                        queue.append(parent)
+            here = hops[node]
+            # An unreachable parent has None, which is never one hop nearer.
+            above = {p for p in self._parents[node] if here is not None and hops[p] == here - 1}
+            queue.extend(above - found)
+            found |= above
         return frozenset(found)
 
     def layers(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Problems: a question, its reasoning steps, its answer, and the graph behind it where there is one.
+"""Problems: a question, its steps, its answer, and the graph behind it where there is one.
 
 Also reading and writing them (Coconut's JSON, a learner's own text), both notations, and a check
 of every step against the stated facts.
@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from coconut_lab.files import write_text
 from coconut_lab.graph import Graph
+from coconut_lab.json_values import parse_json, type_name, value_of, values_of
 from coconut_lab.notation import (
     ProblemError,
     Statement,
@@ -41,7 +42,6 @@ __all__ = [
 _GRAPH_KEYS = ("idx_to_symbol", "edges", "root", "target", "neg_target")
 _HUB_NAMES = ("prosqa", "prontoqa", "gsm8k-aug")
 _SUPPORTED = "give the path of a file in Coconut's JSON (a list of question, answer, steps)"
-_Type = TypeVar("_Type")
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,7 @@ def verify(problem: Problem) -> None:
     for number, edge_names in enumerate(edges, start=1):
         if edge_names not in stated:
             raise ProblemError(
-                f"step {number} uses the edge {_arrow(edge_names)}, "
-                "which the question never states"
+                f"step {number} uses the edge {_arrow(edge_names)}, which the question never states"
             )
     end = edges[-1][1] if edges else root
     if end != target:
@@ -220,15 +219,39 @@ def parse_problem(text: str) -> Problem:
     ):
         if name not in index:
             raise ProblemError(f"the {role}, {name!r}, is unknown: no fact mentions it")
-    graph = Graph.with_options(
+    target, distractor = _right_and_wrong(statement)
+    graph = Graph(
         names=tuple(index),
         edges=tuple((index[parent], index[child]) for parent, child in facts),
         root=index[statement.asked],
-        options=(index[statement.options[0]], index[statement.options[1]]),
+        target=index[target],
+        distractor=index[distractor],
     )
     path = [graph.names[node] for node in graph.shortest_paths(limit=1)[0]]
     problem = Problem(write_symbols(statement), tuple(path[1:]), path[-1], graph)
     return problem if is_symbolic(text) else problem.in_english()
+
+
+def _right_and_wrong(statement: Statement) -> tuple[str, str]:
+    asked, (first, second) = statement.asked, statement.options
+    if first == second:
+        raise ProblemError(f"both options are {first!r}; offer two different ones")
+    if asked in statement.options:
+        raise ProblemError(f"{asked!r} is asked about and cannot be an option as well")
+    reached, queue = {asked}, [asked]
+    for name in queue:
+        below = {child for parent, child in statement.facts if parent == name} - reached
+        reached |= below
+        queue.extend(below)
+    if {first, second} <= reached:
+        raise ProblemError(
+            f"both options, {first!r} and {second!r}, can be reached from {asked!r}; only one may"
+        )
+    if not {first, second} & reached:
+        raise ProblemError(
+            f"neither option, {first!r} nor {second!r}, can be reached from {asked!r}"
+        )
+    return (first, second) if first in reached else (second, first)
 
 
 def read_json(path: str | os.PathLike[str]) -> list[Problem]:
@@ -245,9 +268,9 @@ def read_json(path: str | os.PathLike[str]) -> list[Problem]:
         ProblemError: the file cannot be read or is malformed or cut off (with line and column), or
             a row lacks a key, has a value of the wrong type or contradicts itself (with its index).
     """
-    rows = _parse_json(Path(path))
+    rows = parse_json(Path(path))
     if not isinstance(rows, list):
-        raise ProblemError(f"{path}: expected a list of problems, found {_type_name(rows)}")
+        raise ProblemError(f"{path}: expected a list of problems, found {type_name(rows)}")
     problems = []
     for number, row in enumerate(rows):
         try:
@@ -257,72 +280,31 @@ def read_json(path: str | os.PathLike[str]) -> list[Problem]:
     return problems
 
 
-def _parse_json(path: Path) -> Any:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ProblemError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        return json.loads(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        before = raw[: error.start]
-        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        fault = f"line {line}, column {column}: not UTF-8"
-    except json.JSONDecodeError as error:
-        fault = f"line {error.lineno}, column {error.colno}: {error.msg}"
-    except (ValueError, RecursionError) as error:  # a number or a nesting beyond all bounds
-        fault = f"line 1, column 1: {error}"
-    raise ProblemError(f"{path}: {fault}; the file is malformed or cut off")
-
-
 def _from_row(row: Any) -> Problem:
     if not isinstance(row, dict):
-        raise ProblemError(f"expected keys and values, found {_type_name(row)}")
+        raise ProblemError(f"expected keys and values, found {type_name(row)}")
     problem = Problem(
-        question=_value(row, "question", str),
-        steps=tuple(_values(row, "steps", str)),
-        answer=_value(row, "answer", str),
+        question=value_of(row, "question", str),
+        steps=tuple(values_of(row, "steps", str)),
+        answer=value_of(row, "answer", str),
     )
     if not any(key in row for key in _GRAPH_KEYS):
         return problem
     edges = []
-    for number, edge in enumerate(_values(row, "edges", list)):
+    for number, edge in enumerate(values_of(row, "edges", list)):
         if len(edge) != 2 or not all(type(end) is int for end in edge):
             raise ProblemError(f"key 'edges': entry {number} is {edge!r}, not [parent, child]")
         edges.append((edge[0], edge[1]))
     graph = Graph(
-        names=tuple(_values(row, "idx_to_symbol", str)),
+        names=tuple(values_of(row, "idx_to_symbol", str)),
         edges=tuple(edges),
-        root=_value(row, "root", int),
-        target=_value(row, "target", int),
-        distractor=_value(row, "neg_target", int),
+        root=value_of(row, "root", int),
+        target=value_of(row, "target", int),
+        distractor=value_of(row, "neg_target", int),
     )
     problem = replace(problem, graph=graph)
     verify(problem)
     return problem
-
-
-def _value(row: dict[str, Any], key: str, kind: type[_Type]) -> _Type:
-    if key not in row:
-        raise ProblemError(f"key {key!r} is missing")
-    value = row[key]
-    if type(value) is not kind:  # `isinstance` would take True for a number
-        raise ProblemError(f"key {key!r} is {_type_name(value)}, not {kind.__name__}")
-    return value
-
-
-def _values(row: dict[str, Any], key: str, kind: type[_Type]) -> list[_Type]:
-    values = _value(row, key, list)
-    for number, value in enumerate(values):
-        if type(value) is not kind:
-            raise ProblemError(
-                f"key {key!r}: entry {number} is {_type_name(value)}, not {kind.__name__}"
-            )
-    return values
-
-
-def _type_name(value: Any) -> str:
-    return "null" if value is None else type(value).__name__
 
 
 def write_json(problems: Iterable[Problem], path: str | os.PathLike[str]) -> None:

@@ -10,26 +10,41 @@ about. So a rule that does not look at who is asked is right exactly half of the
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from random import Random
-from typing import TypeVar
+from statistics import fmean
+from typing import Any, TypeVar
 
+from coconut_lab.growth import Deck, Grower, Growth, Table
 from coconut_lab.notation import Statement, write_symbols
 from coconut_lab.problems import Graph, Problem, ProblemError
+from coconut_lab.shortcuts import shortcut_audit
+
+__all__ = [
+    "CONCEPTS",
+    "ENTITIES",
+    "PRESETS",
+    "Preset",
+    "describe",
+    "generate_prosqa",
+    "shortcut_audit",
+]
 
 _Item = TypeVar("_Item")
 
-ENTITIES = tuple(
-    "Alex Bob Carol Davis Eva Fae Gabriel Jack Max Oliver Polly Rex Sally Sam Stella Tom Wren".split()
+# The names found in the published data.
+ENTITIES: tuple[str, ...] = (
+    *("Alex", "Bob", "Carol", "Davis", "Eva", "Fae", "Gabriel", "Jack", "Max", "Oliver", "Polly"),
+    *("Rex", "Sally", "Sam", "Stella", "Tom", "Wren"),
 )
-CONCEPTS = tuple(
-    "bompus boompus brimpus chorpus dumpus felpus fompus gerpus gorpus grimpus gwompus hilpus impus "
-    "jelpus jompus kerpus lempus lorpus numpus quimpus rempus rompus rorpus scrompus shumpus "
-    "sterpus storpus terpus timpus tumpus vumpus worpus wumpus yerpus yimpus yumpus zhorpus zumpus"
-    .split()
+CONCEPTS: tuple[str, ...] = (
+    *("bompus", "boompus", "brimpus", "chorpus", "dumpus", "felpus", "fompus", "gerpus", "gorpus"),
+    *("grimpus", "gwompus", "hilpus", "impus", "jelpus", "jompus", "kerpus", "lempus", "lorpus"),
+    *("numpus", "quimpus", "rempus", "rompus", "rorpus", "scrompus", "shumpus", "sterpus"),
+    *("storpus", "terpus", "timpus", "tumpus", "vumpus", "worpus", "wumpus", "yerpus", "yimpus"),
+    *("yumpus", "zhorpus", "zumpus"),
 )
 
 
@@ -66,18 +81,8 @@ PRESETS: Mapping[str, Preset] = {
         hops={2: 1, 3: 1},
         entities=("Alex", "Bob", "Eva", "Max", "Sally", "Tom"),
         concepts=(
-            "brimpus",
-            "dumpus",
-            "gorpus",
-            "impus",
-            "lempus",
-            "numpus",
-            "rempus",
-            "scrompus",
-            "terpus",
-            "wumpus",
-            "yumpus",
-            "zhorpus",
+            *("brimpus", "dumpus", "gorpus", "impus", "lempus", "numpus"),
+            *("rempus", "scrompus", "terpus", "wumpus", "yumpus", "zhorpus"),
         ),
     ),
     "small": Preset(
@@ -93,11 +98,10 @@ PRESETS: Mapping[str, Preset] = {
     # numbers are fitted to bring edges and shortest paths back to the published means.
     "paper": Preset(
         name="paper",
-        nodes={17: 2, 18: 5, 19: 14, 20: 18, 21: 37, 22: 48, 23: 58, 24: 52, 25: 40, 26: 22, 27: 3}
-        | {28: 1},
+        nodes=dict(zip(range(17, 29), (2, 5, 14, 18, 37, 48, 58, 52, 40, 22, 3, 1), strict=True)),
         hops={3: 202, 4: 217, 5: 69, 6: 12},
         mean_parents=1.62,
-        newcomers=0.5,
+        newcomers=0.45,
     ),
 }
 
@@ -146,19 +150,30 @@ def generate_prosqa(
     if nodes is not None:
         preset = replace(preset, nodes=_evenly("nodes", nodes))
     _check_preset(preset)
-    grower = _Grower(preset, Random(seed).random)
-    problems = [grower.problem() for _ in range(count)]
+    maker = _Maker(preset, Random(seed).random)
+    problems = [maker.problem() for _ in range(count)]
     return problems if notation == "symbols" else [p.in_english() for p in problems]
 
 
 def _evenly(name: str, span: int | tuple[int, int]) -> Mapping[int, int]:
-    low, high = (span, span) if isinstance(span, int) else span
-    if not 0 < low <= high:
+    ends = (span, span) if isinstance(span, int) else tuple(span)
+    if (
+        len(ends) != 2
+        or not all(isinstance(end, int) for end in ends)
+        or not 0 < ends[0] <= ends[1]
+    ):
         raise ProblemError(f"{name}={span!r}; give a number above 0, or (lowest, highest)")
-    return {value: 1 for value in range(low, high + 1)}
+    return dict.fromkeys(range(ends[0], ends[1] + 1), 1)
 
 
 def _check_preset(preset: Preset) -> None:
+    for what, counts in (("nodes", preset.nodes), ("hops", preset.hops)):
+        if not counts or not all(value > 0 and count > 0 for value, count in counts.items()):
+            raise ProblemError(f"preset {preset.name!r}: {what} needs numbers and counts above 0")
+    if not 0 < preset.mean_parents <= 5:
+        raise ProblemError(f"mean_parents={preset.mean_parents}; give a number above 0, at most 5")
+    if not 0 <= preset.newcomers <= 1:
+        raise ProblemError(f"newcomers={preset.newcomers}; give a share between 0 and 1")
     most, fewest = max(preset.nodes), min(preset.nodes)
     # Two paths that share no node, one for each option.
     if fewest < 2 * max(preset.hops) + 2:
@@ -175,153 +190,66 @@ def _check_preset(preset: Preset) -> None:
         raise ProblemError(f"preset {preset.name!r} has fewer than two names of entities")
 
 
-class _Growth:
-    """A graph on its way: nodes 0 and 1, and what Algorithm 1 has added so far.
+def describe(problems: Iterable[Problem]) -> dict[str, Any]:
+    """Measure what the paper reports about its data, and a little more.
 
-    Bit 1 of a label says "below node 0", bit 2 "below node 1". Distances and numbers of shortest
-    paths run from the one of the two that a node is below (they mean nothing for labels 0 and 3).
+    Args:
+        problems: ProsQA problems.
+
+    Returns:
+        "problems": their number; the means "nodes", "edges", "entities" (nodes without parents),
+        "hops" (edges of a shortest path), "shortest_paths" (how many there are); and "hop_shares":
+        hops → share of the problems, in ascending order.
+
+    Raises:
+        ProblemError: there are no problems, or one has no graph.
     """
-
-    def __init__(self) -> None:
-        self.labels = [1, 2]
-        self.depth = [0, 0]  # hops from the nearest parentless node
-        self.distance = [0, 0]
-        self.ways = [1, 1]
-        self.parents: list[list[int]] = [[], []]
-        self.named = [True, True]  # False while no fact mentions the node
-        self.size = 2  # number of named nodes
-        self.tips = [0, 1]  # last node of each planted path
-        self.ends: set[int] = set()  # finished options: leaves, so never parents
-
-    def add(self, parents: list[int]) -> None:
-        """Add one node below `parents`."""
-        label = 0
-        for parent in parents:
-            label |= self.labels[parent]
-            if not self.named[parent]:
-                self.named[parent] = True
-                self.size += 1
-        same = [p for p in parents if self.labels[p] == label]
-        near = min((self.distance[p] for p in same), default=0)
-        self.labels.append(label)
-        self.depth.append(1 + min(self.depth[p] for p in parents) if parents else 0)
-        self.distance.append(near + 1)
-        self.ways.append(sum(self.ways[p] for p in same if self.distance[p] == near))
-        self.parents.append(parents)
-        self.named.append(bool(parents))
-        self.size += bool(parents)
+    graphs: list[Graph] = []
+    for number, problem in enumerate(problems):
+        if problem.graph is None:
+            raise ProblemError(f"problem {number} has no graph; only ProsQA can be described")
+        graphs.append(problem.graph)
+    if not graphs:
+        raise ProblemError("there are no problems to describe")
+    hops = Counter(graph.hops for graph in graphs)
+    return {
+        "problems": len(graphs),
+        "nodes": fmean(len(graph.names) for graph in graphs),
+        "edges": fmean(len(graph.edges) for graph in graphs),
+        "entities": fmean(graph.layers().count(0) for graph in graphs),
+        "hops": fmean(graph.hops for graph in graphs),
+        "shortest_paths": fmean(graph.shortest_path_count() for graph in graphs),
+        "hop_shares": {value: hops[value] / len(graphs) for value in sorted(hops)},
+    }
 
 
-class _Grower:
-    """Makes the problems of one preset from one stream of random numbers.
-
-    Of Python's generator only `random()` is used, the one method promised to repeat for ever.
-    """
+class _Maker:
+    """Makes the problems of one preset from one stream of random numbers."""
 
     def __init__(self, preset: Preset, random: Callable[[], float]) -> None:
         self.preset = preset
         self.random = random
-        self.node_counts = _Deck(preset.nodes)
-        self.hop_counts = _Deck(preset.hops)
-        weight, weights = 1.0, {}
-        for k in range(16):  # Poisson, up to a common factor; by products, so equal everywhere
-            weights[k] = weight
-            weight *= preset.mean_parents / (k + 1)
-        self.parent_counts = _Table(weights)
+        self.node_counts = Deck(preset.nodes)
+        self.hop_counts = Deck(preset.hops)
+        self.grower = Grower(random, preset.mean_parents, preset.newcomers)
 
     def problem(self) -> Problem:
         """Make the next problem."""
         size, hops = self.node_counts.deal(self.random()), self.hop_counts.deal(self.random())
         while True:
-            growth = self.grow(size, hops)
+            growth = self.grower.grow(size, hops)
             # A graph whose options have several shortest paths could have been planted in as
             # many ways; without this it would come up that much too often.
             first, second = growth.tips
             if self.random() * growth.ways[first] * growth.ways[second] >= 1:
                 continue
-            entities = sum(named and not p for named, p in zip(growth.named, growth.parents))
+            entities = sum(
+                named and not p for named, p in zip(growth.named, growth.parents, strict=True)
+            )
             if entities <= len(self.preset.entities):
                 return self.dress(growth)
 
-    def grow(self, size: int, hops: int) -> _Growth:
-        """Run Algorithm 1 until `size` nodes are named, so that both options end up in place.
-
-        Left to itself it almost never makes two leaves equally far below nodes 0 and 1. So two
-        paths of `hops` nodes are planted: any next node may be the next of a path, with the chance
-        that spreads the missing ones evenly over the nodes still to come.
-        """
-        growth = _Growth()
-        missing = [hops, hops]
-        while growth.size < size:
-            need = missing[0] + missing[1]
-            spot = self.random() * (size - growth.size)
-            side = 0 if spot < missing[0] else 1 if spot < need else None
-            if side is None:
-                parents = self.free_parents(growth)
-            else:
-                parents = self.path_parents(growth, side, hops - missing[side])
-                need -= 1
-            # A newcomer counts from when a fact first names it, so a node may cost more than 1.
-            cost = sum(not growth.named[p] for p in parents) + bool(parents)
-            if growth.size + cost + need > size:
-                continue
-            growth.add(parents)
-            if side is not None:
-                growth.tips[side] = len(growth.labels) - 1
-                missing[side] -= 1
-                if not missing[side]:
-                    growth.ends.add(growth.tips[side])
-        return growth
-
-    def free_parents(self, growth: _Growth) -> list[int]:
-        """Parents of a node as Algorithm 1 draws them."""
-        count, side = self.parent_counts.draw(self.random()), self.random()
-        if not count and self.random() >= self.preset.newcomers:
-            count = self.parent_counts.draw_above_0(self.random())
-        barred = 2 if side <= 0.35 else 1 if side <= 0.7 else 4
-        candidates = [
-            node
-            for node, label in enumerate(growth.labels)
-            if not label & barred and node not in growth.ends
-        ]
-        return self.sample(growth, candidates, count)
-
-    def path_parents(self, growth: _Growth, side: int, distance: int) -> list[int]:
-        """Parents of the next node of a planted path: its tip, and others that keep it shortest."""
-        tip = growth.tips[side]
-        candidates = [
-            node
-            for node, label in enumerate(growth.labels)
-            if (not label or (label == side + 1 and growth.distance[node] >= distance))
-            and node != tip
-            and node not in growth.ends
-        ]
-        count = self.parent_counts.draw_above_0(self.random())
-        return [tip, *self.sample(growth, candidates, count - 1)]
-
-    def sample(self, growth: _Growth, candidates: list[int], count: int) -> list[int]:
-        """Draw `count` different candidates (all, if there are fewer), weight depth · 1.5 + 1."""
-        weights = [growth.depth[c] * 1.5 + 1 for c in candidates]
-        chosen: list[int] = []
-        for _ in range(min(count, len(candidates))):
-            spot = self.random() * sum(weights)
-            at = 0
-            while spot >= weights[at]:
-                spot -= weights[at]
-                at += 1
-            chosen.append(candidates.pop(at))
-            weights.pop(at)
-        return chosen
-
-    def shuffled(self, items: Iterable[_Item], count: int | None = None) -> list[_Item]:
-        """`count` of the items (all, by default) in random order."""
-        pool = list(items)
-        for i in range(len(pool) if count is None else count):
-            j = i + int(self.random() * (len(pool) - i))
-            pool[i], pool[j] = pool[j], pool[i]
-        return pool[:count]
-
-    def dress(self, growth: _Growth) -> Problem:
+    def dress(self, growth: Growth) -> Problem:
         """Toss who is asked about, name the nodes, and write the problem in symbols."""
         asked = int(self.random() * 2)
         path = [growth.tips[asked]]
@@ -331,10 +259,9 @@ class _Grower:
             above = [
                 p
                 for p in growth.parents[node]
-                if growth.labels[p] == asked + 1
-                and growth.distance[p] == growth.distance[node] - 1
+                if growth.labels[p] == asked + 1 and growth.distance[p] == growth.distance[node] - 1
             ]
-            table = _Table({p: growth.ways[p] for p in above})
+            table = Table({p: growth.ways[p] for p in above})
             path.append(table.draw(self.random()))
         kept = [node for node, named in enumerate(growth.named) if named]
         index = {node: i for i, node in enumerate(kept)}
@@ -355,35 +282,10 @@ class _Grower:
         question = write_symbols(Statement(facts, (first, second), names[asked]))
         return Problem(question, steps, steps[-1], graph)
 
-
-class _Deck:
-    """Whole numbers, each on as many cards as its count says, dealt in rounds of all cards."""
-
-    def __init__(self, counts: Mapping[int, int]) -> None:
-        self.cards = [value for value, count in counts.items() for _ in range(count)]
-        self.dealt = 0
-
-    def deal(self, random: float) -> int:
-        """Deal the next card, given one random number in [0, 1)."""
-        cards, i = self.cards, self.dealt
-        j = i + int(random * (len(cards) - i))
-        cards[i], cards[j] = cards[j], cards[i]
-        self.dealt = (i + 1) % len(cards)
-        return cards[i]
-
-
-class _Table:
-    """Whole numbers with weights, to draw from with one random number in [0, 1)."""
-
-    def __init__(self, weights: Mapping[int, float]) -> None:
-        self.values = list(weights)
-        self.cumulative = list(accumulate(weights.values()))
-
-    def draw(self, random: float) -> int:
-        """One of the numbers, by weight."""
-        return self.values[bisect_right(self.cumulative, random * self.cumulative[-1])]
-
-    def draw_above_0(self, random: float) -> int:
-        """One of the numbers except the first, by weight."""
-        low, high = self.cumulative[0], self.cumulative[-1]
-        return self.values[bisect_right(self.cumulative, low + random * (high - low))]
+    def shuffled(self, items: Iterable[_Item], count: int | None = None) -> list[_Item]:
+        """`count` of the items (all, by default) in random order."""
+        pool = list(items)
+        for i in range(len(pool) if count is None else count):
+            j = i + int(self.random() * (len(pool) - i))
+            pool[i], pool[j] = pool[j], pool[i]
+        return pool[:count]

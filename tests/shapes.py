@@ -6,10 +6,21 @@ import random
 import types
 
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen3Config
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    LlamaConfig,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+)
 
 from coconut_lab.curriculum import Example
-from coconut_lab.tokenizer import thought_tokens, word_tokenizer
+from coconut_lab.tokenizer import add_thought_tokens, thought_tokens, word_tokenizer
 
 NAMES = [f"w{index}" for index in range(20)]
 
@@ -72,3 +83,19 @@ def ragged(seed=0, counts=(3, 0, 1, 2)):
     """Rows with different numbers of thoughts; one of them has no markers at all."""
     rng = random.Random(seed)
     return [example(rng, count) for count in counts] + [example(rng, 0, markers=False)]
+
+
+def bpe_tokenizer(thoughts=True):
+    """A byte-level BPE tokenizer trained here on a few sentences, with an end of sequence."""
+    backend = Tokenizer(BPE())
+    backend.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    backend.decoder = ByteLevelDecoder()
+    text = ["Every yumpus is a rempus. Tom is a lempus. Is Tom a lempus or scrompus?"] * 3
+    backend.train_from_iterator(
+        text, BpeTrainer(vocab_size=300, initial_alphabet=ByteLevel.alphabet(), show_progress=False)
+    )
+    made = PreTrainedTokenizerFast(tokenizer_object=backend)
+    made.add_special_tokens({"eos_token": "<|endoftext|>"})
+    if thoughts:
+        add_thought_tokens(made)
+    return made

@@ -50,6 +50,7 @@ def run(path: Path, timeout: int = 300) -> tuple[NotebookNode, dict[int, float]]
         timeout=timeout,
         kernel_name="python3",
         record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_execute=start,
         on_cell_executed=stop,
