@@ -22,10 +22,9 @@ help:  ## show this list
 
 lab: $(LAB_READY)  ## set up, then open the course in JupyterLab
 	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir='$(CURDIR)' \
-	    --LabApp.news_url=None --LabApp.extension_manager=readonly \
-	    --LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate \
-	    $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_FLAGS) \
-	    notebooks/00_start_here.ipynb
+	    --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
+	    --LabApp.extension_manager=readonly \
+	    $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_FLAGS)
 
 # One pytest run over everything, so that its last line counts everything.
 test: $(TEST_READY) lint  ## set up, then run every check: style, types, tests, notebooks, exercises
@@ -60,7 +59,7 @@ pins:  ## write constraints.txt anew: torch as it is, else the newest that pypro
 	rm -rf .venv-pins
 
 clean:  ## remove .venv, caches and builds
-	rm -rf $(VENV) .venv-pins build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-pins .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Some systems ship venv without ensurepip: then the pip of $(PYTHON) installs one.
@@ -74,12 +73,16 @@ $(PY):
 	         && $(PYTHON) -m pip --python $(VENV)/bin/python install --quiet pip; } \
 	    || { rm -rf $(VENV); exit 1; }
 
-$(LAB_READY): pyproject.toml constraints.txt | $(PY)
+# JupyterLab's announcements would ask every learner whether to fetch news from the network.
+define install
 	@echo "Installing the pinned packages in $(VENV) (minutes, once)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lab]'
-	@touch $@
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'
+	@$(PY) -m jupyterlab.labextensions disable @jupyterlab/apputils-extension:announcements
+	@touch $(LAB_READY) $@
+endef
+
+$(LAB_READY): pyproject.toml constraints.txt | $(PY)
+	$(call install,lab)
 
 $(TEST_READY): pyproject.toml constraints.txt | $(PY)
-	@echo "Installing the pinned packages for the tests in $(VENV) (minutes, once)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
-	@touch $(LAB_READY) $@
+	$(call install,test)

@@ -73,7 +73,6 @@ class Preset:
     newcomers: float = 1.0
 
 
-# The small pools spread the given names evenly over the alphabet.
 PRESETS: Mapping[str, Preset] = {
     "tiny": Preset(
         name="tiny",

@@ -127,8 +127,8 @@ def test_size_of_presets(name: str, nodes: float, hops: float) -> None:
 
 # --- repeatable ------------------------------------------------------------------------------
 
-# The start of the SHA-256 of 20 problems of seed 0. A change means that every shipped model was trained on other
-# problems than its card says.
+# The start of the SHA-256 of 20 problems of seed 0. A change means that every shipped model was
+# trained on other problems than its card says.
 FINGERPRINTS = {
     "tiny": "8a3947ea8e4cf632",
     "small": "5b53a6e7ac1bcbed",

@@ -1,0 +1,310 @@
+"""Training: schedules, resets, and runs that go on as if they had never been stopped."""
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from coconut_lab.batches import Batches, encode_walks
+from coconut_lab.coconut import Coconut
+from coconut_lab.curriculum import IGNORED, Curriculum, tokenize
+from coconut_lab.prosqa import PRESETS, generate_prosqa
+from coconut_lab.recipe import FOLDER, Recipe, RecipeError, WalksPart, load_recipe
+from coconut_lab.tokenizer import word_tokenizer
+from coconut_lab.training import Trainer, TrainingError, main
+
+SMALL = """
+name: trial
+seed: 3
+batch_size: 8
+problems: {preset: tiny, count: 40, seed: 1}
+model: {layers: 1, heads: 2, width: 16, feed_forward: 16, positions: 96}
+curriculum: {method: coconut, max_stage: 2, mix_probability: 0.3}
+phases:
+  - {stage: 0, steps: 3}
+  - {stage: 1, steps: 3}
+  - {stage: 3, steps: 3, mix_probability: 0.0}
+optimizer: {lr: 1e-2, warmup_steps: 2}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "trial.yaml"
+    path.write_text(SMALL)
+    return load_recipe(path)
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def log(folder):
+    entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in entries]
+
+
+def trainer(recipe, folder, **options):
+    return Trainer(recipe, folder, progress=False, **options)
+
+
+def test_schedule_and_resets(recipe, tmp_path):
+    entries = []
+    problems = generate_prosqa(10, seed=9)
+    run = trainer(recipe, tmp_path / "run", validation=problems)
+    run.train(entries.append)
+    assert [entry["stage"] for entry in entries] == [0] * 3 + [1] * 3 + [3] * 3
+    # Two warm-up steps after each reset, which comes with each new stage.
+    assert [entry["lr"] for entry in entries] == pytest.approx([0.005, 0.01, 0.01] * 3)
+    scored = [entry for entry in entries if "accuracy" in entry]
+    assert [entry["step"] for entry in scored] == [2, 5, 8]
+    assert all(list(entry["accuracy"]) == ["0", "1", "2"] for entry in scored)
+    assert len(log(tmp_path / "run")) == 9
+
+
+def test_without_resets_the_state_lives_on(recipe, tmp_path):
+    part = dataclasses.replace(recipe.optimizer, reset="never")
+    entries = []
+    run = trainer(dataclasses.replace(recipe, optimizer=part), tmp_path / "run")
+    run.train(entries.append)
+    assert [entry["lr"] for entry in entries] == pytest.approx([0.005] + [0.01] * 8)
+    state = run._optimizer.optimizer.state_dict()["state"]
+    assert {float(value["step"]) for value in state.values()} == {9.0}
+
+
+def test_the_same_recipe_gives_the_same_weights_and_leaves_the_generators(recipe, tmp_path):
+    torch.manual_seed(1)
+    random.seed(1)
+    before = torch.random.get_rng_state(), random.getstate()
+    first = weights(trainer(recipe, tmp_path / "a").train())
+    assert torch.equal(torch.random.get_rng_state(), before[0]) and random.getstate() == before[1]
+    assert same(first, weights(trainer(recipe, tmp_path / "b").train()))
+    other = dataclasses.replace(recipe, seed=4)
+    assert not same(first, weights(trainer(other, tmp_path / "c").train()))
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5, 8])
+def test_a_stopped_run_goes_on_bit_for_bit(recipe, tmp_path, stop):
+    want = weights(trainer(recipe, tmp_path / "whole").train())
+
+    class Stop(Exception):
+        pass
+
+    def stop_there(entry):
+        if entry["step"] == stop:
+            raise Stop
+
+    with pytest.raises(Stop):
+        trainer(recipe, tmp_path / "parts", save_every=2).train(stop_there)
+    again = trainer(recipe, tmp_path / "parts", save_every=2)
+    got = weights(again.train())
+    assert same(got, want)
+    assert log(tmp_path / "parts") == log(tmp_path / "whole")
+
+
+def test_ctrl_c_leaves_a_checkpoint_after_the_current_step(recipe, tmp_path):
+    def interrupt(entry):
+        if entry["step"] == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="run again to go on"):
+        trainer(recipe, tmp_path / "run").train(interrupt)
+    assert [path.name for path in (tmp_path / "run").glob("step-*")] == ["step-000005"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    want = weights(trainer(recipe, tmp_path / "whole").train())
+    assert same(weights(trainer(recipe, tmp_path / "run").train()), want)
+
+
+def test_kill_9_at_random_moments(recipe, tmp_path):
+    source = tmp_path / "trial.yaml"
+    command = [sys.executable, "-m", "coconut_lab.training", str(source), "--output"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    path = tmp_path / "killed"
+    # Long enough that kills fall into steps and into saving.
+    text = SMALL.replace("steps: 3}", "steps: 60}").replace("steps: 3,", "steps: 60,")
+    source.write_text(text)
+    rng = random.Random(0)
+    kills = 0
+    while kills < 3:
+        process = subprocess.Popen([*command, str(path)], env=environment, stderr=subprocess.DEVNULL)
+        seen = len(list(path.glob("step-*"))) if path.exists() else 0
+        until = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < until:
+            if path.exists() and (path / "log.jsonl").exists():
+                time.sleep(rng.uniform(0.05, 0.6))
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        assert seen >= 0
+    done = subprocess.run([*command, str(path)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    whole = subprocess.run(
+        [*command, str(tmp_path / "whole")], env=environment, capture_output=True, text=True
+    )
+    assert whole.returncode == 0, whole.stderr
+    got = Coconut.from_pretrained(path / "model")
+    want = Coconut.from_pretrained(tmp_path / "whole" / "model")
+    assert same(weights(got), weights(want))
+
+
+def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_checkpoint(recipe, tmp_path):
+    run = trainer(recipe, tmp_path / "run", save_every=2)
+
+    def spoil(entry):
+        if entry["step"] == 3:
+            with torch.no_grad():
+                next(run.model.parameters()).fill_(float("nan"))
+
+    with pytest.raises(TrainingError, match=r"loss is nan at step 4; the last good .*step-000004"):
+        run.train(spoil)
+    assert (tmp_path / "run" / "step-000004" / "training.json").exists()
+
+
+def test_a_run_of_another_recipe_is_not_continued(recipe, tmp_path):
+    trainer(recipe, tmp_path / "run").train()
+    other = dataclasses.replace(recipe, seed=8)
+    with pytest.raises(TrainingError, match="holds a run of another recipe or seed"):
+        trainer(other, tmp_path / "run").train()
+
+
+def test_a_full_disk_while_saving_leaves_the_older_checkpoint(recipe, tmp_path, monkeypatch):
+    run = trainer(recipe, tmp_path / "run", save_every=2)
+    usual = Coconut.write_files
+
+    def fails_later(self, folder):
+        usual(self, folder)
+        if "step-000004" in folder.name:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Coconut, "write_files", fails_later)
+    with pytest.raises(OSError, match="No space left"):
+        run.train()
+    monkeypatch.undo()
+    assert [path.name for path in (tmp_path / "run").iterdir() if path.is_dir()] == ["step-000002"]
+    want = weights(trainer(recipe, tmp_path / "whole").train())
+    assert same(weights(trainer(recipe, tmp_path / "run").train()), want)
+
+
+def test_batches_are_a_function_of_the_step_and_go_through_every_problem():
+    problems = generate_prosqa(64, seed=1)
+    preset = PRESETS["tiny"]
+    tokenizer = word_tokenizer([*preset.entities, *preset.concepts])
+    batches = Batches(problems, tokenizer, 8, seed=0, name_groups=[preset.entities, preset.concepts])
+    other = Batches(problems, tokenizer, 8, seed=0, name_groups=[preset.entities, preset.concepts])
+    curriculum = Curriculum(max_stage=3, mix_probability=0.5)
+    order = [37, 2, 15, 2]
+    for step in order:
+        a, b = batches.curriculum(step, curriculum, 2), other.curriculum(step, curriculum, 2)
+        assert all(torch.equal(a[name], b[name]) for name in a)
+    seen = sorted(row for step in range(16) for row in batches.rows(step))
+    assert seen == sorted(list(range(64)) * 2)
+
+
+def test_renaming_keeps_the_problem_and_changes_the_names():
+    problems = generate_prosqa(16, seed=2)
+    preset = PRESETS["tiny"]
+    tokenizer = word_tokenizer([*preset.entities, *preset.concepts])
+    plain = Batches(problems, tokenizer, 16, seed=0).curriculum(0, Curriculum(), 0)
+    groups = [preset.entities, preset.concepts]
+    renamed = Batches(problems, tokenizer, 16, 0, groups).curriculum(0, Curriculum(), 0)
+    assert torch.equal(plain["labels"] == IGNORED, renamed["labels"] == IGNORED)
+    kind = {token: index for index, group in enumerate(groups)
+            for token in tokenizer.convert_tokens_to_ids(list(group))}  # fmt: skip
+    changed = 0
+    for row, new in zip(plain["input_ids"].tolist(), renamed["input_ids"].tolist(), strict=True):
+        mapping = dict(zip(row, new, strict=True))
+        assert [mapping[token] for token in row] == new
+        assert len(set(mapping.values())) == len(mapping)
+        assert all(kind.get(old) == kind.get(token) for old, token in mapping.items())
+        changed += mapping != {token: token for token in mapping}
+    assert changed >= 15
+
+
+def test_walks_follow_the_graph_and_markers_come_as_often_as_asked():
+    problems = generate_prosqa(1000, seed=4)
+    preset = PRESETS["tiny"]
+    tokenizer = word_tokenizer([*preset.entities, *preset.concepts])
+    rng = random.Random(0)
+    counts = {"<bot>": 0, "<eot>": 0, "[R]": 0}
+    for problem, parts in zip(problems, tokenize(problems, tokenizer), strict=True):
+        example = encode_walks(problem.graph, parts, tokenizer, WalksPart(), rng)
+        words = tokenizer.convert_ids_to_tokens(example.input_ids)
+        facts = len(problem.graph.edges) * 3
+        assert words[:facts] == problem.question.split()[:facts]
+        edges = {(problem.graph.names[a], problem.graph.names[b]) for a, b in problem.graph.edges}
+        node = None
+        for word, label in zip(words[facts:], example.labels[facts:], strict=True):
+            if word in counts:
+                counts[word] += 1
+                node = None if word == "[R]" else node
+            elif node is None:
+                node = word
+                assert label == IGNORED
+            else:
+                assert (node, word) in edges and label != IGNORED
+                node = word
+    assert counts["[R]"] == 1000 * 4
+    assert abs(counts["<bot>"] / 4000 - 0.6) < 0.03 and abs(counts["<eot>"] / 4000 - 0.5) < 0.03
+
+
+def test_the_shipped_recipes_are_valid():
+    for path in FOLDER.glob("*.yaml"):
+        assert load_recipe(path.stem).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("frobnicate: 1", "unknown key frobnicate"),
+        ("optimizer: {speed: 1}", "unknown key optimizer.speed"),
+        ("phases: [{stage: 1}]", r"phases\[0\].steps is missing"),
+        ("phases: []", "at least one phase"),
+        ("phases: [{steps: 0}]", "steps must be above 0"),
+        ("phases: 3", "phases: expected a list"),
+        ("seed: soon", "seed: expected int"),
+        ("optimizer: {lr: fast}", "optimizer.lr: expected float"),
+        ("optimizer: {reset: sometimes}", "optimizer.reset: 'sometimes'"),
+        ("objective: glory", "objective: 'glory'"),
+        ("batch_size: 0", "batch_size"),
+        ("problems: {count: 4}", "fewer problems than one batch"),
+    ],
+)
+def test_bad_recipes_name_the_key(tmp_path, change, message):
+    path = tmp_path / "bad.yaml"
+    key = change.split(":")[0]
+    kept, skipping = [], False
+    for line in SMALL.strip().splitlines():
+        if not line.startswith(" "):
+            skipping = line.startswith(f"{key}:")
+        if not skipping:
+            kept.append(line)
+    path.write_text("\n".join([*kept, change]))
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(path)
+    assert main([str(path)]) == 2
+
+
+def test_recipes_that_are_none(tmp_path):
+    with pytest.raises(RecipeError, match="this package has .*tiny-base"):
+        load_recipe("nothing")
+    (tmp_path / "a.yaml").write_text("[1, 2")
+    with pytest.raises(RecipeError, match="no YAML"):
+        load_recipe(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text("just text")
+    with pytest.raises(RecipeError, match="a mapping"):
+        load_recipe(tmp_path / "a.yaml")
+    with pytest.raises(TypeError):
+        Recipe()
