@@ -18,9 +18,13 @@ MODELS     := tiny-base tiny-coconut
 .PHONY: help lab test lint exercises notebooks models bench pins clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:[^#]*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# JupyterLab draws the kept pictures and explorers of a notebook only when it is trusted. What is
+# trusted, and every other trace of the server, stays in .venv.
+lab: export JUPYTER_DATA_DIR := $(abspath $(VENV))/share/jupyter
 lab: $(LAB_READY)  ## set up, then open the course in JupyterLab
+	@$(PY) -m jupyter trust notebooks/*.ipynb >/dev/null
 	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir='$(CURDIR)' \
 	    --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
 	    --LabApp.extension_manager=readonly \

@@ -78,10 +78,10 @@ PRESETS: Mapping[str, Preset] = {
         name="tiny",
         nodes={10: 2, 11: 1, 12: 1},
         hops={2: 1, 3: 1},
-        entities=("Alex", "Bob", "Eva", "Max", "Sally", "Tom"),
+        entities=("Alex", "Eva", "Max", "Sally", "Tom"),
         concepts=(
-            *("brimpus", "dumpus", "gorpus", "impus", "lempus", "numpus"),
-            *("rempus", "scrompus", "terpus", "wumpus", "yumpus", "zhorpus"),
+            *("brimpus", "dumpus", "lempus", "numpus", "rempus"),
+            *("scrompus", "terpus", "wumpus", "yumpus", "zhorpus"),
         ),
     ),
     "small": Preset(

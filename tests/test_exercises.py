@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -136,6 +139,30 @@ def test_making_twice_changes_nothing(tmp_path: Path) -> None:
     assert answer.metadata.nbgrader.solution
     assert check.metadata.nbgrader.grade
     assert not (made / "gone.ipynb").exists()
+
+
+@pytest.mark.skipif(not SOLUTIONS, reason="there are no solutions yet")
+def test_nbgrader_takes_the_solutions_as_they_are(tmp_path: Path) -> None:
+    source = tmp_path / "source" / "course"
+    source.mkdir(parents=True)
+    for path in SOLUTIONS:
+        (source / path.name).write_bytes(path.read_bytes())
+    nbgrader = [sys.executable, "-m", "nbgrader", "generate_assignment", "course"]
+    scripts = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        nbgrader,
+        cwd=tmp_path,
+        env={**os.environ, "PATH": scripts},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for path in SOLUTIONS:
+        released = read(tmp_path / "release" / "course" / path.name)
+        assert [c.source for c in released.cells] == [
+            c.source for c in exercise(solution(path)).cells
+        ]
 
 
 @pytest.mark.parametrize("name", all_checks())

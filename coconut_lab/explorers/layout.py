@@ -14,9 +14,9 @@ from itertools import pairwise
 
 from coconut_lab.problems import Graph
 
-NODE_WIDTH, NODE_HEIGHT = 96.0, 42.0
-COLUMN_GAP, ROW_GAP, PASSING_GAP = 54.0, 30.0, 16.0
-MARGIN = 26.0
+NODE_WIDTH, NODE_HEIGHT = 88.0, 42.0
+COLUMN_GAP, ROW_GAP, PASSING_GAP = 44.0, 32.0, 17.0
+MARGIN = 20.0
 _SWEEPS = 12
 Point = tuple[float, float]
 
@@ -183,6 +183,8 @@ def _heights(
             offset.append(offset[-1] + gap(u, v))
         offsets.append(offset)
         y.update({v: o - offset[-1] / 2 for v, o in zip(row, offset, strict=True)})
+    # No column grows taller than the tallest one must be; else parts without a connection drift.
+    half = max(offset[-1] for offset in offsets) / 2
     for _ in range(30):
         for row, offset in zip(rows, offsets, strict=True):
             wanted = [
@@ -191,7 +193,7 @@ def _heights(
             ]
             weights = [1.0 if v < nodes else 3.0 for v in row]  # passing edges are kept straight
             for v, o, level in zip(row, offset, _rising(wanted, weights), strict=True):
-                y[v] = level + o
+                y[v] = min(max(level, -half), half - offset[-1]) + o
     return y
 
 

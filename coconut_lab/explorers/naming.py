@@ -1,0 +1,98 @@
+"""Lets a model of few words read a problem that uses other names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from coconut_lab.notation import Statement, read_statement, write_symbols
+from coconut_lab.problems import Graph, Problem, ProblemError
+from coconut_lab.prosqa import CONCEPTS, ENTITIES
+from coconut_lab.tokenizer import words_known
+
+
+def for_model(problem: Problem, tokenizer: Any) -> tuple[Problem, dict[str, str]]:
+    """Put a problem into words that a tokenizer knows, in the notation that goes with it.
+
+    A model whose names were shuffled in training takes nothing from a name, so any name may stand
+    for any other of its kind: entities (names without a parent) and concepts. Names that the
+    tokenizer knows stay as they are. A tokenizer that can spell every word gets the problem as is.
+
+    Args:
+        problem: a problem with a graph, in either notation.
+        tokenizer: a Hugging Face tokenizer.
+
+    Returns:
+        The problem for the model, and who stands for whom: name → the model's word, only those
+        that differ.
+
+    Raises:
+        ProblemError: more names of a kind than the tokenizer has, or a problem without a graph.
+    """
+    known = words_known(tokenizer)
+    if known is None:
+        return problem, {}
+    problem = problem.in_symbols()
+    graph = problem.graph
+    assert graph is not None  # in_symbols refuses problems without one
+    entities = [name for name in ENTITIES if name in known]
+    concepts = [name for name in CONCEPTS if name in known]
+    are_entities = [not graph.parents(node) for node in range(len(graph.names))]
+    stands = {}
+    for kind, pool, wanted in (
+        ("names without a parent", entities, True),
+        ("names with a parent", concepts, False),
+    ):
+        names = [n for n, e in zip(graph.names, are_entities, strict=True) if e == wanted]
+        if len(names) > len(pool):
+            raise ProblemError(
+                f"the graph has {len(names)} {kind}, but this model has words for {len(pool)} of "
+                "them; leave some facts out"
+            )
+        free = [word for word in pool if word not in names]
+        stands.update({name: name if name in pool else free.pop(0) for name in names})
+    changed = {name: word for name, word in stands.items() if name != word}
+    return (renamed(problem, stands) if changed else problem), changed
+
+
+def renamed(problem: Problem, names: dict[str, str]) -> Problem:
+    """Give the nodes of a problem in symbols other names.
+
+    Args:
+        problem: a problem with a graph, in symbols.
+        names: old name → new name, for every node.
+
+    Returns:
+        The same problem in the new names.
+    """
+    graph = problem.graph
+    assert graph is not None
+    statement = read_statement(problem.question)
+    first, second = statement.options
+    stated = Statement(
+        tuple((names[a], names[b]) for a, b in statement.facts),
+        (names[first], names[second]),
+        names[statement.asked],
+    )
+    return Problem(
+        question=write_symbols(stated),
+        steps=tuple(names[step] for step in problem.steps),
+        answer=names[problem.answer],
+        graph=_with_names(graph, (names[name] for name in graph.names)),
+    )
+
+
+def _with_names(graph: Graph, names: Iterable[str]) -> Graph:
+    return replace(graph, names=tuple(names))
+
+
+def explain(changed: dict[str, str]) -> str:
+    """Say in a line which words the model reads instead of the names; empty if it reads them."""
+    if not changed:
+        return ""
+    pairs = ", ".join(f"{name} as {word}" for name, word in changed.items())
+    return (
+        f"The model does not know these names, so it reads {pairs}. That changes nothing for it: "
+        "names were shuffled in training."
+    )
