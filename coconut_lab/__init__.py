@@ -1,0 +1,28 @@
+"""Learn and study reasoning in a continuous latent space (Coconut, Hao et al. 2024)."""
+
+from coconut_lab.checkpoints import Checkpoint, load
+from coconut_lab.coconut import Coconut, CoconutOutput
+from coconut_lab.curriculum import Curriculum, Example, collate
+from coconut_lab.generation import Generation, generate
+from coconut_lab.problems import Graph, Problem, ProblemError, load_problems
+from coconut_lab.prosqa import generate_prosqa, shortcut_audit
+from coconut_lab.tokenizer import add_thought_tokens
+
+__all__ = [
+    "Checkpoint",
+    "Coconut",
+    "CoconutOutput",
+    "Curriculum",
+    "Example",
+    "Generation",
+    "Graph",
+    "Problem",
+    "ProblemError",
+    "add_thought_tokens",
+    "collate",
+    "generate",
+    "generate_prosqa",
+    "load",
+    "load_problems",
+    "shortcut_audit",
+]

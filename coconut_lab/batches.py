@@ -13,7 +13,7 @@ from torch import Tensor
 from coconut_lab.curriculum import IGNORED, Curriculum, Example, Tokenized, collate, tokenize
 from coconut_lab.problems import Graph, Problem
 from coconut_lab.recipe import WalksPart
-from coconut_lab.tokenizer import thought_tokens
+from coconut_lab.tokenizer import ANSWER_MARK, thought_tokens
 
 #: Batches are cut from so many batches' worth of problems sorted by length, which saves padding.
 POOL = 16
@@ -157,7 +157,7 @@ def encode_walks(
         raise ValueError("random walks need problems that have a graph")
     tokens = thought_tokens(tokenizer)
     names = tokenizer.convert_tokens_to_ids(list(graph.names))
-    start_mark = tokenizer.convert_tokens_to_ids("[R]")
+    ask, start, answer = tokenizer.convert_tokens_to_ids(["[Q]", "[R]", ANSWER_MARK])
     children: dict[int, list[int]] = {}
     for parent, child in graph.edges:
         children.setdefault(parent, []).append(child)
@@ -166,15 +166,23 @@ def encode_walks(
     labels = [IGNORED] * len(ids)
     for _ in range(settings.per_problem):
         node = rng.choice(starts)
-        head = [start_mark, names[node]]
+        path = [node]
+        while path[-1] in children and len(path) <= settings.max_hops:
+            path.append(rng.choice(children[path[-1]]))
+        asked = rng.random() < settings.question_probability
+        head = [start, names[node]]
+        if asked:
+            other = rng.choice([node for node in range(len(names)) if node not in path])
+            options = [names[path[-1]], names[other]]
+            rng.shuffle(options)
+            head = [ask, *options, *head]
         if rng.random() < settings.bot_probability:
             head.append(tokens.bot)
         if rng.random() < settings.eot_probability:
             head.append(tokens.eot)
-        walked = []
-        while node in children and len(walked) < settings.max_hops:
-            node = rng.choice(children[node])
-            walked.append(names[node])
+        walked = [names[node] for node in path[1:]]
+        if asked:
+            walked += [answer, names[path[-1]]]
         ids += head + walked
         labels += [IGNORED] * len(head) + walked
     return Example(ids, labels)

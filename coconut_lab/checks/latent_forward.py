@@ -324,7 +324,7 @@ def _check_gradient(name: str, model: Any, got: Tensor, want: Tensor, cut: Tenso
         weight = model.get_input_embeddings().weight
         # Weighted, since the plain sum of a normalised vector hardly changes.
         weights = torch.linspace(-1, 1, hidden.numel(), dtype=hidden.dtype).reshape(hidden.shape)
-        return torch.autograd.grad((hidden * weights).sum(), weight)[0]
+        return torch.autograd.grad((hidden * weights).sum(), weight, retain_graph=True)[0]
 
     if not got.requires_grad:
         raise CheckFailed(
@@ -335,7 +335,8 @@ def _check_gradient(name: str, model: Any, got: Tensor, want: Tensor, cut: Tenso
         found = gradient(got)
     except RuntimeError as error:
         raise CheckFailed(
-            f"{name}: the values are right, but back-propagation fails: {str(error)[:200]} "
+            f"{name}: the values are right, but back-propagation fails "
+            f"({str(error).split(': [')[0][:120]}). "
             "Do not write into a tensor that an earlier pass has used: build a new one with "
             "torch.cat, or .clone() it first."
         ) from error

@@ -28,7 +28,7 @@ Batch = dict[str, Tensor]
 
 
 def random_models() -> list[Any]:
-    """A GPT-2 (absolute positions) and a Llama (rotary positions), random, in float64."""
+    """A GPT-2 (absolute positions, float64), a Llama (rotary, float32), with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         gpt2 = GPT2Config(
@@ -45,7 +45,7 @@ def random_models() -> list[Any]:
         for model in models:  # a final normalisation that does nothing could not be missed
             norm = _final_norm(model)
             norm.weight.data.uniform_(0.5, 2.0)
-    return [model.double().eval() for model in models]
+    return [models[0].double().eval(), models[1].eval()]
 
 
 def random_row(thoughts: int, question: int, tail: int, seed: int) -> list[int]:
@@ -202,7 +202,8 @@ def unroll(
         Last hidden states (B, T, d), and n thoughts (B, d).
     """
     original = model.get_input_embeddings()(input_ids)  # (B, T, d)
-    inputs, thoughts = original, list[Tensor]()
+    inputs = original
+    thoughts: list[Tensor] = []
     for column in columns_of(input_ids):
         thought = pick(Moment(model, inputs, original, column, thoughts, batch))
         if detach:

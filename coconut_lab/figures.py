@@ -1,0 +1,157 @@
+"""The matplotlib figures of the notebooks; letters repeat what the colours say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from torch import Tensor
+
+from coconut_lab.tokenizer import ANSWER_MARK, thought_tokens, token_id
+
+# What a column of a row can be: letter, colour (Okabe–Ito, told apart in greyscale by the letter).
+KINDS = {
+    "padding": ("·", "#FFFFFF"),
+    "question": ("q", "#56B4E9"),
+    "<bot>": ("B", "#009E73"),
+    "thought": ("T", "#E69F00"),
+    "<eot>": ("E", "#CC79A7"),
+    "step": ("s", "#F0E442"),
+    "answer": ("A", "#DDDDDD"),
+}
+WORK = {
+    "computed in this pass": "#E69F00",
+    "read from the cache": "#FFFFFF",
+}
+
+
+def column_kinds(input_ids: Sequence[int], mask: Sequence[int], tokenizer: Any) -> list[str]:
+    """Say of every column of one row what it is: a key of `KINDS`.
+
+    Args:
+        input_ids: the ids of the row, padding included.
+        mask: 1 for real tokens.
+        tokenizer: the tokenizer, with the thought tokens.
+
+    Returns:
+        One kind per column. Without `<bot>`, everything before the answer is question.
+    """
+    tokens = thought_tokens(tokenizer)
+    mark = token_id(tokenizer, ANSWER_MARK)
+    fixed = {tokens.bot: "<bot>", tokens.thought: "thought", tokens.eot: "<eot>", mark: "answer"}
+    kinds, part = [], "question"
+    for token, real in zip(input_ids, mask, strict=True):
+        if not real:
+            kinds.append("padding")
+            continue
+        kinds.append(fixed.get(token, part))
+        part = {"<eot>": "step", "answer": "answer"}.get(kinds[-1], part)
+    return kinds
+
+
+def draw_batch(batch: dict[str, Tensor], tokenizer: Any, title: str = "") -> Figure:
+    """Draw a batch as a grid: one row per problem, one column per position of the tensors.
+
+    Thick lines cut the batch into passes: a new one starts at every column that holds a thought
+    in any row.
+
+    Args:
+        batch: `input_ids` and `attention_mask`, each (B, T) int64.
+        tokenizer: the tokenizer, with the thought tokens.
+        title: what stands above.
+
+    Returns:
+        The figure; a notebook cell that ends in it shows it.
+    """
+    ids, masks = batch["input_ids"].tolist(), batch["attention_mask"].tolist()
+    rows, width = len(ids), len(ids[0])
+    figure, axes = plt.subplots(figsize=(0.215 * width + 0.6, 0.27 * rows + 0.95))
+    found: set[str] = set()
+    starts = [0]
+    for row, (tokens, mask) in enumerate(zip(ids, masks, strict=True)):
+        kinds = column_kinds(tokens, mask, tokenizer)
+        found.update(kinds)
+        for column, kind in enumerate(kinds):
+            _box(axes, column, row, KINDS[kind][1], KINDS[kind][0])
+            if kind == "thought":
+                starts.append(column)
+    starts = sorted(set(starts))
+    for column in starts[1:]:
+        axes.plot([column, column], [-0.15, rows + 0.15], color="black", linewidth=1.8)
+    axes.set(xlim=(-0.1, width + 0.1), ylim=(rows + 0.2, -0.2), xlabel="column", ylabel="row")
+    axes.set_xticks([column + 0.5 for column in range(0, width, 5)], range(0, width, 5))
+    axes.set_yticks([row + 0.5 for row in range(rows)], range(rows))
+    passes = f"{len(starts)} passes" if len(starts) > 1 else "1 pass"
+    axes.set_title(f"{title}: {passes}" if title else passes, loc="left", fontsize=10)
+    _bare(axes)
+    handles = [
+        Patch(facecolor=colour, edgecolor="grey", label=f"{letter}  {kind}")
+        for kind, (letter, colour) in KINDS.items()
+        if kind in found
+    ]
+    _legend_below(figure, handles)
+    return figure
+
+
+def draw_passes(columns: Sequence[str], first_thought: int, thoughts: int) -> Figure:
+    """Draw which columns each pass computes, without and with a cache.
+
+    Args:
+        columns: a short label for every column.
+        first_thought: the column of the first placeholder.
+        thoughts: how many there are.
+
+    Returns:
+        The figure; a notebook cell that ends in it shows it.
+    """
+    width = len(columns)
+    starts = [0, *range(first_thought, first_thought + thoughts)]
+    stops = [*starts[1:], width]
+    figure, both = plt.subplots(1, 2, figsize=(0.6 * width + 0.8, 0.32 * len(starts) + 1.35))
+    for axes, cached in zip(both, (False, True), strict=True):
+        total = 0
+        for row, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+            for column in range(stop):
+                new = column >= start or not cached
+                total += new
+                name = "computed in this pass" if new else "read from the cache"
+                _box(axes, column, row, WORK[name], columns[column] if new else "·")
+        axes.set(xlim=(-0.1, width + 0.1), ylim=(len(starts) + 0.1, -0.1), xlabel="column")
+        axes.set_xticks([column + 0.5 for column in range(width)], range(width))
+        axes.set_yticks([row + 0.5 for row in range(len(starts))], range(1, len(starts) + 1))
+        how = "with a cache" if cached else "without a cache"
+        axes.set_title(f"{how}: {total} token-forwards", loc="left", fontsize=10)
+        _bare(axes)
+    both[0].set_ylabel("pass")
+    handles = [
+        Patch(facecolor=colour, edgecolor="grey", label=f"{sign}  {name}")
+        for (name, colour), sign in zip(WORK.items(), ("letter", "·"), strict=True)
+    ]
+    _legend_below(figure, handles)
+    return figure
+
+
+def _box(axes: Axes, column: int, row: int, colour: str, text: str) -> None:
+    axes.add_patch(
+        Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="grey", linewidth=0.6)
+    )
+    axes.text(column + 0.5, row + 0.52, text, ha="center", va="center", fontsize=8)
+
+
+def _bare(axes: Axes) -> None:
+    axes.tick_params(length=0, labelsize=8)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _legend_below(figure: Figure, handles: list[Patch]) -> None:
+    figure.tight_layout()
+    figure.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=len(handles),
+        frameon=False, fontsize=8, handlelength=1.2, columnspacing=1.2,
+    )  # fmt: skip
+    plt.close(figure)  # so that it is shown once, where the notebook returns it

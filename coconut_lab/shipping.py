@@ -1,0 +1,130 @@
+"""Building the shipped models: train by a recipe, measure, write the card."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from coconut_lab.checkpoints import FOLDER, save
+from coconut_lab.coconut import Coconut
+from coconut_lab.curriculum import Curriculum
+from coconut_lab.evaluation import score
+from coconut_lab.probing import frontier_mass
+from coconut_lab.problems import Problem
+from coconut_lab.prosqa import generate_prosqa
+from coconut_lab.recipe import load_recipe
+from coconut_lab.training import LOG_FILE, Trainer
+
+#: The problems that cards are measured on: another seed than any recipe's.
+UNSEEN = 1000
+UNSEEN_SEED = 424242
+
+
+def unseen_problems(preset: str, count: int = UNSEEN) -> list[Problem]:
+    """Make the problems that cards are measured on; no recipe trains on their seed."""
+    return generate_prosqa(count, UNSEEN_SEED, preset)
+
+
+def measure(
+    model: Coconut, curriculum: Curriculum, problems: Sequence[Problem]
+) -> dict[str, list[dict[str, Any]]]:
+    """Measure what a card says: accuracy and frontier mass per number of thoughts.
+
+    Args:
+        model: the trained model, in evaluation mode.
+        curriculum: what it was trained with.
+        problems: unseen problems.
+
+    Returns:
+        `accuracy`, one entry per number of thoughts with its 95% interval, and `frontier_mass`,
+        one entry per thought with its control.
+    """
+    accuracy = []
+    for thoughts in range(curriculum.max_stage * curriculum.thoughts_per_step + 1):
+        result = score(
+            model, model.tokenizer, problems, curriculum, thoughts // curriculum.thoughts_per_step
+        )
+        low, high = result.interval
+        accuracy.append(
+            {
+                "thoughts": thoughts,
+                "right": result.right,
+                "total": result.total,
+                "accuracy": round(result.accuracy, 4),
+                "low": round(low, 4),
+                "high": round(high, 4),
+            }
+        )
+    masses = frontier_mass(model, model.tokenizer, problems, curriculum)
+    return {
+        "accuracy": accuracy,
+        "frontier_mass": [
+            dataclasses.asdict(mass)
+            | {"mass": round(mass.mass, 4), "uniform": round(mass.uniform, 4)}
+            for mass in masses
+        ],
+    }
+
+
+def build(name: str, *, runs: Path = Path("runs"), folder: Path | None = None) -> dict[str, Any]:
+    """Train a shipped model anew and write its checkpoint.
+
+    Args:
+        name: a recipe of this package.
+        runs: where the training run is kept; one that was stopped goes on.
+        folder: where the checkpoint goes; None is its place in the package.
+
+    Returns:
+        The card.
+    """
+    recipe = load_recipe(name)
+    began = time.perf_counter()
+    trainer = Trainer(recipe, runs / name)
+    model = trainer.train()
+    seconds = time.perf_counter() - began
+    card: dict[str, Any] = {
+        "name": name,
+        "preset": recipe.problems.preset,
+        "seed": recipe.seed,
+        "rebuild": f"python -m coconut_lab.shipping {name}",
+        "recipe": recipe.to_dict(),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "trained": {
+            "steps": recipe.total_steps,
+            "seconds": round(seconds),
+            "threads": torch.get_num_threads(),
+            "machine": platform.machine(),
+            "torch": torch.__version__.split("+")[0],
+        },
+    }
+    if recipe.objective == "curriculum":
+        problems = unseen_problems(recipe.problems.preset)
+        card["problems"] = f"{len(problems)} unseen problems, seed {UNSEEN_SEED}"
+        card |= measure(model, trainer.curriculum, problems)
+    # One line in ten is enough to draw the curve and keeps the package small.
+    lines = (runs / name / LOG_FILE).read_text(encoding="utf-8").splitlines(keepends=True)
+    save(folder or FOLDER / name, model, trainer.curriculum, card, {LOG_FILE: "".join(lines[::10])})
+    return card
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `python -m coconut_lab.shipping NAME …`."""
+    parser = argparse.ArgumentParser(prog="python -m coconut_lab.shipping", description=__doc__)
+    parser.add_argument("names", nargs="+", help="recipes of this package, in order")
+    for name in parser.parse_args(arguments).names:
+        card = build(name)
+        print(json.dumps({key: card.get(key) for key in ("name", "accuracy", "frontier_mass")}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
