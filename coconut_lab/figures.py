@@ -83,8 +83,10 @@ def draw_batch(batch: dict[str, Tensor], tokenizer: Any, title: str = "") -> Fig
     for column in starts[1:]:
         axes.plot([column, column], [-0.15, rows + 0.15], color="black", linewidth=1.8)
     axes.set(xlim=(-0.1, width + 0.1), ylim=(rows + 0.2, -0.2), xlabel="column", ylabel="row")
-    axes.set_xticks([column + 0.5 for column in range(0, width, 5)], range(0, width, 5))
-    axes.set_yticks([row + 0.5 for row in range(rows)], range(rows))
+    axes.set_xticks(
+        [column + 0.5 for column in range(0, width, 5)], list(map(str, range(0, width, 5)))
+    )
+    axes.set_yticks([row + 0.5 for row in range(rows)], list(map(str, range(rows))))
     passes = f"{len(starts)} passes" if len(starts) > 1 else "1 pass"
     axes.set_title(f"{title}: {passes}" if title else passes, loc="left", fontsize=10)
     _bare(axes)
@@ -121,8 +123,10 @@ def draw_passes(columns: Sequence[str], first_thought: int, thoughts: int) -> Fi
                 name = "computed in this pass" if new else "read from the cache"
                 _box(axes, column, row, WORK[name], columns[column] if new else "·")
         axes.set(xlim=(-0.1, width + 0.1), ylim=(len(starts) + 0.1, -0.1), xlabel="column")
-        axes.set_xticks([column + 0.5 for column in range(width)], range(width))
-        axes.set_yticks([row + 0.5 for row in range(len(starts))], range(1, len(starts) + 1))
+        axes.set_xticks([column + 0.5 for column in range(width)], list(map(str, range(width))))
+        axes.set_yticks(
+            [row + 0.5 for row in range(len(starts))], [str(row + 1) for row in range(len(starts))]
+        )
         how = "with a cache" if cached else "without a cache"
         axes.set_title(f"{how}: {total} token-forwards", loc="left", fontsize=10)
         _bare(axes)

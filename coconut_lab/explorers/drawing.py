@@ -50,10 +50,10 @@ def render(state: State) -> str:
         f'<div style="display:flex;flex-wrap:wrap;justify-content:space-between;gap:2px 24px">'
         f'<div style="font-size:17px;font-weight:600">Is {root} a {target} or a {distractor}?</div>'
         f'<div style="color:{MUTED}">{source}{facts}</div></div>'
-        f'<div style="display:flex;flex-wrap:wrap;gap:16px 28px;margin-top:12px">'
-        f'<div style="flex:1 1 480px;min-width:0"><div style="{_HEADING}">{_graph_heading(state)}'
+        f'<div style="display:flex;flex-wrap:wrap;gap:16px 24px;margin-top:12px">'
+        f'<div style="flex:1 1 440px;min-width:0"><div style="{_HEADING}">{_graph_heading(state)}'
         f"</div>{graph_picture(state)}{_legend(state)}</div>"
-        f'<div style="flex:0 1 {panels.WIDTH + 12:g}px;min-width:0"><div style="{_HEADING}">'
+        f'<div style="flex:0 1 {panels.WIDTH:g}px;min-width:0"><div style="{_HEADING}">'
         f"Words each thought decodes to</div>{panels.words(state)}</div></div>"
         f'<p class="caption" style="margin:12px 0 0;font-size:14.5px">{safe(caption(state))}</p>'
         f"{note}{_answer_strip(state)}</div>"
@@ -102,7 +102,7 @@ def graph_picture(state: State) -> str:
     graph, layout, reading = state.graph, lay_out(state.graph), state.current
     frontier = state.frontier
     hops = graph.distances(graph.root)
-    body = []
+    body = [_ring(*layout.nodes[node], node) for node in sorted(frontier)]
     for (parent, child), points in zip(graph.edges, layout.edges, strict=True):
         before, after = hops[parent], hops[child]
         on_the_way = before is not None and after == before + 1 and after <= state.hop
@@ -113,9 +113,7 @@ def graph_picture(state: State) -> str:
     said = []
     for node, (x, y) in enumerate(layout.nodes):
         probability = None if reading is None else reading.nodes[node]
-        body.append(
-            _node(node, x, y, graph.names[node], probability, node in frontier, roles.get(node))
-        )
+        body.append(_node(node, x, y, graph.names[node], probability, roles.get(node)))
         value = "" if probability is None else f" {number(probability)}"
         extra = [roles[node]] if node in roles else []
         extra += ["on the frontier"] if node in frontier else []
@@ -147,47 +145,49 @@ def _edge(points: tuple[Point, ...], colour: str, width: float) -> str:
     )
 
 
+def _ring(x: float, y: float, index: int) -> str:
+    return (
+        f'<rect class="ring" data-node="{index}" x="{x - NODE_WIDTH / 2 - 5:.1f}" '
+        f'y="{y - NODE_HEIGHT / 2 - 5:.1f}" width="{NODE_WIDTH + 10:g}" '
+        f'height="{NODE_HEIGHT + 10:g}" rx="16" fill="none" stroke="{VERMILLION}" '
+        'stroke-width="3"/>'
+    )
+
+
 def _node(
     index: int,
     x: float,
     y: float,
     name: str,
     probability: float | None,
-    ringed: bool,
     role: str | None,
 ) -> str:
     left, top = x - NODE_WIDTH / 2, y - NODE_HEIGHT / 2
     data = "" if probability is None else f' data-probability="{probability:.6f}"'
     value = "" if probability is None else f": {number(probability)}"
     parts = [f'<g class="node" data-node="{index}"{data}><title>{safe(name)}{value}</title>']
-    if ringed:
-        parts.append(
-            f'<rect class="ring" x="{left - 5:.1f}" y="{top - 5:.1f}" '
-            f'width="{NODE_WIDTH + 10:g}" height="{NODE_HEIGHT + 10:g}" rx="16" fill="{PAPER}" '
-            f'stroke="{VERMILLION}" stroke-width="3"/>'
-        )
     share = probability or 0.0
     parts.append(
         f'<rect class="body" x="{left:.1f}" y="{top:.1f}" width="{NODE_WIDTH:g}" '
         f'height="{NODE_HEIGHT:g}" rx="11" fill="{shade(share)}" stroke="{MUTED}"/>'
     )
     ink = ink_on(share)
-    label = shortened(name, 13)
+    label = shortened(name, 11)
     if probability is None:
         parts.append(text(x, y + 4.5, label, size=13, fill=ink, anchor="middle"))
     else:
-        parts.append(text(x, y - 3.5, label, size=13, fill=ink, anchor="middle"))
+        parts.append(text(x, y - 2, label, size=13, fill=ink, anchor="middle"))
         parts.append(
-            text(x, y + 13, number(share), size=12.5, weight=700 if share >= 0.005 else 400,
+            text(x, y + 14, number(share), size=12.5, weight=700 if share >= 0.005 else 400,
                  fill=ink if share >= 0.005 else MUTED, anchor="middle")
         )  # fmt: skip
     if role:
         width = {"root": 44, "target": 54, "distractor": 74}[role]
         parts.append(
-            f'<g class="role" data-role="{role}"><rect x="{left + 8:.1f}" y="{top - 11:.1f}" '
+            f'<g class="role" data-role="{role}"><rect x="{left + 4:.1f}" y="{top - 13:.1f}" '
             f'width="{width}" height="16" rx="8" fill="{PAPER}" stroke="{INK}"/>'
-            f"{mark(role, left + 18, top - 3)}"
-            f"{text(left + 26, top + 1, role, size=11)}</g>"
+            f"{mark(role, left + 14, top - 5)}"
+            f"{text(left + 22, top - 1, role, size=11)}</g>"
         )
     return "".join(parts) + "</g>"
 

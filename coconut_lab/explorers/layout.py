@@ -14,9 +14,9 @@ from itertools import pairwise
 
 from coconut_lab.problems import Graph
 
-NODE_WIDTH, NODE_HEIGHT = 88.0, 42.0
-COLUMN_GAP, ROW_GAP, PASSING_GAP = 44.0, 32.0, 17.0
-MARGIN = 20.0
+NODE_WIDTH, NODE_HEIGHT = 80.0, 42.0
+COLUMN_GAP, ROW_GAP, PASSING_GAP = 38.0, 32.0, 17.0
+MARGIN_X, MARGIN_Y = 8.0, 20.0  # room for rings and marks
 _SWEEPS = 12
 Point = tuple[float, float]
 
@@ -219,8 +219,8 @@ def _place(
 ) -> Layout:
     """Turn columns and heights into points; edges meet a node side by side, not in one point."""
     step = NODE_WIDTH + COLUMN_GAP
-    top = min(y.values()) - NODE_HEIGHT / 2 - MARGIN
-    x_of = {v: MARGIN + NODE_WIDTH / 2 + i * step for i, row in enumerate(rows) for v in row}
+    top = min(y.values()) - NODE_HEIGHT / 2 - MARGIN_Y
+    x_of = {v: MARGIN_X + NODE_WIDTH / 2 + i * step for i, row in enumerate(rows) for v in row}
     y = {v: round(height - top, 1) for v, height in y.items()}
     leaving: dict[int, list[int]] = {}
     arriving: dict[int, list[int]] = {}
@@ -242,8 +242,8 @@ def _place(
         points.append((x_of[child] - NODE_WIDTH / 2, y[child] + shift[number, 1]))
         edges.append(tuple(points))
     return Layout(
-        width=2 * MARGIN + len(rows) * step - COLUMN_GAP,
-        height=round(max(y.values()) + NODE_HEIGHT / 2 + MARGIN, 1),
+        width=2 * MARGIN_X + len(rows) * step - COLUMN_GAP,
+        height=round(max(y.values()) + NODE_HEIGHT / 2 + MARGIN_Y, 1),
         nodes=tuple((x_of[node], y[node]) for node in range(len(graph.names))),
         edges=tuple(edges),
         columns=columns,

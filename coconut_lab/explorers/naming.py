@@ -91,8 +91,5 @@ def explain(changed: dict[str, str]) -> str:
     """Say in a line which words the model reads instead of the names; empty if it reads them."""
     if not changed:
         return ""
-    pairs = ", ".join(f"{name} as {word}" for name, word in changed.items())
-    return (
-        f"The model does not know these names, so it reads {pairs}. That changes nothing for it: "
-        "names were shuffled in training."
-    )
+    pairs = ", ".join(f"{name} → {word}" for name, word in changed.items())
+    return f"Names are only labels to this model, so it reads words that it knows: {pairs}."

@@ -19,7 +19,7 @@ from coconut_lab.explorers.svg import (
     text,
 )
 
-WIDTH = 290.0
+WIDTH = 258.0  # of the words
 _ROW = 18.0
 
 
@@ -51,16 +51,16 @@ def words(state: State) -> str:
             name = word.text if word.node is None else state.graph.names[word.node]
             if word.node in frontier:
                 body.append(_ring(6, y + 8))
-            body.append(text(18, y + 12, shortened(name, 13),
+            body.append(text(18, y + 12, shortened(name, 12),
                              fill=MUTED if word.node is None else INK))  # fmt: skip
-            body.append(bar(118, y + 3, 128, word.probability, BLUE if current else LINE))
-            body.append(text(284, y + 12, number(word.probability), anchor="end"))
+            body.append(bar(100, y + 3, 104, word.probability, BLUE if current else LINE))
+            body.append(text(240, y + 12, number(word.probability), anchor="end"))
             said.append(f"thought {reading.number}: {name} {number(word.probability)}")
             y += _ROW
         y += (shown - (min(shown, len(reading.words)) if done else 0)) * _ROW + 10
     title = "Most probable words of each thought so far"
     drawing = f'<g transform="translate(12 0)">{"".join(body)}</g>'
-    return picture(WIDTH + 12, y, title, "; ".join(said) or "none yet", drawing, "words")
+    return picture(WIDTH, y, title, "; ".join(said) or "none yet", drawing, "words")
 
 
 def _ring(x: float, y: float) -> str:
@@ -140,7 +140,7 @@ def accuracy(state: State) -> str:
             text(x, bottom + 17, str(score.thoughts), size=11.5, weight=700 if current else 400,
                  fill=INK if current else MUTED, anchor="middle")
         )  # fmt: skip
-    axis = f"thoughts before the answer ({state.scores[0].total:,} problems)"
+    axis = f"thoughts before the answer; {state.scores[0].total:,} problems, 95% intervals"
     body.append(text((left + right) / 2, bottom + 33, axis, size=11, fill=MUTED, anchor="middle"))
     said = "; ".join(f"{_thoughts(s.thoughts)}: {in_words(s)}" for s in state.scores)
     return picture(
@@ -149,8 +149,8 @@ def accuracy(state: State) -> str:
 
 
 def in_words(score: BudgetScore) -> str:
-    """Write an accuracy with its interval."""
-    return f"{score.accuracy:.1%} (95% interval {score.low:.1%} to {score.high:.1%})"
+    """Write an accuracy with its 95% interval, in percent."""
+    return f"{score.accuracy:.1%} ({score.low * 100:.1f} to {score.high * 100:.1f})"
 
 
 def _thoughts(count: int) -> str:

@@ -209,13 +209,13 @@ class ThoughtStepper(widgets.VBox):
             value=OWN_GRAPH,
             description="graph",
             continuous_update=False,
-            layout={"width": "100%", "height": "100px"},
+            layout={"width": "auto", "height": "100px"},
             style=_WHOLE,
         )
         self.use_text = widgets.Button(
             description="Show my graph",
             tooltip="Read the text and show its graph",
-            layout={"width": "130px"},
+            layout={"width": "130px", "flex": "0 0 auto"},
         )
         typing = widgets.HBox([self.use_text, widgets.HTML(_HELP)])
         self._of_source = {
@@ -227,6 +227,8 @@ class ThoughtStepper(widgets.VBox):
             options=list(self._of_source),
             value=LIST if from_list else None,
             description="Problem",
+            tooltip="Where the problem comes from",
+            layout={"width": "max-content", "display": "flex", "align_items": "center"},
             style={"description_width": "initial", "button_width": "auto"},
         )
         most = len(self.state.reading.thoughts)
@@ -236,7 +238,7 @@ class ThoughtStepper(widgets.VBox):
             max=most,
             description="Thought",
             tooltip="Which thought to look into",
-            layout={"width": "320px"},
+            layout={"width": "290px"},
             style=_WHOLE,
         )
         self.play = widgets.Play(
@@ -245,6 +247,7 @@ class ThoughtStepper(widgets.VBox):
             max=most,
             interval=1500,
             show_repeat=False,
+            layout={"width": "90px"},
             tooltip="Play the thoughts one after the other",
         )
         self.budget = widgets.IntSlider(
@@ -253,11 +256,11 @@ class ThoughtStepper(widgets.VBox):
             max=most,
             description="Thought budget",
             tooltip="After how many thoughts the model has to answer",
-            layout={"width": "360px"},
+            layout={"width": "340px"},
             style=_WHOLE,
         )
         self.message = widgets.HTML()
-        self.picture = widgets.HTML(layout={"width": "100%"})
+        self.picture = widgets.HTML(layout={"width": "auto"})
 
     def _connect_controls(self) -> None:
         # In the page: the slider moves with Play without a way through the kernel.
