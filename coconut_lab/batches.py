@@ -27,8 +27,8 @@ class Batches:
         tokenizer: the tokenizer.
         batch_size: rows per batch.
         seed: decides order, mixing, walks and new names.
-        name_groups: lists of names that are interchangeable; each row gets them permuted, so that
-            no name carries information. Empty for no renaming.
+        names: names that are interchangeable; each row gets them permuted, so that no name
+            carries information. Empty for no renaming.
     """
 
     def __init__(
@@ -37,16 +37,14 @@ class Batches:
         tokenizer: Any,
         batch_size: int,
         seed: int,
-        name_groups: Sequence[Sequence[str]] = (),
+        names: Sequence[str] = (),
     ) -> None:
         self.problems = list(problems)
         self.tokenizer = tokenizer
         self.batch_size = batch_size
         self.seed = seed
         self.parts = tokenize(self.problems, tokenizer)
-        self.groups = [
-            torch.tensor(tokenizer.convert_tokens_to_ids(list(group))) for group in name_groups
-        ]
+        self.names = torch.tensor(tokenizer.convert_tokens_to_ids(list(names)), dtype=torch.long)
         self._pool = lru_cache(maxsize=1)(self._make_pool)
 
     def _make_pool(self, number: int) -> list[list[int]]:
@@ -110,15 +108,14 @@ class Batches:
         return self._rename(collate(examples, self.tokenizer), step)
 
     def _rename(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
-        if not self.groups:
+        if not len(self.names):
             return batch
         seed = random.Random(f"{self.seed}/names/{step}").getrandbits(63)
         generator = torch.Generator().manual_seed(seed)
         rows = len(batch["input_ids"])
         table = torch.arange(len(self.tokenizer)).repeat(rows, 1)  # (B, V)
-        for group in self.groups:
-            order = torch.rand(rows, len(group), generator=generator).argsort(1)
-            table[:, group] = group[order]
+        order = torch.rand(rows, len(self.names), generator=generator).argsort(1)
+        table[:, self.names] = self.names[order]
         learned = batch["labels"] != IGNORED
         labels = table.gather(1, batch["labels"].clamp(min=0))
         return batch | {

@@ -21,11 +21,13 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True)
 class ProblemsPart:
-    """Which problems: `generate_prosqa(count, seed, preset)`; `rename` permutes names anew."""
+    """Which problems: the arguments of `generate_prosqa`; `rename` permutes the names anew."""
 
     preset: str = "tiny"
     count: int = 20_000
     seed: int = 1
+    hops: tuple[int, ...] | None = None
+    nodes: tuple[int, ...] | None = None
     rename: bool = True
 
 
@@ -66,11 +68,19 @@ class CurriculumPart:
 
 @dataclass(frozen=True)
 class Phase:
-    """Some optimizer steps at one stage; `mix_probability` overrides the curriculum's."""
+    """Some optimizer steps at one stage.
+
+    Attributes:
+        steps: how many.
+        stage: the scheduled stage; base models have none and leave it at 0.
+        mix_probability: overrides the curriculum's.
+        final_rate: the learning rate falls linearly to this share of itself within the phase.
+    """
 
     steps: int
     stage: int = 0
     mix_probability: float | None = None
+    final_rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,8 @@ class Recipe:
         for index, phase in enumerate(self.phases):
             if phase.steps < 1 or phase.stage < 0:
                 raise RecipeError(f"phases[{index}]: steps must be above 0, stage 0 or more")
+            if not 0 <= phase.final_rate <= 1:
+                raise RecipeError(f"phases[{index}].final_rate: must be between 0 and 1")
         for key, value, allowed in (
             ("objective", self.objective, ("curriculum", "walks")),
             ("optimizer.reset", self.optimizer.reset, ("stage", "never")),

@@ -82,11 +82,12 @@ class Trainer:
             mixed_precision="bf16" if torch.cuda.is_available() else "no"
         )
         self.progress = progress and self.accelerator.is_main_process
-        preset = PRESETS[recipe.problems.preset]
-        groups = [list(preset.entities), list(preset.concepts)]
+        asked = recipe.problems
+        preset = PRESETS[asked.preset]
+        names = [*preset.entities, *preset.concepts]
         if start is None and recipe.model.start is not None:
             start = load(recipe.model.start).model
-        self.model = start or new_model(recipe.model, [*groups[0], *groups[1]], recipe.seed)
+        self.model = start or new_model(recipe.model, names, recipe.seed)
         self.tokenizer = self.model.tokenizer
         part = recipe.curriculum
         self.curriculum = Curriculum(
@@ -97,25 +98,28 @@ class Trainer:
             part.mix_probability,
         )
         self.batches = Batches(
-            generate_prosqa(recipe.problems.count, recipe.problems.seed, recipe.problems.preset),
+            generate_prosqa(
+                asked.count, asked.seed, asked.preset, hops=asked.hops, nodes=asked.nodes
+            ),
             self.tokenizer,
             recipe.batch_size,
             recipe.seed,
-            groups if recipe.problems.rename else [],
+            names if asked.rename else [],
         )
         self.step = 0
         self._since_reset = 0
         self._optimizer: Any = None
 
-    def schedule(self) -> Iterator[tuple[int, bool, Phase]]:
-        """Give every optimizer step as (step, whether the optimizer is reset, phase)."""
+    def schedule(self) -> Iterator[tuple[int, bool, Phase, float]]:
+        """Give every step as (step, whether the optimizer is reset, phase, share of the rate)."""
         step, previous = 0, None
         for phase in self.recipe.phases:
             for inner in range(phase.steps):
                 changed = previous is None or (
                     self.recipe.optimizer.reset == "stage" and phase.stage != previous.stage
                 )
-                yield step, inner == 0 and changed, phase
+                share = 1 - (1 - phase.final_rate) * inner / phase.steps
+                yield step, inner == 0 and changed, phase, share
                 step += 1
             previous = phase
 
@@ -153,12 +157,12 @@ class Trainer:
         )
         # Dropout draws from the global generators: they are seeded per step, and given back after.
         with _interrupts() as interrupted, torch.random.fork_rng(), bar:
-            for step, reset, phase in self.schedule():
+            for step, reset, phase, share in self.schedule():
                 if step < self.step:
                     continue
                 if reset or self._optimizer is None:
                     self._new_optimizer(model)
-                entry = self._train_step(model, step, phase)
+                entry = self._train_step(model, step, phase, share)
                 entry["seconds"] = round(time.perf_counter() - began, 2)
                 self.step = step + 1
                 last = step + 1 == self.recipe.total_steps
@@ -188,12 +192,12 @@ class Trainer:
             )
         )
 
-    def _train_step(self, model: Any, step: int, phase: Phase) -> dict[str, Any]:
+    def _train_step(self, model: Any, step: int, phase: Phase, share: float) -> dict[str, Any]:
         part = self.recipe.optimizer
         model.train()
         torch.manual_seed(random.Random(f"{self.recipe.seed}/dropout/{step}").getrandbits(63))
         self._since_reset += 1
-        rate = part.lr * min(1.0, self._since_reset / max(1, part.warmup_steps))
+        rate = part.lr * share * min(1.0, self._since_reset / max(1, part.warmup_steps))
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         batch = {k: v.to(self.accelerator.device) for k, v in self.batch(step, phase).items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from coconut_lab.explorers import panels
 from coconut_lab.explorers.layout import NODE_HEIGHT, NODE_WIDTH, Point, lay_out
 from coconut_lab.explorers.state import State
@@ -22,6 +24,7 @@ from coconut_lab.explorers.svg import (
     shortened,
     text,
 )
+from coconut_lab.notation import read_statement
 
 _HEADING = f"margin:0 0 8px;font-size:13px;font-weight:600;color:{MUTED}"
 
@@ -37,18 +40,19 @@ def render(state: State) -> str:
         background is its own, and it needs nothing from anywhere else.
     """
     graph = state.graph
-    root, target = safe(graph.names[graph.root]), safe(graph.names[graph.target])
-    distractor = safe(graph.names[graph.distractor])
-    facts = f"{len(graph.names)} names, {len(graph.edges)} facts, {graph.hops} hops to the answer"
+    root = safe(graph.names[graph.root])
+    first, second = map(safe, _options(state.reading.problem.question))
+    facts = f"{len(graph.names)} names, {len(graph.edges)} facts, {_hops(graph.hops)} to the answer"
     source = f"{safe(state.source)} · " if state.source else ""
     note = f'<p style="margin:10px 0 0;color:{MUTED}">{safe(state.note)}</p>' if state.note else ""
     return (
         f'<div class="coconut-stepper" data-thought="{state.thought}" data-budget="{state.budget}" '
         f'style="box-sizing:border-box;max-width:1000px;padding:16px 20px;line-height:1.45;'
+        f"overflow-wrap:anywhere;"
         f"border:1px solid {FAINT};border-radius:10px;background:{PAPER};color:{INK};"
         f'font-family:{FONT};font-size:13px">'
         f'<div style="display:flex;flex-wrap:wrap;justify-content:space-between;gap:2px 24px">'
-        f'<div style="font-size:17px;font-weight:600">Is {root} a {target} or a {distractor}?</div>'
+        f'<div style="font-size:17px;font-weight:600">Is {root} a {first} or a {second}?</div>'
         f'<div style="color:{MUTED}">{source}{facts}</div></div>'
         f'<div style="display:flex;flex-wrap:wrap;gap:16px 24px;margin-top:12px">'
         f'<div style="flex:1 1 440px;min-width:0"><div style="{_HEADING}">{_graph_heading(state)}'
@@ -231,6 +235,12 @@ def _answer_strip(state: State) -> str:
         f'Accuracy with {thoughts}: <span class="score" style="color:{INK}">{safe(said)}</span>'
         f"</div>{panels.accuracy(state)}</div></div>"
     )
+
+
+@lru_cache(maxsize=64)
+def _options(question: str) -> tuple[str, str]:
+    """The two options, in the order in which the question offers them."""
+    return read_statement(question).options
 
 
 def _hops(count: int) -> str:

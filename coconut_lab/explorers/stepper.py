@@ -15,7 +15,7 @@ from coconut_lab.curriculum import Curriculum
 from coconut_lab.explorers import naming
 from coconut_lab.explorers.drawing import render
 from coconut_lab.explorers.state import BudgetScore, State
-from coconut_lab.explorers.svg import safe
+from coconut_lab.explorers.svg import safe, shortened
 from coconut_lab.probing import Reading, probe
 from coconut_lab.problems import Problem, ProblemError, parse_problem
 from coconut_lab.prosqa import generate_prosqa
@@ -24,14 +24,17 @@ from coconut_lab.tokenizer import TokenizerError
 LIST_LENGTH, LIST_SEED = 100, 999
 FIRST_NEW_SEED = 1000
 MOST_NODES = 40  # more would be too small to read
+MOST_LETTERS = 10_000  # far more than so many nodes need
 OWN_GRAPH = """\
 Tom is a cat. Tom is a guest. Every cat is a mammal. Every cat is a hunter.
-Every guest is a sleeper. Every mammal is a breather. Every hunter is a climber.
+Every guest is a sleeper. Every hunter is a climber.
 Eva is a fish. Every fish is a swimmer. Every swimmer is a diver.
 Is Tom a climber or diver?"""
 _HELP = (
-    "Sentences, as above, or symbols: <code>| Tom cat | cat hunter | Eva fish | fish diver "
+    '<div style="line-height:1.4;padding-top:3px">Sentences, as above, or symbols: '
+    "<code>| Tom cat | cat hunter | Eva fish | fish diver "
     "[Q] hunter diver [R] Tom</code>. Use any names. One option must be in reach, the other not."
+    "</div>"
 )
 LIST, NEW, OWN = "from the list", "a new one", "my own graph"
 _WHOLE = {"description_width": "initial"}  # no label is cut off
@@ -176,7 +179,7 @@ class ThoughtStepper(widgets.VBox):
             '<div role="alert" style="box-sizing:border-box;max-width:1000px;padding:8px 14px;'
             "border-left:4px solid #d55e00;border-radius:4px;background:#fdf1e7;color:#1d2530;"
             'line-height:1.4"><b>This cannot be shown:</b> '
-            f"{safe(str(error))}. The picture stays as it was.</div>"
+            f"{safe(shortened(str(error), 600))}. The picture stays as it was.</div>"
         )
 
     # --- controls -------------------------------------------------------------------------------
@@ -209,7 +212,7 @@ class ThoughtStepper(widgets.VBox):
             value=OWN_GRAPH,
             description="graph",
             continuous_update=False,
-            layout={"width": "auto", "height": "100px"},
+            layout={"width": "auto", "height": "120px"},
             style=_WHOLE,
         )
         self.use_text = widgets.Button(
@@ -276,13 +279,19 @@ class ThoughtStepper(widgets.VBox):
 
     def _arrange_controls(self) -> None:
         row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
-        chosen = [self._of_source[self.source.value]] if self.source.value else []
+        self.layout.max_width = "1004px"
+        self._reveal_source()
         self.children = [
-            widgets.HBox([self.source, *chosen], layout=row),
+            widgets.HBox([self.source, *self._of_source.values()], layout=row),
             self.message,
             widgets.HBox([self.play, self.thought, self.budget], layout=row),
             self.picture,
         ]
+
+    def _reveal_source(self) -> None:
+        # Hidden, not taken away: a control that is made anew loses the keyboard's focus.
+        for source, box in self._of_source.items():
+            box.layout.display = None if source == self.source.value else "none"
 
     def _move(self, *, thought: int | None = None, budget: int | None = None) -> None:
         self.state = self.state.at(thought, budget)
@@ -300,7 +309,7 @@ class ThoughtStepper(widgets.VBox):
 
     def _show_source(self) -> None:
         source = self.source.value
-        self._arrange_controls()
+        self._reveal_source()
         try:
             if source == LIST:
                 self.show(self.problems[self.index.value], self._in_list(self.index.value))
@@ -308,6 +317,15 @@ class ThoughtStepper(widgets.VBox):
                 problem = generate_prosqa(1, self.seed.value, self.preset)[0]
                 self.show(problem, f"new problem, seed {self.seed.value}")
             elif source == OWN:
-                self.show(parse_problem(self.own_text.value), "your own graph")
+                self.show(_parse(self.own_text.value), "your own graph")
         except ProblemError as error:
             self._complain(error)
+
+
+def _parse(text: str) -> Problem:
+    if len(text) > MOST_LETTERS:
+        raise ProblemError(
+            f"the text is too long: {len(text):,} letters, of at most {MOST_LETTERS:,}; leave some "
+            "facts out"
+        )
+    return parse_problem(text)

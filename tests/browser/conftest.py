@@ -153,9 +153,9 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture()
-def watched_page(browser):
-    """A fresh page, and a record of its errors and of where it goes."""
+@pytest.fixture(scope="module")
+def open_page(browser):
+    """A page for the tests of a module, and a record of its errors and of where it goes."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     page = context.new_page()
     watch = Watch()
