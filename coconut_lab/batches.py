@@ -102,7 +102,9 @@ class Batches:
         """
         rng = random.Random(f"{self.seed}/walks/{step}")
         examples = [
-            encode_walks(self.problems[index].graph, self.parts[index], self.tokenizer, settings, rng)
+            encode_walks(
+                self.problems[index].graph, self.parts[index], self.tokenizer, settings, rng
+            )
             for index in self.rows(step)
         ]
         return self._rename(collate(examples, self.tokenizer), step)

@@ -86,7 +86,10 @@ def load(name: str | os.PathLike[str]) -> Checkpoint:
 
 
 def save(
-    folder: str | os.PathLike[str], model: Coconut, curriculum: Curriculum, card: dict[str, Any],
+    folder: str | os.PathLike[str],
+    model: Coconut,
+    curriculum: Curriculum,
+    card: dict[str, Any],
     extra: dict[str, str] | None = None,
 ) -> None:
     """Write a checkpoint with its card, all or nothing.

@@ -303,8 +303,9 @@ class Coconut(nn.Module):
             logits = self.head(states.hidden[labelled])  # (M, V)
             if not len(logits):
                 raise ModelError("no position of the batch is labelled, so there is no loss")
-            loss = F.cross_entropy(logits.float() if logits.dtype != torch.float64 else logits,
-                                   next_labels[labelled])
+            loss = F.cross_entropy(
+                logits.float() if logits.dtype != torch.float64 else logits, next_labels[labelled]
+            )
         return CoconutOutput(
             loss=loss,
             logits=logits,

@@ -83,7 +83,9 @@ def generate(
         ModelError: nothing to generate from, or more positions than the model has (found before
             any work is done).
     """
-    batch = {name: value.to(model.device) for name, value in pad_prompts(prompts, tokenizer).items()}
+    batch = {
+        name: value.to(model.device) for name, value in pad_prompts(prompts, tokenizer).items()
+    }
     limit = getattr(model.config, "max_position_embeddings", None)
     longest = max(map(len, prompts)) + max_new_tokens
     if limit is not None and longest > limit:
@@ -91,8 +93,9 @@ def generate(
             f"the longest prompt and {max_new_tokens} new tokens need {longest} positions but the "
             f"model has {limit}; shorten the prompt or lower max_new_tokens"
         )
-    states = model.latent_states(**batch)
-    mask, cache = batch["attention_mask"], states.cache
+    mask = batch["attention_mask"]
+    states = model.latent_states(batch["input_ids"], mask, batch["position_ids"])
+    cache = states.cache
     position = batch["position_ids"][:, -1]  # (B,)
     hidden = states.hidden[:, -1]  # (B, d)
     rows = list(range(len(prompts)))  # which prompt each row of the shrinking batch belongs to

@@ -26,8 +26,8 @@ class ProblemsPart:
     preset: str = "tiny"
     count: int = 20_000
     seed: int = 1
-    hops: tuple[int, ...] | None = None
-    nodes: tuple[int, ...] | None = None
+    hops: tuple[int, int] | None = None
+    nodes: tuple[int, int] | None = None
     rename: bool = True
 
 
@@ -191,6 +191,8 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise RecipeError(f"{where}: expected a list, got {value!r}")
+        if inner[-1] is not Ellipsis and len(value) != len(inner):
+            raise RecipeError(f"{where}: expected {len(inner)} values, got {len(value)}")
         return tuple(_build(inner[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if dataclasses.is_dataclass(kind):
         if isinstance(value, kind):  # type: ignore[arg-type]
@@ -209,7 +211,8 @@ def _build(kind: Any, value: Any, where: str) -> Any:
             )
             if needed and entry.name not in value:
                 raise RecipeError(f"the key {prefix}{entry.name} is missing")
-        return kind(**{k: _build(hints[k], v, f"{prefix}{k}") for k, v in value.items()})
+        make: Any = kind
+        return make(**{k: _build(hints[k], v, f"{prefix}{k}") for k, v in value.items()})
     # YAML reads 3e-3 as text and 1 as an integer; both are fine numbers.
     if kind is float and not isinstance(value, bool):
         try:

@@ -30,9 +30,7 @@ def naive_row(language_model, token_ids, thought_id, labels=None):
 
 
 def _full_pass(language_model, inputs):
-    output = language_model(
-        inputs_embeds=inputs[None], use_cache=False, output_hidden_states=True
-    )
+    output = language_model(inputs_embeds=inputs[None], use_cache=False, output_hidden_states=True)
     return output.logits[0], output.hidden_states[-1][0]
 
 

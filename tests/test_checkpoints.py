@@ -46,7 +46,9 @@ def test_altered_missing_and_unknown_checkpoints(saved):
     (saved / "card.json").unlink()
     with pytest.raises(CheckpointError, match="no checkpoint"):
         load(saved)
-    with pytest.raises(CheckpointError, match=r"no checkpoint 'tiny-magic'; shipped are .*tiny-base"):
+    with pytest.raises(
+        CheckpointError, match=r"no checkpoint 'tiny-magic'; shipped are .*tiny-base"
+    ):
         load("tiny-magic")
 
 
@@ -69,9 +71,7 @@ def test_tiny_coconut_does_what_its_card_says():
     found = load("tiny-coconut")
     problems = unseen_problems("tiny")
     for entry in found.card["accuracy"]:
-        result = score(
-            found.model, found.tokenizer, problems, found.curriculum, entry["thoughts"]
-        )
+        result = score(found.model, found.tokenizer, problems, found.curriculum, entry["thoughts"])
         # Another processor may round a few answers differently.
         assert abs(result.right - entry["right"]) <= 3
     accuracy = [entry["accuracy"] for entry in found.card["accuracy"]]

@@ -51,7 +51,11 @@ def test_loss_gradients_and_thoughts_equal_the_naive_ones(shape, seed):
     for row, (ids, _) in enumerate(rows):
         thoughts = naive_row(model.language_model, ids, TOKENS.thought)[0]
         for index in range(3):
-            want = thoughts[index] if index < len(thoughts) else torch.zeros_like(output.thoughts[0, 0])
+            want = (
+                thoughts[index]
+                if index < len(thoughts)
+                else torch.zeros_like(output.thoughts[0, 0])
+            )
             torch.testing.assert_close(output.thoughts[row, index], want, **EXACT)
 
 
@@ -139,7 +143,9 @@ def test_attentions_and_hidden_states_on_request(shape):
     output = model(**batch, output_attentions=True, output_hidden_states=True)
     rows, columns = batch["input_ids"].shape
     assert plain.attentions is None and plain.hidden_states is None
-    assert [a.shape for a in output.attentions] == [(rows, output.attentions[0].shape[1], columns, columns)] * 2
+    assert [a.shape for a in output.attentions] == [
+        (rows, output.attentions[0].shape[1], columns, columns)
+    ] * 2
     real = batch["attention_mask"].bool()
     for weights in output.attentions:
         seen = weights.transpose(1, 2)[real]  # (real positions, heads, T)
@@ -150,7 +156,9 @@ def test_attentions_and_hidden_states_on_request(shape):
         assert seen.transpose(0, 1)[:, future].abs().max() == 0
     assert len(output.hidden_states) == 3
     states = model.latent_states(batch["input_ids"], batch["attention_mask"])
-    torch.testing.assert_close(output.hidden_states[-1][real], states.hidden[real], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        output.hidden_states[-1][real], states.hidden[real], rtol=1e-4, atol=1e-5
+    )
     assert model.config._attn_implementation == usual
 
 
@@ -277,9 +285,18 @@ def test_misaligned_rows_give_the_same_loss_in_more_passes():
         (0, rows[0]), (9, rows[1]),
     ]  # fmt: skip
     batch = {
-        "input_ids": torch.tensor([[0] * s + r.input_ids + [0] * (width - s - len(r.input_ids)) for s, r in shifted]),
-        "attention_mask": torch.tensor([[0] * s + [1] * len(r.input_ids) + [0] * (width - s - len(r.input_ids)) for s, r in shifted]),
-        "labels": torch.tensor([[-100] * s + r.labels + [-100] * (width - s - len(r.labels)) for s, r in shifted]),
+        "input_ids": torch.tensor(
+            [[0] * s + r.input_ids + [0] * (width - s - len(r.input_ids)) for s, r in shifted]
+        ),
+        "attention_mask": torch.tensor(
+            [
+                [0] * s + [1] * len(r.input_ids) + [0] * (width - s - len(r.input_ids))
+                for s, r in shifted
+            ]
+        ),
+        "labels": torch.tensor(
+            [[-100] * s + r.labels + [-100] * (width - s - len(r.labels)) for s, r in shifted]
+        ),
     }
     output = model(**batch)
     assert (aligned.passes, output.passes) == (3, 5)

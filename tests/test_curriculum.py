@@ -31,7 +31,7 @@ def published(problem, tokenizer, stage, method, max_stage, c, pad_to_max, train
     question = tokenizer.encode(problem.question + "\n", add_special_tokens=True)
     steps = [tokenizer.encode(s + "\n", add_special_tokens=False) for s in problem.steps]
     answer = tokenizer.encode("### " + problem.answer, add_special_tokens=False)
-    answer = answer + [tokenizer.eos_token_id]
+    answer = [*answer, tokenizer.eos_token_id]
     if method == "cot":
         stage = 0
     if not training:

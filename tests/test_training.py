@@ -137,7 +137,9 @@ def test_kill_9_at_random_moments(recipe, tmp_path):
     rng = random.Random(0)
     kills = 0
     while kills < 3:
-        process = subprocess.Popen([*command, str(path)], env=environment, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, str(path)], env=environment, stderr=subprocess.DEVNULL
+        )
         seen = len(list(path.glob("step-*"))) if path.exists() else 0
         until = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < until:

@@ -16,8 +16,9 @@ def for_model(problem: Problem, tokenizer: Any) -> tuple[Problem, dict[str, str]
     """Put a problem into words that a tokenizer knows, in the notation that goes with it.
 
     A model whose names were shuffled in training takes nothing from a name, so any name may stand
-    for any other of its kind: entities (names without a parent) and concepts. Names that the
-    tokenizer knows stay as they are. A tokenizer that can spell every word gets the problem as is.
+    for any other. Names that the tokenizer knows stay as they are; another one gets a free name,
+    of an entity if it has no parent and of a concept otherwise, as long as there are such. A
+    tokenizer that can spell every word gets the problem as it is.
 
     Args:
         problem: a problem with a graph, in either notation.
@@ -28,7 +29,7 @@ def for_model(problem: Problem, tokenizer: Any) -> tuple[Problem, dict[str, str]
         that differ.
 
     Raises:
-        ProblemError: more names of a kind than the tokenizer has, or a problem without a graph.
+        ProblemError: more names than the tokenizer has, or a problem without a graph.
     """
     known = words_known(tokenizer)
     if known is None:
@@ -36,22 +37,24 @@ def for_model(problem: Problem, tokenizer: Any) -> tuple[Problem, dict[str, str]
     problem = problem.in_symbols()
     graph = problem.graph
     assert graph is not None  # in_symbols refuses problems without one
-    entities = [name for name in ENTITIES if name in known]
-    concepts = [name for name in CONCEPTS if name in known]
-    are_entities = [not graph.parents(node) for node in range(len(graph.names))]
-    stands = {}
-    for kind, pool, wanted in (
-        ("names without a parent", entities, True),
-        ("names with a parent", concepts, False),
-    ):
-        names = [n for n, e in zip(graph.names, are_entities, strict=True) if e == wanted]
-        if len(names) > len(pool):
+    free = {
+        kind: [name for name in names if name in known and name not in graph.names]
+        for kind, names in (("entity", ENTITIES), ("concept", CONCEPTS))
+    }
+    stands: dict[str, str] = {}
+    for node, name in enumerate(graph.names):
+        if name in (*ENTITIES, *CONCEPTS) and name in known:
+            stands[name] = name
+            continue
+        own, other = ("concept", "entity") if graph.parents(node) else ("entity", "concept")
+        pool = free[own] or free[other]
+        if not pool:
+            possible = sum(name in known for name in (*ENTITIES, *CONCEPTS))
             raise ProblemError(
-                f"the graph has {len(names)} {kind}, but this model has words for {len(pool)} of "
-                "them; leave some facts out"
+                f"the graph has {len(graph.names)} names, but this model has words for {possible}; "
+                "leave some facts out"
             )
-        free = [word for word in pool if word not in names]
-        stands.update({name: name if name in pool else free.pop(0) for name in names})
+        stands[name] = pool.pop(0)
     changed = {name: word for name, word in stands.items() if name != word}
     return (renamed(problem, stands) if changed else problem), changed
 

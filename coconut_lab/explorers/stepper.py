@@ -21,7 +21,8 @@ from coconut_lab.problems import Problem, ProblemError, parse_problem
 from coconut_lab.prosqa import generate_prosqa
 from coconut_lab.tokenizer import TokenizerError
 
-LIST_LENGTH, LIST_SEED = 100, 999
+# The first of the problems that cards are measured on.
+LIST_LENGTH, LIST_SEED = 100, 424242
 FIRST_NEW_SEED = 1000
 MOST_NODES = 40  # more would be too small to read
 MOST_LETTERS = 10_000  # far more than so many nodes need
@@ -63,8 +64,8 @@ class ThoughtStepper(widgets.VBox):
     Args:
         checkpoint: a checkpoint, or the name of a shipped one such as "tiny-coconut".
         problem: what to show first: a problem, or an index into `problems`.
-        problems: the list to choose from; by default 100 problems that the model never saw, of
-            the size it was trained on.
+        problems: the list to choose from; by default the first 100 of the unseen problems that
+            the model's card is measured on.
 
     Attributes:
         state: what is drawn at the moment, a `State`.
