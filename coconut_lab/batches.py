@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Sequence
 from functools import lru_cache
@@ -81,13 +82,14 @@ class Batches:
             As `collate`.
         """
         rng = random.Random(f"{self.seed}/mix/{step}")
-        mix = curriculum.mix_probability if mix_probability is None else mix_probability
+        if mix_probability is not None:
+            curriculum = dataclasses.replace(curriculum, mix_probability=mix_probability)
         examples = []
         for index in self.rows(step):
             parts = self.parts[index]
-            mixed = mix and rng.random() < mix
-            row_stage = rng.randrange(len(parts.steps) + 1) if mixed else stage
-            examples.append(curriculum.arrange(parts, self.tokenizer, row_stage))
+            row_stage = curriculum.draw_stage(stage, len(parts.steps), rng)
+            extra = curriculum.draw_extra(rng)
+            examples.append(curriculum.arrange(parts, self.tokenizer, row_stage, extra))
         return self._rename(collate(examples, self.tokenizer), step)
 
     def walks(self, step: int, settings: WalksPart) -> dict[str, Tensor]:
@@ -172,7 +174,8 @@ def encode_walks(
         head = [start, names[node]]
         if asked:
             other = rng.choice([node for node in range(len(names)) if node not in path])
-            options = [names[path[-1]], names[other]]
+            passed = names[rng.choice(path[1:])]
+            options = [passed, names[other]]
             rng.shuffle(options)
             head = [ask, *options, *head]
         if rng.random() < settings.bot_probability:
@@ -181,7 +184,7 @@ def encode_walks(
             head.append(tokens.eot)
         walked = [names[node] for node in path[1:]]
         if asked:
-            walked += [answer, names[path[-1]]]
+            walked += [answer, passed]
         ids += head + walked
         labels += [IGNORED] * len(head) + walked
     return Example(ids, labels)

@@ -7,6 +7,7 @@ sequence; question, steps and answer are tokenized apart.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from coconut_lab.tokenizer import (
     THOUGHT,
     TokenizerError,
     padding_id,
+    pause_token,
     thought_tokens,
     token_id,
     words_known,
@@ -35,10 +37,12 @@ class Method:
 
     Attributes:
         name: how recipes and cards call it.
-        removes: when language steps go: `"by stage"` (the first k at stage k), `"all"`, `"never"`.
-        stand_in: what takes the place of removed steps: `"thoughts"`, or None for nothing.
+        removes: what goes at stage k: `"steps"` (the first k), `"tokens"` (the first k tokens of
+            the steps), `"all"` (everything at once), `"nothing"`.
+        stand_in: what takes the place of removed steps: `"thoughts"`, `"pauses"`, or None.
         markers: whether `<bot>` and `<eot>` are there, at every stage.
         in_words: one sentence for learners.
+        last_stage_only: whether every stage is trained as if it came after the last one.
     """
 
     name: str
@@ -46,34 +50,46 @@ class Method:
     stand_in: str | None
     markers: bool
     in_words: str
+    last_stage_only: bool = False
 
 
+#: Baselines and ablations of section 4 of the paper. The published code drops the markers for CoT,
+#: No-CoT and "without thought"; a pause as a thought keeps them, so that only the feedback differs.
 METHODS = {
     method.name: method
     for method in (
         Method(
             "coconut",
-            removes="by stage",
-            stand_in="thoughts",
-            markers=True,
-            in_words="stage k replaces the first k steps by k·c thoughts",
+            "steps",
+            "thoughts",
+            True,
+            "stage k replaces the first k steps by k·c thoughts",
         ),
+        Method("cot", "nothing", None, False, "all steps stay in language"),
+        Method("no_cot", "all", None, False, "the answer follows the question at once"),
+        Method("icot", "tokens", None, False, "stage k drops the first k tokens of the steps"),
+        Method("pause", "all", "pauses", False, "pause tokens stand between question and answer"),
         Method(
-            "cot",
-            removes="never",
-            stand_in=None,
-            markers=False,
-            in_words="all steps stay in language",
+            "no_curriculum",
+            "steps",
+            "thoughts",
+            True,
+            "Coconut's last stage from the start: all thoughts, no steps",
+            last_stage_only=True,
         ),
+        Method("no_thought", "steps", None, False, "stage k drops the first k steps"),
         Method(
-            "no_cot",
-            removes="all",
-            stand_in=None,
-            markers=False,
-            in_words="the answer follows the question at once",
+            "pause_as_thought",
+            "steps",
+            "pauses",
+            True,
+            "stage k replaces the first k steps by k·c pause tokens",
         ),
     )
 }
+
+#: How fast iCoT's random extra removal falls off: P(o) is proportional to exp(-4 o) (Deng et al.).
+ICOT_LAMBDA = 4.0
 
 
 class Example(NamedTuple):
@@ -169,28 +185,46 @@ class Curriculum:
         """The row of `METHODS` that applies."""
         return METHODS[self.method]
 
+    def _past_last(self, stage: int) -> bool:
+        return stage > self.max_stage or self.rule.last_stage_only or self.rule.removes == "all"
+
     def thoughts_in_training(self, steps: int, stage: int) -> int:
-        """Count the thoughts of a problem with `steps` steps at `stage` of training."""
-        if self.rule.stand_in != "thoughts":
+        """Count the thoughts (or pauses) of a problem with `steps` steps at `stage` of training."""
+        if self.rule.stand_in is None:
             return 0
-        if stage > self.max_stage:
+        if self._past_last(stage):
             stage = self.max_stage if self.pad_to_max else min(steps, self.max_stage)
         return stage * self.thoughts_per_step
 
-    def steps_dropped(self, steps: int, stage: int) -> int:
-        """Count the language steps that are gone at `stage`, of a problem with `steps` steps."""
-        if self.rule.removes == "never":
-            return 0
-        if self.rule.removes == "all" or stage > self.max_stage:
-            return steps
-        return min(stage, steps)
-
     def thoughts_in_prompt(self, steps: int, stage: int) -> int:
-        """Count the thoughts that a prompt gives a problem with `steps` steps at `stage`."""
-        if self.rule.stand_in != "thoughts":
+        """Count the thoughts (or pauses) that a prompt gives a problem with `steps` steps."""
+        if self.rule.stand_in is None:
             return 0
         limit = self.max_stage if self.pad_to_max else min(self.max_stage, steps)
-        return min(stage, limit) * self.thoughts_per_step
+        # Pauses of the baseline are there from the first stage on, in training and in prompts.
+        stage = limit if self.rule.removes == "all" else min(stage, limit)
+        return stage * self.thoughts_per_step
+
+    def steps_kept(self, steps: list[list[int]], stage: int, extra: int = 0) -> list[int]:
+        """Give the step tokens that are left at `stage`.
+
+        Args:
+            steps: token ids of each step.
+            stage: the stage.
+            extra: iCoT's random extra number of tokens to drop.
+
+        Returns:
+            The token ids that stay, in order.
+        """
+        tokens = [token for step in steps for token in step]
+        if self.rule.removes == "nothing":
+            return tokens
+        if self._past_last(stage):
+            return []
+        if self.rule.removes == "tokens":
+            # Nothing is dropped before the removal has begun.
+            return tokens[stage + extra :] if stage else tokens
+        return [token for step in steps[stage:] for token in step]
 
     def draw_stage(self, stage: int, steps: int, rng: random.Random) -> int:
         """Mix stages: with `mix_probability` a random stage from 0 to `steps`, else `stage`."""
@@ -198,13 +232,23 @@ class Curriculum:
             return rng.randrange(steps + 1)
         return stage
 
+    def draw_extra(self, rng: random.Random) -> int:
+        """Draw iCoT's extra removal o, P(o) proportional to exp(-4 o); 0 for other methods."""
+        if self.rule.removes != "tokens":
+            return 0
+        extra, share = 0, math.exp(-ICOT_LAMBDA)
+        while rng.random() < share:
+            extra += 1
+        return extra
+
     def encode(self, problem: Problem, tokenizer: Any, stage: int) -> Example:
         """Encode one problem for training at a stage.
 
         Args:
             problem: the problem.
             tokenizer: a Hugging Face tokenizer with the thought tokens.
-            stage: 0 is all language; past `max_stage` no language step is left.
+            stage: 0 is all language; past `max_stage` no language step is left. With iCoT, how many
+                tokens are dropped.
 
         Returns:
             Token ids and labels. The question, both markers and the thoughts are masked.
@@ -216,14 +260,23 @@ class Curriculum:
         """
         return self.arrange(tokenize([problem], tokenizer)[0], tokenizer, stage)
 
-    def arrange(self, parts: Tokenized, tokenizer: Any, stage: int) -> Example:
-        """Do what `encode` does, for a problem that is tokenized already."""
+    def arrange(self, parts: Tokenized, tokenizer: Any, stage: int, extra: int = 0) -> Example:
+        """Do what `encode` does, for a problem that is tokenized already.
+
+        Args:
+            parts: the tokenized problem.
+            tokenizer: the tokenizer.
+            stage: the stage.
+            extra: iCoT's random extra number of tokens to drop (`draw_extra`).
+
+        Returns:
+            Token ids and labels.
+        """
         if stage < 0:
             raise ValueError(f"stage is {stage}; the first stage is 0")
         count = self.thoughts_in_training(len(parts.steps), stage)
         masked = parts.question + self._latent(count, tokenizer)
-        kept = parts.steps[self.steps_dropped(len(parts.steps), stage) :]
-        learned = [token for step in kept for token in step] + parts.answer
+        learned = self.steps_kept(parts.steps, stage, extra) + parts.answer
         return Example(masked + learned, [IGNORED] * len(masked) + learned)
 
     def prompt(self, problem: Problem, tokenizer: Any, stage: int) -> list[int]:
@@ -248,10 +301,13 @@ class Curriculum:
         )
 
     def _latent(self, count: int, tokenizer: Any) -> list[int]:
-        if not self.rule.markers:
+        if not count and not self.rule.markers:
             return []
         tokens = thought_tokens(tokenizer)
-        return [tokens.bot, *[tokens.thought] * count, tokens.eot]
+        fill = tokens.thought if self.rule.stand_in == "thoughts" else pause_token(tokenizer)
+        if not self.rule.markers:
+            return [fill] * count
+        return [tokens.bot, *[fill] * count, tokens.eot]
 
 
 def collate(examples: Sequence[Example], tokenizer: Any) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
-BOT, EOT, THOUGHT = "<bot>", "<eot>", "<thought>"
+BOT, EOT, THOUGHT, PAUSE = "<bot>", "<eot>", "<thought>", "<pause>"
 PAD, EOS = "<pad>", "<eos>"
 ANSWER_MARK = "###"
 #: Words that have a meaning of their own in the symbolic notation: no node may bear them.
@@ -103,6 +103,35 @@ def thought_tokens(tokenizer: Any) -> ThoughtTokens:
             "language_model.resize_token_embeddings(len(tokenizer))"
         )
     return ThoughtTokens(*(index for index in found.values() if index is not None))
+
+
+def add_pause_token(tokenizer: Any) -> int:
+    """Append `<pause>`, which stands in for a thought in some baselines; idempotent.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer; changed in place.
+
+    Returns:
+        How many tokens were added: 1, or 0 the second time.
+    """
+    if token_id(tokenizer, PAUSE) is not None:
+        return 0
+    return int(tokenizer.add_tokens([AddedToken(PAUSE, special=True, normalized=False)]))
+
+
+def pause_token(tokenizer: Any) -> int:
+    """Look up the id of `<pause>`.
+
+    Raises:
+        TokenizerError: it is missing; the message says how to add it.
+    """
+    index = token_id(tokenizer, PAUSE)
+    if index is None:
+        raise TokenizerError(
+            f"the tokenizer has no {PAUSE}; call add_pause_token(tokenizer), then "
+            "language_model.resize_token_embeddings(len(tokenizer))"
+        )
+    return index
 
 
 def token_id(tokenizer: Any, token: str) -> int | None:

@@ -1,13 +1,20 @@
-"""Checkpoints for the explorers' tests: a tiny model with random weights, made in milliseconds."""
+"""Checkpoints for the explorers' tests: tiny models with random weights, made in milliseconds."""
 
 from __future__ import annotations
 
+import torch
+from shapes import CONFIGS
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
 from coconut_lab.checkpoints import Checkpoint
+from coconut_lab.coconut import Coconut
 from coconut_lab.curriculum import Curriculum
 from coconut_lab.evaluation import Score
 from coconut_lab.models import new_model
 from coconut_lab.prosqa import PRESETS
 from coconut_lab.recipe import ModelPart
+from coconut_lab.tokenizer import add_thought_tokens
 
 RIGHT = (480, 520, 810, 980)  # of 1,000, with 0 to 3 thoughts
 
@@ -29,3 +36,24 @@ def random_checkpoint(positions: int = 128, seed: int = 0) -> Checkpoint:
         )  # fmt: skip
     card = {"name": "random", "preset": "tiny", "accuracy": accuracy}
     return Checkpoint(model, model.tokenizer, Curriculum("coconut", max_stage=3), card)
+
+
+def spelling_checkpoint() -> Checkpoint:
+    """A model whose tokenizer can spell every word: byte-level BPE, names of several tokens."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<end>"],
+        show_progress=False,
+    )
+    backend.train_from_iterator(["Every rempus is a lempus. Tom is a rempus. ###"] * 5, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end>")
+    add_thought_tokens(tokenizer)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = CONFIGS["gpt2"](len(tokenizer))
+        config.n_positions = 256
+        model = Coconut(AutoModelForCausalLM.from_config(config).eval(), tokenizer)
+    return Checkpoint(model, tokenizer, Curriculum("coconut", max_stage=3), {"name": "spelling"})

@@ -1,6 +1,7 @@
 """Encoding and batches against the rules of the published code, written down a second time."""
 
 import itertools
+import math
 import random
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from coconut_lab.problems import Problem, ProblemError, load_problems
 from coconut_lab.prosqa import generate_prosqa
 from coconut_lab.tokenizer import (
     TokenizerError,
+    add_pause_token,
     add_thought_tokens,
     padding_id,
     thought_tokens,
@@ -182,4 +184,64 @@ def test_tokenizers_without_what_is_needed():
 def test_the_table_of_methods_says_what_each_does():
     for name, method in METHODS.items():
         assert method.name == name and method.in_words
-        assert method.removes in ("by stage", "all", "never")
+        assert method.removes in ("steps", "tokens", "all", "nothing")
+        assert method.stand_in in ("thoughts", "pauses", None)
+
+
+def laid_out(method, stage, tokenizer, problem, extra=0, **settings_):
+    """The words of an example, and which of them are learned."""
+    curriculum = Curriculum(method, **settings_)
+    example = curriculum.arrange(tokenize([problem], tokenizer)[0], tokenizer, stage, extra)
+    words_ = tokenizer.convert_ids_to_tokens(example.input_ids)
+    asked = len(problem.question.split())
+    learned = [label != -100 for label in example.labels]
+    assert learned == sorted(learned)
+    return " ".join(words_[asked:]), " ".join(words_[learned.index(True) :])
+
+
+def test_every_method_at_every_stage():
+    tokenizer = word_tokenizer(["a", "b", "c", "d"])
+    add_pause_token(tokenizer)
+    problem = Problem("| a b", ("b", "c", "d"), "d")
+    latent, end = "<bot> {} <eot>", "### d <eos>"
+    t, p = "<thought>", "<pause>"
+
+    def check(method, stage, before, learned, **settings_):
+        got = laid_out(method, stage, tokenizer, problem, max_stage=2, **settings_)
+        assert got == (f"{before} {learned}".strip(), learned), (method, stage)
+
+    for stage, (count, steps) in enumerate([(0, "b c d "), (1, "c d "), (2, "d "), (2, "")]):
+        many = " ".join([t] * count)
+        check("coconut", stage, latent.format(many) if count else "<bot> <eot>", steps + end)
+        many = " ".join([p] * count)
+        check(
+            "pause_as_thought", stage, latent.format(many) if count else "<bot> <eot>", steps + end
+        )
+        check("no_thought", stage, "", steps + end)
+        check("cot", stage, "", "b c d " + end)
+        check("no_cot", stage, "", end)
+        check("pause", stage, f"{p} {p}", end)
+        check("no_curriculum", stage, f"<bot> {t} {t} <eot>", end)
+        check("icot", stage, "", steps + end)
+    check("coconut", 2, f"<bot> {t} {t} {t} {t} <eot>", "d " + end, thoughts_per_step=2)
+    check("pause", 0, f"{p} {p} {p} {p}", end, thoughts_per_step=2)
+    assert laid_out("icot", 1, tokenizer, problem, extra=1, max_stage=2)[0] == "d " + end
+    assert laid_out("icot", 0, tokenizer, problem, extra=1, max_stage=2)[0] == "b c d " + end
+    prompt = Curriculum("pause", 2).prompt(problem, tokenizer, 0)
+    assert tokenizer.convert_ids_to_tokens(prompt) == ["|", "a", "b", p, p]
+
+
+def test_pauses_need_their_token():
+    with pytest.raises(TokenizerError, match=r"has no <pause>; call add_pause_token"):
+        Curriculum("pause").encode(PROBLEMS[0], words(), 0)
+    tokenizer = words()
+    assert add_pause_token(tokenizer) == 1 and add_pause_token(tokenizer) == 0
+
+
+def test_extra_removal_follows_its_law():
+    rng = random.Random(0)
+    drawn = [Curriculum("icot").draw_extra(rng) for _ in range(200_000)]
+    # P(o) ∝ exp(-4 o): o = 0 with probability 1 - exp(-4), then each next e^-4 times rarer.
+    assert abs(drawn.count(0) / 200_000 - (1 - math.exp(-4))) < 0.001
+    assert abs(drawn.count(1) / drawn.count(0) - math.exp(-4)) < 0.002
+    assert {Curriculum().draw_extra(rng) for _ in range(50)} == {0}

@@ -7,13 +7,10 @@ import math
 
 import pytest
 import torch
-from explorer_models import random_checkpoint
-from shapes import CONFIGS
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from explorer_models import random_checkpoint, spelling_checkpoint
 
 from coconut_lab import checkpoints
-from coconut_lab.coconut import Coconut, ModelError
+from coconut_lab.coconut import ModelError
 from coconut_lab.curriculum import Curriculum
 from coconut_lab.probing import (
     forced_answers,
@@ -24,7 +21,7 @@ from coconut_lab.probing import (
 )
 from coconut_lab.problems import Problem, ProblemError, parse_problem
 from coconut_lab.prosqa import generate_prosqa
-from coconut_lab.tokenizer import add_thought_tokens, thought_tokens
+from coconut_lab.tokenizer import thought_tokens
 
 CHECKPOINT = random_checkpoint()
 MODEL, TOKENIZER, CURRICULUM = CHECKPOINT.model, CHECKPOINT.tokenizer, CHECKPOINT.curriculum
@@ -161,24 +158,7 @@ def test_frontier_mass_of_short_problems_stops_where_they_do() -> None:
 
 @pytest.fixture(scope="module")
 def spelling():
-    """A model whose tokenizer spells: byte-level BPE, trained on a few sentences."""
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=320,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=["<end>"],
-        show_progress=False,
-    )
-    backend.train_from_iterator(["Every rempus is a lempus. Tom is a rempus. ###"] * 5, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end>")
-    add_thought_tokens(tokenizer)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = CONFIGS["gpt2"](len(tokenizer))
-        config.n_positions = 256
-        language_model = AutoModelForCausalLM.from_config(config).eval()
-    return Coconut(language_model, tokenizer)
+    return spelling_checkpoint().model
 
 
 ENGLISH = parse_problem(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from explorer_models import RIGHT, random_checkpoint
+from explorer_models import RIGHT, random_checkpoint, spelling_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -159,6 +159,9 @@ def test_caption_says_the_mass_and_what_chance_would_give(stepper) -> None:
         f"Thought 1 puts {reading.frontier:.2f} of its probability on the 1-hop frontier "
         f"(chance: {reading.uniform_frontier:.2f})" in caption(stepper.state)
     )
+    if len(stepper.state.frontier) > 1:
+        held = sum(reading.nodes[node] >= 0.05 for node in stepper.state.frontier)
+        assert f"; {held} of its {len(stepper.state.frontier)} names" in caption(stepper.state)
     assert caption(stepper.state) in "".join(parsed(stepper).itertext())
 
 
@@ -326,6 +329,17 @@ def test_own_names_stand_for_words_that_the_model_knows(stepper) -> None:
         assert word not in said
     for name, word in names.items():
         assert (f"{name} → {word}" in stepper.state.note) == (name != word)
+
+
+def test_a_tokenizer_that_can_spell_reads_every_name_as_it_is() -> None:
+    problem = parse_problem(
+        "Zoe is a cat. Every cat is a hunter. Bo is a fox. Is Zoe a hunter or fox?"
+    )
+    stepper = ThoughtStepper(spelling_checkpoint(), problem=problem, problems=[problem])
+    assert stepper.state.note == ""
+    assert stepper.state.reading.problem == problem
+    assert sum(probabilities(parsed(stepper)).values()) <= 1 + 1e-4
+    assert {"Zoe", "cat", "hunter", "Bo", "fox"} <= set(texts(graph_svg(parsed(stepper))))
 
 
 def test_markup_in_names_is_text() -> None:

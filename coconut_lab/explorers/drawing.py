@@ -26,6 +26,7 @@ from coconut_lab.explorers.svg import (
 )
 from coconut_lab.notation import read_statement
 
+_HELD = 0.05  # a name with less is hardly there
 _HEADING = f"margin:0 0 8px;font-size:13px;font-weight:600;color:{MUTED}"
 
 
@@ -56,11 +57,12 @@ def render(state: State) -> str:
         f'<div style="color:{MUTED}">{source}{facts}</div></div>'
         f'<div style="display:flex;flex-wrap:wrap;gap:16px 24px;margin-top:12px">'
         f'<div style="flex:1 1 440px;min-width:0"><div style="{_HEADING}">{_graph_heading(state)}'
-        f"</div>{graph_picture(state)}{_legend(state)}</div>"
+        f"</div>{graph_picture(state)}{_legend(state)}"
+        f'<p class="caption" style="margin:14px 0 0;font-size:14.5px">{safe(caption(state))}</p>'
+        f"{note}</div>"
         f'<div style="flex:0 1 {panels.WIDTH:g}px;min-width:0"><div style="{_HEADING}">'
         f"Words each thought decodes to</div>{panels.words(state)}</div></div>"
-        f'<p class="caption" style="margin:12px 0 0;font-size:14.5px">{safe(caption(state))}</p>'
-        f"{note}{_answer_strip(state)}</div>"
+        f"{_answer_strip(state)}</div>"
     )
 
 
@@ -90,7 +92,9 @@ def caption(state: State) -> str:
         f"{reading.hop}-hop frontier (chance: {number(reading.uniform_frontier)})"
     )
     if len(state.frontier) > 1:
-        said += f", spread over {len(state.frontier)} names at once"
+        held = sum(reading.nodes[node] >= _HELD for node in state.frontier)
+        gets = "gets" if held == 1 else "get"
+        said += f"; {held} of its {len(state.frontier)} names {gets} {_HELD} or more"
     return f"{said}."
 
 

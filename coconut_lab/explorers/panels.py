@@ -131,8 +131,8 @@ def accuracy(state: State) -> str:
         colour = BLUE if current else LINE
         body.append(
             f'<path d="M{x:.1f} {height(score.low):.1f}V{height(score.high):.1f}'
-            f"M{x - 5:.1f} {height(score.low):.1f}h10"
-            f'M{x - 5:.1f} {height(score.high):.1f}h10" stroke="{colour}" stroke-width="1.6"/>'
+            f"M{x - 3:.1f} {height(score.low):.1f}h6"
+            f'M{x - 3:.1f} {height(score.high):.1f}h6" stroke="{colour}" stroke-width="1.6"/>'
             f'<circle cx="{x:.1f}" cy="{height(score.accuracy):.1f}" r="{6 if current else 4}" '
             f'fill="{BLUE if current else PAPER}" stroke="{colour}" stroke-width="1.6"/>'
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -15,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -50,14 +52,18 @@ class Lab:
     token: str
     folder: Path
 
-    def write(self, name: str, *cells: str) -> str:
-        """Write a notebook of code cells and return the address that opens it."""
+    def run(self, page: Any, name: str, *cells: str) -> None:
+        """Write a notebook of code cells, open it in a page, and run it as a user would."""
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
             metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
         )
         nbformat.write(notebook, self.folder / name)
-        return f"{self.address}/lab/tree/{name}?token={self.token}&reset"
+        page.goto(f"{self.address}/lab/tree/{name}?token={self.token}&reset")
+        page.wait_for_selector(".jp-Notebook", timeout=60_000)
+        page.get_by_text(re.compile(r"\| Idle")).wait_for(timeout=60_000)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
 
 
 @pytest.fixture(scope="session")

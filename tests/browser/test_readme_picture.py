@@ -1,0 +1,34 @@
+"""Takes the README's picture anew, when asked to:
+
+COCONUT_LAB_PICTURE=docs/stepper.png python -m pytest tests/browser/test_readme_picture.py
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+PICTURE = os.environ.get("COCONUT_LAB_PICTURE")
+PROBLEM = 76  # three hops, and both earlier frontiers hold two names
+CELLS = (
+    "from coconut_lab.explorers import ThoughtStepper",
+    f"stepper = ThoughtStepper('tiny-coconut', problem={PROBLEM})\n"
+    "stepper.thought.value, stepper.budget.value = 2, 3\nstepper",
+)
+
+
+@pytest.mark.skipif(not PICTURE, reason="COCONUT_LAB_PICTURE does not say where to put it")
+def test_picture_of_the_stepper(browser, lab) -> None:
+    context = browser.new_context(viewport={"width": 1340, "height": 1100}, device_scale_factor=1.5)
+    page = context.new_page()
+    lab.run(page, "picture.ipynb", *CELLS)
+    page.wait_for_selector(".coconut-stepper[data-thought='2']", timeout=120_000)
+    page.wait_for_timeout(1000)  # for the fonts and the last layout
+    path = Path(PICTURE)
+    page.locator(".jp-OutputArea-output .widget-vbox").first.screenshot(path=path)
+    context.close()
+    assert path.stat().st_size < 300_000
