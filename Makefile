@@ -45,9 +45,7 @@ notebooks: $(TEST_READY)  ## run every notebook from top to bottom and keep its 
 	$(PY) tools/run_notebooks.py notebooks/*.ipynb
 
 models: $(LAB_READY)  ## train the shipped models again
-	for model in $(MODELS); do \
-	    $(PY) -m coconut_lab.training coconut_lab/recipes/$$model.yaml || exit 1; \
-	done
+	$(PY) -m coconut_lab.shipping $(MODELS)
 
 bench: $(TEST_READY)  ## print the measurements of tests/benchmarks
 	for script in tests/benchmarks/bench_*.py; do $(PY) "$$script" || exit 1; done

@@ -135,11 +135,12 @@ def encode_walks(
     settings: WalksPart,
     rng: random.Random,
 ) -> Example:
-    """Encode a graph's facts and random walks on it, `[R] start <bot> <eot> next next …`.
+    """Encode a graph's facts and random walks on it, `[R] start <bot> next next <eot> next …`.
 
-    This is the pre-training of the tiny models. `<bot>` and `<eot>` come and go independently, so
-    that the position of either often predicts the next node, as any position of a pre-trained
-    language model does. Only the nodes walked to are supervised.
+    This is the pre-training of the tiny models. Where Coconut will put thoughts there are words
+    here. Each marker comes and goes, so that the position of either learns to predict the next
+    node, as any position of a pre-trained language model does. Only the nodes walked to are
+    supervised, and which of two options was passed, if that is asked.
 
     Args:
         graph: the graph of the problem.
@@ -180,11 +181,15 @@ def encode_walks(
             head = [ask, *options, *head]
         if rng.random() < settings.bot_probability:
             head.append(tokens.bot)
-        if rng.random() < settings.eot_probability:
-            head.append(tokens.eot)
         walked = [names[node] for node in path[1:]]
+        learned = list(walked)
+        if len(walked) > 1 and rng.random() < settings.eot_probability:
+            place = rng.randrange(1, len(walked))
+            walked.insert(place, tokens.eot)
+            learned.insert(place, IGNORED)
         if asked:
             walked += [answer, passed]
+            learned += [answer, passed]
         ids += head + walked
-        labels += [IGNORED] * len(head) + walked
+        labels += [IGNORED] * len(head) + learned
     return Example(ids, labels)

@@ -139,6 +139,41 @@ def draw_passes(columns: Sequence[str], first_thought: int, thoughts: int) -> Fi
     return figure
 
 
+def draw_gradients(
+    batch: dict[str, Tensor], tokenizer: Any, sizes: dict[str, list[float]]
+) -> Figure:
+    """Draw how large the gradient of the loss is at every column of one row.
+
+    Args:
+        batch: `input_ids` and `attention_mask`, each (1, T) int64.
+        tokenizer: the tokenizer, with the thought tokens.
+        sizes: for each of two settings the lengths of the gradient, one per column.
+
+    Returns:
+        The figure; a notebook cell that ends in it shows it.
+    """
+    kinds = column_kinds(
+        batch["input_ids"][0].tolist(), batch["attention_mask"][0].tolist(), tokenizer
+    )
+    figure, axes = plt.subplots(figsize=(9, 2.4))
+    styles = (("#0072B2", ""), ("#E69F00", "///"))
+    for index, ((name, heights), (colour, hatch)) in enumerate(
+        zip(sizes.items(), styles, strict=True)
+    ):
+        places = [column + 0.4 * index - 0.2 for column in range(len(heights))]
+        axes.bar(
+            places, heights, width=0.4, label=name,
+            color=colour, hatch=hatch, edgecolor="white", linewidth=0,
+        )  # fmt: skip
+    axes.set_xticks(range(len(kinds)), [KINDS[kind][0] for kind in kinds])
+    axes.set(xlim=(-0.7, len(kinds) - 0.3), xlabel="column, by kind", ylabel="length of gradient")
+    axes.tick_params(labelsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.tight_layout()
+    plt.close(figure)
+    return figure
+
+
 def _box(axes: Axes, column: int, row: int, colour: str, text: str) -> None:
     axes.add_patch(
         Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="grey", linewidth=0.6)

@@ -1,0 +1,307 @@
+"""Checks pass every right solution, however it is written, and say clearly what is wrong."""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from make_exercises import has_solution
+from notebook_files import ROOT, read
+from planted_mistakes import PLANTED, right_thoughts
+
+from coconut_lab import checks, collate
+from coconut_lab.checks.base import Mistake, compare
+from coconut_lab.checks.reference import (
+    EOS,
+    THOUGHT,
+    random_models,
+    random_row,
+    run_cached,
+    unroll,
+)
+from coconut_lab.curriculum import Example
+
+NAMES = sorted(name for name in checks.__all__ if name != "CheckFailed")
+
+
+def solutions() -> dict[str, Callable[..., Any]]:
+    """The functions of the solution notebooks, by name."""
+    found: dict[str, Any] = {}
+    for path in sorted((ROOT / "solutions").glob("*.ipynb")):
+        cells = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
+        imports = [
+            node
+            for source in cells
+            for node in ast.parse(source).body
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+        ]
+        namespace: dict[str, Any] = {}
+        exec(compile(ast.Module(imports, []), str(path), "exec"), namespace)
+        for cell in read(path).cells:
+            if cell.cell_type == "code" and has_solution(cell):
+                exec(compile(cell.source, str(path), "exec"), namespace)
+        found |= {name: namespace[name] for name in NAMES if name in namespace}
+    return found
+
+
+# --- right solutions, written differently ---------------------------------------------------------
+
+
+def feed_back_by_all_layers(language_model, input_ids):
+    first = language_model(input_ids=input_ids, output_hidden_states=True)
+    thought = first.hidden_states[-1][:, -1]
+    embeds = language_model.get_input_embeddings()(input_ids)
+    inputs = torch.cat([embeds, thought.unsqueeze(1)], dim=1)
+    second = language_model(inputs_embeds=inputs, output_hidden_states=True)
+    return [thought, second.hidden_states[-1][:, -1, :]]
+
+
+def feed_back_with_a_cache(language_model, input_ids):
+    first = language_model.base_model(input_ids=input_ids, use_cache=True)
+    thought = first.last_hidden_state[:, -1]
+    second = language_model.base_model(
+        inputs_embeds=thought[:, None], past_key_values=first.past_key_values, use_cache=True
+    )
+    return thought, second.last_hidden_state[:, 0]
+
+
+def loop_over_whole_rows(language_model, input_ids, thought_id):
+    """Every pass takes the whole row: what stands behind cannot be seen, so nothing changes."""
+    inputs, thoughts = language_model.get_input_embeddings()(input_ids), []
+    for column in range(input_ids.shape[1]):
+        if input_ids[0, column] == thought_id:
+            hidden = language_model.base_model(inputs_embeds=inputs).last_hidden_state
+            thoughts.append(hidden[:, column - 1])
+            inputs = inputs.clone()
+            inputs[:, column] = thoughts[-1]
+    return language_model.base_model(inputs_embeds=inputs).last_hidden_state, tuple(thoughts)
+
+
+def cached_by_the_models_own_cache(language_model, ids, mask, positions, thought_id):
+    columns = [c for c in range(ids.shape[1]) if ids[0, c] == thought_id]
+    stops = [*columns, ids.shape[1]]
+    output = language_model.base_model(
+        input_ids=ids[:, : stops[0]],
+        attention_mask=mask[:, : stops[0]],
+        position_ids=positions[:, : stops[0]],
+        use_cache=True,
+    )
+    hidden, thoughts = [output.last_hidden_state], []
+    for start, stop in zip(columns, stops[1:], strict=True):
+        thoughts.append(hidden[-1][:, -1])
+        rest = language_model.get_input_embeddings()(ids[:, start + 1 : stop])
+        output = language_model.base_model(
+            inputs_embeds=torch.cat([thoughts[-1].unsqueeze(1), rest], dim=1),
+            attention_mask=mask[:, :stop].bool(),
+            position_ids=positions[:, start:stop],
+            past_key_values=output.past_key_values,
+            use_cache=True,
+        )
+        hidden.append(output.last_hidden_state)
+    return torch.cat(hidden, dim=1), thoughts
+
+
+class _Tokens:
+    """As much of a tokenizer as `collate` asks for."""
+
+    def __init__(self, thought_id: int, pad_id: int) -> None:
+        self.thought_id, self.pad_token_id, self.eos_token_id = thought_id, pad_id, EOS
+
+    def convert_tokens_to_ids(self, token: str) -> int:
+        return self.thought_id
+
+    def convert_ids_to_tokens(self, index: int) -> str:
+        return "<thought>"
+
+
+def align_by_the_package(rows, thought_id, pad_id):
+    examples = [Example(row, [-100] * len(row)) for row in rows]
+    return collate(examples, _Tokens(thought_id, pad_id))
+
+
+def gradients_by_backward(language_model, input_ids, labels, thought_id):
+    hidden, thoughts = right_thoughts(language_model, input_ids, thought_id)
+    for thought in thoughts:
+        thought.retain_grad()
+    logits = language_model.lm_head(hidden)
+    F.cross_entropy(logits[0, :-1], labels[0, 1:]).backward()
+    return tuple(thought.grad for thought in thoughts)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_solution_passes_quickly_and_says_so_in_one_line(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    function = solutions()[name]
+    start = time.perf_counter()
+    getattr(checks, name)(function)
+    assert time.perf_counter() - start < 5  # 0.3 s on an idle machine
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{name} passes: ") and printed.out.count("\n") == 1
+    assert not printed.err
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("feed_back", feed_back_by_all_layers),
+        ("feed_back", feed_back_with_a_cache),
+        ("think_without_cache", loop_over_whole_rows),
+        ("think_with_cache", cached_by_the_models_own_cache),
+        ("align", align_by_the_package),
+        ("thought_gradients", gradients_by_backward),
+    ],
+)
+def test_other_right_ways_pass(name: str, function: Callable[..., Any]) -> None:
+    getattr(checks, name)(function)
+
+
+# --- what any check says of any function that does not do its work --------------------------------
+
+
+def failure(name: str, function: Any) -> checks.CheckFailed:
+    with pytest.raises(checks.CheckFailed) as caught:
+        getattr(checks, name)(function)
+    return caught.value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unwritten_functions_are_called_so(name: str) -> None:
+    def stub(*arguments):
+        raise NotImplementedError
+
+    assert str(failure(name, stub)) == f"{name} is not written yet: fill in the stub."
+    assert "not written yet: it returns None" in str(failure(name, lambda *arguments: None))
+    assert "needs the function itself" in str(failure(name, None))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exceptions_are_named_with_their_line_and_kept(name: str) -> None:
+    def crashes(*arguments):
+        return {}["missing"]
+
+    error = failure(name, crashes)
+    assert f"{name} raised KeyError: 'missing'" in str(error)
+    assert 'return {}["missing"]' in str(error)
+    assert isinstance(error.__cause__, KeyError)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_number_of_arguments_is_reported(name: str) -> None:
+    assert f"{name} raised TypeError" in str(failure(name, lambda: None))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("result", [3, "text", [], {}, torch.zeros(2, 2)], ids=repr)
+def test_wrong_types_are_reported(name: str, result: Any) -> None:
+    message = str(failure(name, lambda *arguments: result))
+    assert message.startswith(name)
+    assert "should" in message or "has no" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "result", "says"),
+    [
+        ("feed_back", (torch.zeros(16), torch.zeros(1, 16)), "it should be (1, 16) = (1, d)"),
+        ("feed_back", (torch.zeros(1, 16), [0.0]), "hidden should be a tensor, not a list of 1"),
+        ("think_without_cache", (torch.zeros(1, 15, 16), []), "has 0 entries, it should have 3"),
+        (
+            "think_without_cache",
+            (torch.zeros(15, 16), [torch.zeros(1, 16)] * 3),
+            "hidden has shape (15, 16), it should be (1, 15, 16) = (B, T, d)",
+        ),
+        (
+            "think_without_cache",
+            (torch.zeros(1, 15, 16), [torch.zeros(16)] * 3),
+            "thought 1 has shape (16,), it should be (1, 16)",
+        ),
+        ("think_without_cache", (torch.zeros(1, 15, 16), torch.zeros(1, 3, 16)), "a list of"),
+        ("thought_gradients", [torch.zeros(1, 16)], "has 1 entries, it should have 3"),
+        ("thought_gradients", [None] * 3, "entry 0 of the result should be a tensor"),
+        ("align", {"input_ids": torch.zeros(3, 4)}, "has no 'attention_mask'"),
+        (
+            "align",
+            {name: torch.zeros(4) for name in ("input_ids", "attention_mask", "position_ids")},
+            "input_ids has shape (4,)",
+        ),
+        (
+            "align",
+            {name: torch.zeros(1, 4) for name in ("input_ids", "attention_mask", "position_ids")},
+            "3 rows came in, 1 went out",
+        ),
+    ],
+)  # fmt: skip
+def test_wrong_shapes_are_reported_with_the_right_ones(name: str, result: Any, says: str) -> None:
+    assert says in str(failure(name, lambda *arguments: result))
+
+
+def test_an_unknown_mistake_is_located() -> None:
+    def third_is_off(language_model, input_ids, thought_id):
+        hidden, thoughts = loop_over_whole_rows(language_model, input_ids, thought_id)
+        return hidden, [*thoughts[:2], *(thought + 0.5 for thought in thoughts[2:])]
+
+    message = str(failure("think_without_cache", third_is_off))
+    assert message.endswith("thought 3 is off by up to 0.5 (thought 1, thought 2: right).")
+
+
+def test_a_mistake_that_makes_no_difference_here_is_not_blamed() -> None:
+    zero, one = {"x": torch.zeros(2)}, {"x": torch.ones(2)}
+    blamed = [Mistake("harmless", lambda: zero), Mistake("the culprit", lambda: one)]
+    compare("f", zero, zero, blamed)
+    with pytest.raises(checks.CheckFailed, match="the culprit"):
+        compare("f", one, zero, blamed)
+
+
+def test_a_notebook_shows_the_message_alone() -> None:
+    error = failure("feed_back", lambda *arguments: None)
+    assert error._render_traceback_() == [f"CheckFailed: {error}"]  # IPython asks for this
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_checks_leave_the_random_numbers_alone(name: str) -> None:
+    before = torch.random.get_rng_state()
+    getattr(checks, name)(solutions()[name])
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+# --- the reference itself -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_two_references_agree(count: int) -> None:
+    ids = torch.tensor([random_row(count, question=6, tail=3, seed=count)])
+    batch = {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "position_ids": torch.arange(ids.shape[1])[None],
+    }
+    for model in random_models():
+        hidden, thoughts = unroll(model, ids)
+        cached, cached_thoughts, _ = run_cached(model, batch)
+        bound = 1e-12 if hidden.dtype == torch.float64 else 1e-5
+        assert (hidden - cached).abs().max() < bound
+        assert len(thoughts) == len(cached_thoughts) == count
+        for one, other in zip(thoughts, cached_thoughts, strict=True):
+            assert (one - other).abs().max() < bound
+
+
+def test_rows_have_as_many_placeholders_as_asked_for() -> None:
+    for count in range(4):
+        assert random_row(count, question=3, tail=2, seed=0).count(THOUGHT) == count
+
+
+def test_every_planted_mistake_is_a_function_of_its_own() -> None:
+    assert len({planted.wrong.__name__ for planted in PLANTED}) == len(PLANTED)
+
+
+def test_nothing_of_the_tests_is_needed_by_the_checks() -> None:
+    for path in Path(checks.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith(("tests", "naive", "shapes", "planted"))
