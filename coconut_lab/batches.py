@@ -14,7 +14,7 @@ from torch import Tensor
 from coconut_lab.curriculum import IGNORED, Curriculum, Example, Tokenized, collate, tokenize
 from coconut_lab.problems import Graph, Problem
 from coconut_lab.recipe import WalksPart
-from coconut_lab.tokenizer import ANSWER_MARK, thought_tokens
+from coconut_lab.tokenizer import thought_tokens
 
 #: Batches are cut from so many batches' worth of problems sorted by length, which saves padding.
 POOL = 16
@@ -140,7 +140,7 @@ def encode_walks(
     This is the pre-training of the tiny models. Where Coconut will put thoughts there are words
     here. Each marker comes and goes, so that the position of either learns to predict the next
     node, as any position of a pre-trained language model does. Only the nodes walked to are
-    supervised, and which of two options was passed, if that is asked.
+    supervised.
 
     Args:
         graph: the graph of the problem.
@@ -159,7 +159,7 @@ def encode_walks(
         raise ValueError("random walks need problems that have a graph")
     tokens = thought_tokens(tokenizer)
     names = tokenizer.convert_tokens_to_ids(list(graph.names))
-    ask, start, answer = tokenizer.convert_tokens_to_ids(["[Q]", "[R]", ANSWER_MARK])
+    start = tokenizer.convert_tokens_to_ids("[R]")
     children: dict[int, list[int]] = {}
     for parent, child in graph.edges:
         children.setdefault(parent, []).append(child)
@@ -171,14 +171,7 @@ def encode_walks(
         path = [node]
         while path[-1] in children and len(path) <= settings.max_hops:
             path.append(rng.choice(children[path[-1]]))
-        asked = rng.random() < settings.question_probability
         head = [start, names[node]]
-        if asked:
-            other = rng.choice([node for node in range(len(names)) if node not in path])
-            passed = names[rng.choice(path[1:])]
-            options = [passed, names[other]]
-            rng.shuffle(options)
-            head = [ask, *options, *head]
         if rng.random() < settings.bot_probability:
             head.append(tokens.bot)
         walked = [names[node] for node in path[1:]]
@@ -187,9 +180,6 @@ def encode_walks(
             place = rng.randrange(1, len(walked))
             walked.insert(place, tokens.eot)
             learned.insert(place, IGNORED)
-        if asked:
-            walked += [answer, passed]
-            learned += [answer, passed]
         ids += head + walked
         labels += [IGNORED] * len(head) + learned
     return Example(ids, labels)

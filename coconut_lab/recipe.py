@@ -50,7 +50,6 @@ class WalksPart:
 
     per_problem: int = 4
     max_hops: int = 4
-    question_probability: float = 0.5
     bot_probability: float = 0.6
     eot_probability: float = 0.5
 

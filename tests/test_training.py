@@ -1,6 +1,7 @@
 """Training: schedules, resets, and runs that go on as if they had never been stopped."""
 
 import dataclasses
+import itertools
 import json
 import os
 import random
@@ -239,26 +240,34 @@ def test_walks_follow_the_graph_and_markers_come_as_often_as_asked():
     preset = PRESETS["tiny"]
     tokenizer = word_tokenizer([*preset.entities, *preset.concepts])
     rng = random.Random(0)
-    counts = {"<bot>": 0, "<eot>": 0, "[R]": 0}
+    walks, bots, eots, chances = 0, 0, 0, 0
     for problem, parts in zip(problems, tokenize(problems, tokenizer), strict=True):
         example = encode_walks(problem.graph, parts, tokenizer, WalksPart(), rng)
         words = tokenizer.convert_ids_to_tokens(example.input_ids)
         facts = len(problem.graph.edges) * 3
         assert words[:facts] == problem.question.split()[:facts]
+        assert set(example.labels[:facts]) == {IGNORED}
         edges = {(problem.graph.names[a], problem.graph.names[b]) for a, b in problem.graph.edges}
-        node = None
-        for word, label in zip(words[facts:], example.labels[facts:], strict=True):
-            if word in counts:
-                counts[word] += 1
-                node = None if word == "[R]" else node
-            elif node is None:
-                node = word
-                assert label == IGNORED
-            else:
-                assert (node, word) in edges and label != IGNORED
-                node = word
-    assert counts["[R]"] == 1000 * 4
-    assert abs(counts["<bot>"] / 4000 - 0.6) < 0.03 and abs(counts["<eot>"] / 4000 - 0.5) < 0.03
+        pieces = " ".join(words[facts:]).split("[R] ")[1:]
+        walks += len(pieces)
+        for piece in pieces:
+            walk = piece.split()
+            nodes = [word for word in walk if not word.startswith("<")]
+            assert set(itertools.pairwise(nodes)) <= edges
+            # A walk ends where nothing follows, or after four hops.
+            assert len(nodes) == 5 or not any(parent == nodes[-1] for parent, _ in edges)
+            bots += "<bot>" in walk
+            assert "<bot>" not in walk or walk.index("<bot>") == 1
+            chances += len(nodes) > 2
+            eots += "<eot>" in walk
+            assert "<eot>" not in walk or nodes[0] != walk[walk.index("<eot>") - 1] != "<bot>"
+        learned = [word for word, label in zip(words, example.labels, strict=True) if label >= 0]
+        assert not {"<bot>", "<eot>", "[R]"} & set(learned)
+        # All nodes but the first of each walk are learned.
+        total = sum(not word.startswith("<") for piece in pieces for word in piece.split())
+        assert len(learned) == total - len(pieces)
+    assert walks == 1000 * WalksPart().per_problem
+    assert abs(bots / walks - 0.6) < 0.03 and abs(eots / chances - 0.5) < 0.03
 
 
 def test_the_shipped_recipes_are_valid():
