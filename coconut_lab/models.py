@@ -30,6 +30,7 @@ def new_model(part: ModelPart, names: Sequence[str], seed: int) -> Coconut:
         intermediate_size=part.feed_forward,
         num_hidden_layers=part.layers,
         num_attention_heads=part.heads,
+        head_dim=part.head_dim or part.width // part.heads,
         max_position_embeddings=part.positions,
         initializer_range=part.initializer_range,
         tie_word_embeddings=True,

@@ -76,12 +76,12 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "tiny": Preset(
         name="tiny",
-        nodes={10: 2, 11: 1, 12: 1},
+        nodes={10: 1},
         hops={2: 1, 3: 1},
-        entities=("Alex", "Eva", "Max", "Sally", "Tom"),
+        entities=("Alex", "Eva", "Sally", "Tom"),
         concepts=(
-            *("brimpus", "dumpus", "lempus", "numpus", "rempus"),
-            *("scrompus", "terpus", "wumpus", "yumpus", "zhorpus"),
+            *("brimpus", "dumpus", "lempus", "numpus"),
+            *("rempus", "scrompus", "terpus", "yumpus"),
         ),
     ),
     "small": Preset(
@@ -122,7 +122,7 @@ def generate_prosqa(
     Args:
         count: number of problems.
         seed: a number from 0 on.
-        preset: "tiny" (about 10 nodes, 2 or 3 hops), "small" (about 16 nodes, 3 or 4 hops),
+        preset: "tiny" (10 nodes, 2 or 3 hops), "small" (about 16 nodes, 3 or 4 hops),
             "paper" (the published statistics), or a `Preset` of one's own.
         notation: "symbols" or "english".
         hops: hops from the entity to the answer instead of the preset's: one number, or (lowest,

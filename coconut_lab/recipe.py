@@ -37,7 +37,8 @@ class ModelPart:
 
     start: str | None = None
     layers: int = 2
-    heads: int = 4
+    heads: int = 8
+    head_dim: int | None = 32
     width: int = 64
     feed_forward: int = 128
     positions: int = 128

@@ -1,0 +1,80 @@
+"""Train the tiny models with several seeds, and measure each: how robust is the recipe?
+
+    python tests/benchmarks/seeds.py 0 1 2
+
+Results go to results/tiny-coconut-seeds.json, one entry per seed; seeds that stand there are not
+trained again, and a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from coconut_lab.files import write_text
+from coconut_lab.recipe import load_recipe
+from coconut_lab.shipping import UNSEEN_SEED, measure, unseen_problems
+from coconut_lab.training import Trainer
+
+RESULTS = Path(__file__).parents[2] / "results" / "tiny-coconut-seeds.json"
+
+
+def train(seed: int, runs: Path) -> dict[str, object]:
+    """Train base model and Coconut with one seed, and measure accuracy and frontier mass."""
+    folder = runs / f"seed-{seed}"
+    began = time.perf_counter()
+    base = Trainer(load_recipe("tiny-base", seed=seed), folder / "base", progress=False).train()
+    between = time.perf_counter()
+    trainer = Trainer(
+        load_recipe("tiny-coconut", seed=seed), folder / "coconut", start=base, progress=False
+    )
+    model = trainer.train()
+    ended = time.perf_counter()
+    return {
+        "seed": seed,
+        **measure(model, trainer.curriculum, unseen_problems("tiny")),
+        "seconds": {"base": round(between - began), "coconut": round(ended - between)},
+        "threads": torch.get_num_threads(),
+    }
+
+
+def main() -> None:
+    """Train the seeds named on the command line that have no result yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seeds", nargs="+", type=int)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    chosen = parser.parse_args()
+    recipes = {name: load_recipe(name).to_dict() for name in ("tiny-base", "tiny-coconut")}
+    recipes = json.loads(json.dumps(recipes))
+    for seed in chosen.seeds:
+        found = read(recipes)
+        if any(entry["seed"] == seed for entry in found):
+            continue
+        entry = train(seed, chosen.runs)
+        # Another process may have written meanwhile.
+        found = sorted([*read(recipes), entry], key=lambda entry: int(str(entry["seed"])))
+        data = {
+            "what": f"1,000 unseen tiny problems, seed {UNSEEN_SEED}; one entry per training seed",
+            "recipes": recipes,
+            "seeds": found,
+        }
+        RESULTS.parent.mkdir(exist_ok=True)
+        write_text(RESULTS, json.dumps(data, indent=1) + "\n")
+        last = entry["accuracy"]
+        print(f"seed {seed}: {last}", flush=True)  # type: ignore[index]
+
+
+def read(recipes: dict[str, object]) -> list[dict[str, object]]:
+    """Read the results of these very recipes; those of others are dropped."""
+    if not RESULTS.exists():
+        return []
+    data = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return data["seeds"] if data["recipes"] == recipes else []
+
+
+if __name__ == "__main__":
+    main()
