@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from coconut_lab.files import new_folder
+from coconut_lab.states import (
+    CoconutOutput,
+    LatentStates,
+    gather_thoughts,
+    join_attentions,
+    join_layers,
+)
 from coconut_lab.tokenizer import thought_tokens
 
 FORMAT_FILE = "coconut.json"
@@ -33,56 +39,6 @@ IGNORED = -100
 
 class ModelError(ValueError):
     """A model, batch or folder that Coconut cannot work with; the message says why."""
-
-
-@dataclass
-class LatentStates:
-    """What the passes over a batch leave behind.
-
-    Attributes:
-        hidden: (B, T, d) last hidden states, after the final normalisation.
-        thoughts: (B, n, d) the vectors that were fed back, row by row in order; rows with fewer
-            than n thoughts end in zeros.
-        thought_counts: (B,) how many thoughts each row has.
-        cache: the keys and values of all T positions.
-        passes: how many forward passes it took.
-        attentions: one (B, heads, T, T) tensor per layer, or None if not asked for.
-        hidden_states: one (B, T, d) tensor per layer and one for the embeddings, or None.
-    """
-
-    hidden: Tensor
-    thoughts: Tensor
-    thought_counts: Tensor
-    cache: DynamicCache
-    passes: int
-    attentions: tuple[Tensor, ...] | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-
-
-@dataclass
-class CoconutOutput:
-    """Result of `Coconut.forward`.
-
-    Attributes:
-        loss: mean negative log-likelihood over the labelled positions, or None without labels.
-        logits: (B, T, V) without labels; with labels (M, V), only at the M positions whose next
-            token is labelled, in row order: the head is costly and not needed elsewhere.
-        labelled: (B, T) bool, True at those M positions; None without labels.
-        thoughts: (B, n, d) the vectors that were fed back; see `LatentStates`.
-        thought_counts: (B,) how many thoughts each row has.
-        passes: how many forward passes it took.
-        attentions: one (B, heads, T, T) tensor per layer, or None.
-        hidden_states: one (B, T, d) tensor per layer and one for the embeddings, or None.
-    """
-
-    loss: Tensor | None
-    logits: Tensor
-    labelled: Tensor | None
-    thoughts: Tensor
-    thought_counts: Tensor
-    passes: int
-    attentions: tuple[Tensor, ...] | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
 
 
 class Coconut(nn.Module):
@@ -243,15 +199,15 @@ class Coconut(nn.Module):
                 )
                 hidden.append(output.last_hidden_state)
                 extras.append(output)
-        thoughts, counts = _gather_thoughts(fed_back, is_thought, columns, embeds)
+        thoughts, counts = gather_thoughts(fed_back, is_thought, columns, embeds)
         return LatentStates(
             hidden=torch.cat(hidden, dim=1),
             thoughts=thoughts,
             thought_counts=counts,
             cache=cache,
             passes=len(hidden),
-            attentions=_join_attentions(extras) if output_attentions else None,
-            hidden_states=_join_layers(extras) if output_hidden_states else None,
+            attentions=join_attentions(extras) if output_attentions else None,
+            hidden_states=join_layers(extras) if output_hidden_states else None,
         )
 
     def forward(
@@ -425,35 +381,3 @@ def _no_progress_bars() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def _gather_thoughts(
-    fed_back: list[Tensor], is_thought: Tensor, columns: list[int], embeds: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Sort the vectors of each pass (B, d) into rows: (B, n, d), zeros behind the last one."""
-    counts = is_thought.sum(1)  # (B,)
-    if not fed_back:
-        return embeds.new_zeros(len(counts), 0, embeds.shape[-1]), counts
-    by_pass = torch.stack(fed_back, dim=1)  # (B, passes - 1, d)
-    used = is_thought[:, columns]  # (B, passes - 1)
-    # A stable sort brings the passes a row took part in to the front, in order.
-    order = used.int().argsort(dim=1, descending=True, stable=True)[:, : int(counts.max())]
-    thoughts = by_pass.gather(1, order[..., None].expand(-1, -1, by_pass.shape[-1]))
-    real = torch.arange(order.shape[1], device=order.device) < counts[:, None]
-    return thoughts * real[..., None], counts
-
-
-def _join_attentions(outputs: list[Any]) -> tuple[Tensor, ...]:
-    """Join each layer's (B, heads, q, k) weights of all passes to (B, heads, T, T)."""
-    total = sum(output.last_hidden_state.shape[1] for output in outputs)
-    layers = zip(*(output.attentions for output in outputs), strict=True)
-    return tuple(
-        torch.cat([F.pad(part, (0, total - part.shape[-1])) for part in layer], dim=2)
-        for layer in layers
-    )
-
-
-def _join_layers(outputs: list[Any]) -> tuple[Tensor, ...]:
-    """Join each layer's (B, q, d) hidden states of all passes to (B, T, d)."""
-    layers = zip(*(output.hidden_states for output in outputs), strict=True)
-    return tuple(torch.cat(layer, dim=1) for layer in layers)

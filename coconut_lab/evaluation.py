@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,10 +64,15 @@ def score(
     curriculum: Curriculum,
     stage: int,
     *,
+    answer_now: bool = False,
     batch_size: int = 500,
     max_new_tokens: int = 24,
 ) -> Score:
     """Let a model answer problems at a stage's number of thoughts.
+
+    A model that was given fewer thoughts than it was trained with may write the missing steps in
+    words, and get it right that way. `answer_now` puts `###` behind `<eot>`, so that it must answer
+    on the strength of its thoughts alone.
 
     Args:
         model: the model, in evaluation mode.
@@ -74,6 +80,7 @@ def score(
         problems: what to ask; at least one.
         curriculum: makes the prompts.
         stage: how many steps are left to thoughts.
+        answer_now: allow no words between thoughts and answer.
         batch_size: how many problems go through the model at once.
         max_new_tokens: where to cut an answer; one that is cut counts as wrong.
 
@@ -83,9 +90,14 @@ def score(
     if not problems:
         raise ValueError("there are no problems to score")
     right = 0
+    forced = ANSWER_MARK if answer_now else ""
+    head = tokenizer(forced, add_special_tokens=False).input_ids if answer_now else []
     for start in range(0, len(problems), batch_size):
         part = problems[start : start + batch_size]
-        prompts = [curriculum.prompt(problem, tokenizer, stage) for problem in part]
+        prompts = [[*curriculum.prompt(problem, tokenizer, stage), *head] for problem in part]
         written = generate(model, tokenizer, prompts, max_new_tokens)
-        right += sum(map(is_right, written, part))
+        right += sum(
+            is_right(dataclasses.replace(one, text=forced + one.text), problem)
+            for one, problem in zip(written, part, strict=True)
+        )
     return Score(right, len(problems))

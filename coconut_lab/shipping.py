@@ -7,7 +7,6 @@ import dataclasses
 import json
 import platform
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,34 +44,36 @@ def measure(
         problems: unseen problems.
 
     Returns:
-        `accuracy`, one entry per number of thoughts with its 95% interval, and `frontier_mass`,
-        one entry per thought with its control.
+        `accuracy`, one entry per number of thoughts with its 95% interval, when the model must
+        answer right behind its thoughts; `accuracy_with_words`, the same when it may write steps
+        before; and `frontier_mass`, one entry per thought with its control.
     """
-    accuracy = []
-    for thoughts in range(curriculum.max_stage * curriculum.thoughts_per_step + 1):
-        result = score(
-            model, model.tokenizer, problems, curriculum, thoughts // curriculum.thoughts_per_step
-        )
-        low, high = result.interval
-        accuracy.append(
-            {
-                "thoughts": thoughts,
-                "right": result.right,
-                "total": result.total,
-                "accuracy": round(result.accuracy, 4),
-                "low": round(low, 4),
-                "high": round(high, 4),
-            }
-        )
+    most = curriculum.max_stage * curriculum.thoughts_per_step
+    found: dict[str, list[dict[str, Any]]] = {}
+    for key, answer_now in (("accuracy", True), ("accuracy_with_words", False)):
+        found[key] = []
+        for thoughts in range(0, most + 1, curriculum.thoughts_per_step):
+            stage = thoughts // curriculum.thoughts_per_step
+            result = score(
+                model, model.tokenizer, problems, curriculum, stage, answer_now=answer_now
+            )
+            low, high = result.interval
+            found[key].append(
+                {
+                    "thoughts": thoughts,
+                    "right": result.right,
+                    "total": result.total,
+                    "accuracy": round(result.accuracy, 4),
+                    "low": round(low, 4),
+                    "high": round(high, 4),
+                }
+            )
     masses = frontier_mass(model, model.tokenizer, problems, curriculum)
-    return {
-        "accuracy": accuracy,
-        "frontier_mass": [
-            dataclasses.asdict(mass)
-            | {"mass": round(mass.mass, 4), "uniform": round(mass.uniform, 4)}
-            for mass in masses
-        ],
-    }
+    found["frontier_mass"] = [
+        dataclasses.asdict(mass) | {"mass": round(mass.mass, 4), "uniform": round(mass.uniform, 4)}
+        for mass in masses
+    ]
+    return found
 
 
 def build(name: str, *, runs: Path = Path("runs"), folder: Path | None = None) -> dict[str, Any]:
@@ -87,10 +88,9 @@ def build(name: str, *, runs: Path = Path("runs"), folder: Path | None = None) -
         The card.
     """
     recipe = load_recipe(name)
-    began = time.perf_counter()
     trainer = Trainer(recipe, runs / name)
     model = trainer.train()
-    seconds = time.perf_counter() - began
+    lines = (runs / name / LOG_FILE).read_text(encoding="utf-8").splitlines(keepends=True)
     card: dict[str, Any] = {
         "name": name,
         "preset": recipe.problems.preset,
@@ -100,7 +100,7 @@ def build(name: str, *, runs: Path = Path("runs"), folder: Path | None = None) -
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "trained": {
             "steps": recipe.total_steps,
-            "seconds": round(seconds),
+            "seconds": round(json.loads(lines[-1])["seconds"]),
             "threads": torch.get_num_threads(),
             "machine": platform.machine(),
             "torch": torch.__version__.split("+")[0],
@@ -110,8 +110,7 @@ def build(name: str, *, runs: Path = Path("runs"), folder: Path | None = None) -
         problems = unseen_problems(recipe.problems.preset)
         card["problems"] = f"{len(problems)} unseen problems, seed {UNSEEN_SEED}"
         card |= measure(model, trainer.curriculum, problems)
-    # One line in ten is enough to draw the curve and keeps the package small.
-    lines = (runs / name / LOG_FILE).read_text(encoding="utf-8").splitlines(keepends=True)
+    # One line in ten is enough to draw the curve, and keeps the package small.
     save(folder or FOLDER / name, model, trainer.curriculum, card, {LOG_FILE: "".join(lines[::10])})
     return card
 
@@ -120,8 +119,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `python -m coconut_lab.shipping NAME …`."""
     parser = argparse.ArgumentParser(prog="python -m coconut_lab.shipping", description=__doc__)
     parser.add_argument("names", nargs="+", help="recipes of this package, in order")
-    for name in parser.parse_args(arguments).names:
-        card = build(name)
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of training runs")
+    chosen = parser.parse_args(arguments)
+    for name in chosen.names:
+        card = build(name, runs=chosen.runs)
         print(json.dumps({key: card.get(key) for key in ("name", "accuracy", "frontier_mass")}))
     return 0
 

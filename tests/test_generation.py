@@ -83,6 +83,28 @@ def test_score_runs_in_batches_of_any_size():
         for size in (1, 3, 7)
     }
     assert len(scores) == 1 and scores.pop().total == 7
+
+
+def test_answer_now_forbids_words_before_the_answer(monkeypatch):
+    model = Coconut(language_model("llama", 1), TOKENIZER)
+    asked = []
+
+    def fake(model, tokenizer, prompts, limit):
+        asked.extend(prompts)
+        return [Generation([], " w2", 1, True), Generation([], "w1 ### w2", 1, True)]
+
+    monkeypatch.setattr("coconut_lab.evaluation.generate", fake)
+    problems = [Problem("w0 w1", ("w2",), "w2")] * 2
+    assert score(model, TOKENIZER, problems, Curriculum(), 1, answer_now=True).right == 2
+    mark = TOKENIZER.convert_tokens_to_ids("###")
+    assert [prompt[-1] for prompt in asked] == [mark, mark]
+    asked.clear()
+    assert score(model, TOKENIZER, problems, Curriculum(), 1).right == 1
+    assert {prompt[-1] for prompt in asked} == {TOKENS.eot}
+
+
+def test_nothing_to_score():
+    model = Coconut(language_model("llama", 1), TOKENIZER)
     with pytest.raises(ValueError, match="no problems"):
         score(model, TOKENIZER, [], Curriculum(), 0)
 

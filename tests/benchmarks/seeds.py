@@ -27,10 +27,12 @@ def train(seed: int, runs: Path) -> dict[str, object]:
     """Train base model and Coconut with one seed, and measure accuracy and frontier mass."""
     folder = runs / f"seed-{seed}"
     began = time.perf_counter()
-    base = Trainer(load_recipe("tiny-base", seed=seed), folder / "base", progress=False).train()
+    base = Trainer(
+        load_recipe("tiny-base", seed=seed), folder / "tiny-base", progress=False
+    ).train()
     between = time.perf_counter()
     trainer = Trainer(
-        load_recipe("tiny-coconut", seed=seed), folder / "coconut", start=base, progress=False
+        load_recipe("tiny-coconut", seed=seed), folder / "tiny-coconut", start=base, progress=False
     )
     model = trainer.train()
     ended = time.perf_counter()
