@@ -28,7 +28,6 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import AutoModelForCausalLM
 
 from coconut_lab.batches import Batches
 from coconut_lab.checkpoints import load
@@ -299,8 +298,7 @@ class Trainer:
                 f"{self.folder} holds a run of another recipe or seed; choose another folder, or "
                 "remove this one"
             )
-        weights = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
-        self.model.language_model.load_state_dict(weights.state_dict())
+        self.model.load_state_dict(Coconut.from_pretrained(folder).state_dict())
         self.step = facts["step"]
         self._new_optimizer(model)
         self._since_reset = facts["since_reset"]

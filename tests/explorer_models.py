@@ -19,7 +19,7 @@ from coconut_lab.tokenizer import add_thought_tokens
 RIGHT = (480, 520, 810, 980)  # of 1,000, with 0 to 3 thoughts
 
 
-def random_checkpoint(positions: int = 128, seed: int = 0) -> Checkpoint:
+def random_checkpoint(positions: int = 96, seed: int = 0) -> Checkpoint:
     """A model that was never trained, with the vocabulary and the card of a trained one."""
     preset = PRESETS["tiny"]
     part = ModelPart(

@@ -398,7 +398,7 @@ BAD = {
         " ".join(f"| Tom c{i}" for i in range(MOST_NODES)) + " | Eva d [Q] c1 d [R] Tom",
         f"room for {MOST_NODES}",
     ),
-    "too many facts": (f"| Tom c1 {MANY_FACTS} | Eva d [Q] c2 d [R] Tom", "too long: .*128"),
+    "too many facts": (f"| Tom c1 {MANY_FACTS} | Eva d [Q] c2 d [R] Tom", "too long: .*96"),
     "too much text": ("x" * 10_001, "10,001 letters"),
     "reserved name": ("Tom is a <bot>. Eva is a b. Is Tom a <bot> or a b?", "reserved"),
 }

@@ -13,7 +13,7 @@ import pytest
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 PICTURE = os.environ.get("COCONUT_LAB_PICTURE")
-PROBLEM = 76  # three hops, and both earlier frontiers hold two names
+PROBLEM = 21  # three hops, and both earlier frontiers hold two names
 CELLS = (
     "from coconut_lab.explorers import ThoughtStepper",
     f"stepper = ThoughtStepper('tiny-coconut', problem={PROBLEM})\n"
