@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ import torch
 from coconut_lab.files import write_text
 from coconut_lab.recipe import load_recipe
 from coconut_lab.shipping import UNSEEN_SEED, measure, unseen_problems
-from coconut_lab.training import Trainer
+from coconut_lab.training import LOG_FILE, Trainer
 
 RESULTS = Path(__file__).parents[2] / "results" / "tiny-coconut-seeds.json"
 
@@ -26,20 +25,21 @@ RESULTS = Path(__file__).parents[2] / "results" / "tiny-coconut-seeds.json"
 def train(seed: int, runs: Path) -> dict[str, object]:
     """Train base model and Coconut with one seed, and measure accuracy and frontier mass."""
     folder = runs / f"seed-{seed}"
-    began = time.perf_counter()
     base = Trainer(
         load_recipe("tiny-base", seed=seed), folder / "tiny-base", progress=False
     ).train()
-    between = time.perf_counter()
     trainer = Trainer(
         load_recipe("tiny-coconut", seed=seed), folder / "tiny-coconut", start=base, progress=False
     )
     model = trainer.train()
-    ended = time.perf_counter()
+    seconds = {}
+    for name in ("tiny-base", "tiny-coconut"):
+        lines = (folder / name / LOG_FILE).read_text(encoding="utf-8").splitlines()
+        seconds[name] = round(json.loads(lines[-1])["seconds"])
     return {
         "seed": seed,
         **measure(model, trainer.curriculum, unseen_problems("tiny")),
-        "seconds": {"base": round(between - began), "coconut": round(ended - between)},
+        "seconds": seconds,
         "threads": torch.get_num_threads(),
     }
 
