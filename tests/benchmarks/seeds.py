@@ -67,7 +67,7 @@ def main() -> None:
         RESULTS.parent.mkdir(exist_ok=True)
         write_text(RESULTS, json.dumps(data, indent=1) + "\n")
         last = entry["accuracy"]
-        print(f"seed {seed}: {last}", flush=True)  # type: ignore[index]
+        print(f"seed {seed}: {last}", flush=True)
 
 
 def read(recipes: dict[str, object]) -> list[dict[str, object]]:
