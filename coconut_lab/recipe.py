@@ -147,6 +147,16 @@ class Recipe:
         """The recipe as plain data, for cards and logs."""
         return dataclasses.asdict(self)
 
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> Recipe:
+        """Make a recipe from plain data, as `to_dict` gives it; keys left out take defaults.
+
+        Raises:
+            RecipeError: as `load_recipe`.
+        """
+        recipe: Recipe = _build(Recipe, data, "")
+        return recipe
+
 
 def load_recipe(source: str | os.PathLike[str], **changes: Any) -> Recipe:
     """Read and check a recipe.
@@ -175,10 +185,9 @@ def load_recipe(source: str | os.PathLike[str], **changes: Any) -> Recipe:
     if not isinstance(data, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys to values")
     try:
-        recipe: Recipe = _build(Recipe, data | changes, "")
+        return Recipe.from_dict(data | changes)
     except RecipeError as error:
         raise RecipeError(f"{path.name}: {error}") from None
-    return recipe
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:

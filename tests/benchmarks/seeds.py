@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from coconut_lab.files import write_text
-from coconut_lab.recipe import load_recipe
+from coconut_lab.recipe import Recipe, load_recipe
 from coconut_lab.shipping import UNSEEN_SEED, measure, unseen_problems
 from coconut_lab.training import LOG_FILE, Trainer
 
@@ -50,8 +50,7 @@ def main() -> None:
     parser.add_argument("seeds", nargs="+", type=int)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     chosen = parser.parse_args()
-    recipes = {name: load_recipe(name).to_dict() for name in ("tiny-base", "tiny-coconut")}
-    recipes = json.loads(json.dumps(recipes))
+    recipes = {name: load_recipe(name) for name in ("tiny-base", "tiny-coconut")}
     for seed in chosen.seeds:
         found = read(recipes)
         if any(entry["seed"] == seed for entry in found):
@@ -61,7 +60,7 @@ def main() -> None:
         found = sorted([*read(recipes), entry], key=lambda entry: int(str(entry["seed"])))
         data = {
             "what": f"1,000 unseen tiny problems, seed {UNSEEN_SEED}; one entry per training seed",
-            "recipes": recipes,
+            "recipes": {name: recipe.to_dict() for name, recipe in recipes.items()},
             "seeds": found,
         }
         RESULTS.parent.mkdir(exist_ok=True)
@@ -70,12 +69,13 @@ def main() -> None:
         print(f"seed {seed}: {last}", flush=True)
 
 
-def read(recipes: dict[str, object]) -> list[dict[str, object]]:
+def read(recipes: dict[str, Recipe]) -> list[dict[str, object]]:
     """Read the results of these very recipes; those of others are dropped."""
     if not RESULTS.exists():
         return []
     data = json.loads(RESULTS.read_text(encoding="utf-8"))
-    return data["seeds"] if data["recipes"] == recipes else []
+    same = all(Recipe.from_dict(data["recipes"][name]) == recipes[name] for name in recipes)
+    return data["seeds"] if same else []
 
 
 if __name__ == "__main__":
