@@ -178,16 +178,17 @@ class Coconut(nn.Module):
         hidden: list[Tensor] = []
         extras: list[Any] = []
         fed_back: list[Tensor] = []
+        # One split, not slices: the gradient of each slice would be a zero-filled (B, T, d).
+        bounds = [0, *columns, input_ids.shape[1]]
+        segments = embeds.split([stop - start for start, stop in pairwise(bounds)], dim=1)
         with self._eager(output_attentions):
-            for start, stop in pairwise([0, *columns, input_ids.shape[1]]):
-                inputs = embeds[:, start:stop]
+            for (start, stop), inputs in zip(pairwise(bounds), segments, strict=True):
                 if hidden:
-                    thought = hidden[-1][:, -1].to(embeds.dtype)  # (B, d)
+                    thought = hidden[-1][:, 0].to(embeds.dtype)  # (B, d)
                     if detach_thoughts:
                         thought = thought.detach()
                     fed_back.append(thought)
-                    first = torch.where(is_thought[:, start, None], thought, inputs[:, 0])
-                    inputs = torch.cat([first[:, None], inputs[:, 1:]], dim=1)
+                    inputs = _feed_back(inputs, thought, is_thought[:, start])
                 output = self.backbone(
                     inputs_embeds=inputs,
                     attention_mask=None if mask is None else mask[:, :stop],
@@ -197,7 +198,9 @@ class Coconut(nn.Module):
                     output_attentions=output_attentions,
                     output_hidden_states=output_hidden_states,
                 )
-                hidden.append(output.last_hidden_state)
+                # The last column stands alone, so that it can be fed back.
+                last = output.last_hidden_state
+                hidden += last.split([last.shape[1] - 1, 1], dim=1) if stop - start > 1 else [last]
                 extras.append(output)
         thoughts, counts = gather_thoughts(fed_back, is_thought, columns, embeds)
         return LatentStates(
@@ -205,7 +208,7 @@ class Coconut(nn.Module):
             thoughts=thoughts,
             thought_counts=counts,
             cache=cache,
-            passes=len(hidden),
+            passes=len(extras),
             attentions=join_attentions(extras) if output_attentions else None,
             hidden_states=join_layers(extras) if output_hidden_states else None,
         )
@@ -381,3 +384,11 @@ def _no_progress_bars() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+def _feed_back(inputs: Tensor, thought: Tensor, wanted: Tensor) -> Tensor:
+    """Put a thought (B, d) at the first column of the inputs (B, t, d), in the rows (B,) wanted."""
+    first = thought[:, None]
+    if not bool(wanted.all()):
+        first = torch.where(wanted[:, None, None], first, inputs[:, :1])
+    return first if inputs.shape[1] == 1 else torch.cat([first, inputs[:, 1:]], dim=1)

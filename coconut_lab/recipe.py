@@ -21,7 +21,13 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True)
 class ProblemsPart:
-    """Which problems: the arguments of `generate_prosqa`; `rename` permutes the names anew."""
+    """Which problems: the arguments of `generate_prosqa`, or, with `source`, of `load_problems`.
+
+    Attributes:
+        source: a file, or a task that `load_problems` knows; None generates.
+        validation: the same, for scoring after each phase; None generates, or takes the task's own.
+        rename: permute the names of the preset anew in every row.
+    """
 
     preset: str = "tiny"
     count: int = 20_000
@@ -29,13 +35,22 @@ class ProblemsPart:
     hops: tuple[int, int] | None = None
     nodes: tuple[int, int] | None = None
     rename: bool = True
+    source: str | None = None
+    validation: str | None = None
 
 
 @dataclass(frozen=True)
 class ModelPart:
-    """A Llama-shaped model from scratch, or, with `start`, the shipped or saved model it names."""
+    """A Llama-shaped model from scratch, or one to start from.
+
+    Attributes:
+        start: a shipped model, or the folder of a saved one.
+        hub: a model of the hub, or the folder of a `transformers` model; the thought tokens are
+            added.
+    """
 
     start: str | None = None
+    hub: str | None = None
     layers: int = 2
     heads: int = 8
     head_dim: int | None = 32
@@ -71,13 +86,15 @@ class Phase:
     """Some optimizer steps at one stage.
 
     Attributes:
-        steps: how many.
+        steps: how many; or
+        epochs: how often to go through the problems.
         stage: the scheduled stage; base models have none and leave it at 0.
         mix_probability: overrides the curriculum's.
         final_rate: the learning rate falls linearly to this share of itself within the phase.
     """
 
-    steps: int
+    steps: int = 0
+    epochs: int = 0
     stage: int = 0
     mix_probability: float | None = None
     final_rate: float = 1.0
@@ -85,7 +102,12 @@ class Phase:
 
 @dataclass(frozen=True)
 class OptimizerPart:
-    """AdamW with linear warm-up to a constant rate; `reset` says when its state is dropped."""
+    """AdamW with linear warm-up to a constant rate.
+
+    Attributes:
+        reset: when its state is dropped: at a change of `"stage"` (the paper), `"every_epoch"`
+            (the published code), or `"never"`.
+    """
 
     lr: float = 3e-3
     beta1: float = 0.9
@@ -105,7 +127,10 @@ class Recipe:
         phases: what is trained, in order.
         objective: `"curriculum"`, or `"walks"` for a base model.
         seed: of the weights and of the order of the data.
-        batch_size: problems per optimizer step, over all processes.
+        batch_size: problems per optimizer step, over all processes: the effective batch.
+        micro_batch: problems that one process puts through the model at once; None is its whole
+            share. Gradients of the parts are accumulated.
+        precision: `"fp32"`, `"bf16"`, or `"auto"`: bf16 on a GPU.
     """
 
     name: str
@@ -113,6 +138,8 @@ class Recipe:
     objective: str = "curriculum"
     seed: int = 0
     batch_size: int = 128
+    micro_batch: int | None = None
+    precision: str = "auto"
     problems: ProblemsPart = field(default_factory=ProblemsPart)
     model: ModelPart = field(default_factory=ModelPart)
     walks: WalksPart = field(default_factory=WalksPart)
@@ -123,24 +150,49 @@ class Recipe:
         if not self.phases:
             raise RecipeError("phases: a recipe needs at least one phase")
         for index, phase in enumerate(self.phases):
-            if phase.steps < 1 or phase.stage < 0:
-                raise RecipeError(f"phases[{index}]: steps must be above 0, stage 0 or more")
+            if phase.steps < 0 or phase.epochs < 0 or (phase.steps > 0) == (phase.epochs > 0):
+                raise RecipeError(f"phases[{index}]: either steps or epochs must be above 0")
+            if phase.stage < 0:
+                raise RecipeError(f"phases[{index}].stage: must be 0 or more")
             if not 0 <= phase.final_rate <= 1:
                 raise RecipeError(f"phases[{index}].final_rate: must be between 0 and 1")
         for key, value, allowed in (
             ("objective", self.objective, ("curriculum", "walks")),
-            ("optimizer.reset", self.optimizer.reset, ("stage", "never")),
+            ("optimizer.reset", self.optimizer.reset, ("stage", "every_epoch", "never")),
+            ("precision", self.precision, ("auto", "fp32", "bf16")),
         ):
             if value not in allowed:
                 raise RecipeError(f"{key}: {value!r} is none of {', '.join(allowed)}")
         if self.batch_size < 1:
             raise RecipeError("batch_size: must be above 0")
-        if self.problems.count < self.batch_size:
+        if self.micro_batch is not None and self.micro_batch < 1:
+            raise RecipeError("micro_batch: must be above 0")
+        if self.model.start is not None and self.model.hub is not None:
+            raise RecipeError("model.hub: a model starts from model.start or model.hub, not both")
+        if self.problems.source is None and self.problems.count < self.batch_size:
             raise RecipeError("problems.count: fewer problems than one batch holds")
+
+    def in_steps(self, problems: int) -> Recipe:
+        """Give the same recipe with the epochs of its phases turned into steps.
+
+        Args:
+            problems: how many problems there are to train on.
+
+        Returns:
+            A recipe whose phases all have steps.
+        """
+        epoch = max(1, problems // self.batch_size)
+        phases = tuple(
+            dataclasses.replace(phase, steps=phase.epochs * epoch, epochs=0)
+            if phase.epochs
+            else phase
+            for phase in self.phases
+        )
+        return dataclasses.replace(self, phases=phases)
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of all phases."""
+        """Optimizer steps of all phases; phases in epochs count once `in_steps` turned them."""
         return sum(phase.steps for phase in self.phases)
 
     def to_dict(self) -> dict[str, Any]:
