@@ -3,6 +3,7 @@
 from coconut_lab.checkpoints import Checkpoint, load
 from coconut_lab.coconut import Coconut, CoconutOutput
 from coconut_lab.curriculum import Curriculum, Example, collate
+from coconut_lab.evaluation import Comparison, Score, compare_paired, score
 from coconut_lab.generation import Generation, generate
 from coconut_lab.problems import Graph, Problem, ProblemError, load_problems
 from coconut_lab.prosqa import generate_prosqa, shortcut_audit
@@ -12,17 +13,21 @@ __all__ = [
     "Checkpoint",
     "Coconut",
     "CoconutOutput",
+    "Comparison",
     "Curriculum",
     "Example",
     "Generation",
     "Graph",
     "Problem",
     "ProblemError",
+    "Score",
     "add_thought_tokens",
     "collate",
+    "compare_paired",
     "generate",
     "generate_prosqa",
     "load",
     "load_problems",
+    "score",
     "shortcut_audit",
 ]

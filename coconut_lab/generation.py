@@ -29,6 +29,15 @@ class Generation:
     thoughts_used: int
     finished: bool
 
+    @property
+    def passes(self) -> int:
+        """How many forward passes it took, counted as if it were alone in its batch.
+
+        One for the prompt up to the first thought, one per thought, and one per token to read it
+        back; a last token that was cut at the limit is never read.
+        """
+        return 1 + self.thoughts_used + len(self.token_ids) - (not self.finished)
+
 
 def pad_prompts(prompts: Sequence[Sequence[int]], tokenizer: Any) -> dict[str, Tensor]:
     """Pad prompts on the left, so that all of them end in the last column.
