@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from coconut_lab.checkpoints import load
 from coconut_lab.coconut import Coconut
 from coconut_lab.recipe import ModelPart
-from coconut_lab.tokenizer import word_tokenizer
+from coconut_lab.tokenizer import add_pause_token, pause_token, word_tokenizer
 
 
 def new_model(part: ModelPart, names: Sequence[str], seed: int) -> Coconut:
@@ -41,3 +42,39 @@ def new_model(part: ModelPart, names: Sequence[str], seed: int) -> Coconut:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Coconut(LlamaForCausalLM(config), tokenizer)
+
+
+def first_model(part: ModelPart, names: Sequence[str], seed: int) -> Coconut:
+    """Make or load the model that a recipe starts from.
+
+    Args:
+        part: what the recipe says.
+        names: the names a node may have, for a model from scratch.
+        seed: of the weights of a model from scratch.
+
+    Returns:
+        The model.
+
+    Raises:
+        CheckpointError: there is no such model to start from.
+    """
+    if part.start is not None:
+        return load(part.start).model
+    return new_model(part, names, seed)
+
+
+def add_pause(model: Coconut) -> None:
+    """Give a model the token `<pause>`; its embedding starts as a copy of that of `<thought>`.
+
+    In the tiny models nothing has trained that row, and a copy needs no random numbers.
+
+    Args:
+        model: changed in place, unless it has the token already.
+    """
+    if not add_pause_token(model.tokenizer):
+        return
+    language_model = model.language_model
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        language_model.resize_token_embeddings(len(model.tokenizer), mean_resizing=False)
+        for layer in {language_model.get_input_embeddings(), language_model.get_output_embeddings()}:
+            layer.weight[pause_token(model.tokenizer)] = layer.weight[model.tokens.thought]

@@ -20,7 +20,7 @@ from coconut_lab.evaluation import score
 from coconut_lab.probing import frontier_mass
 from coconut_lab.problems import Problem
 from coconut_lab.prosqa import generate_prosqa
-from coconut_lab.recipe import load_recipe
+from coconut_lab.recipe import Recipe, load_recipe
 from coconut_lab.training import LOG_FILE, Trainer
 
 #: The problems that cards are measured on: another seed than any recipe's.
@@ -31,6 +31,11 @@ UNSEEN_SEED = 424242
 def unseen_problems(preset: str, count: int = UNSEEN) -> list[Problem]:
     """Make the problems that cards are measured on; no recipe trains on their seed."""
     return generate_prosqa(count, UNSEEN_SEED, preset)
+
+
+def run_path(runs: Path, recipe: Recipe) -> Path:
+    """Say where the run of a recipe is kept among the runs: by its name and seed."""
+    return runs / f"{recipe.name}-seed-{recipe.seed}"
 
 
 def measure(
@@ -88,9 +93,9 @@ def build(name: str, *, runs: Path = Path("runs"), folder: Path | None = None) -
         The card.
     """
     recipe = load_recipe(name)
-    trainer = Trainer(recipe, runs / name)
+    trainer = Trainer(recipe, run_path(runs, recipe))
     model = trainer.train()
-    lines = (runs / name / LOG_FILE).read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = (trainer.folder / LOG_FILE).read_text(encoding="utf-8").splitlines(keepends=True)
     card: dict[str, Any] = {
         "name": name,
         "preset": recipe.problems.preset,

@@ -1,7 +1,8 @@
 """The training loop: the phases of a recipe, on `accelerate`, with a log and checkpoints.
 
 A batch is a function of the step (`batches.py`), so the weights, the optimizer's state and the
-step are all there is to save: a run that was killed goes on with the same numbers.
+step are all there is to save: a run that was killed goes on with the same numbers. Each process
+makes the whole batch and takes its share of the rows, so several processes do what one would.
 """
 
 from __future__ import annotations
@@ -12,39 +13,33 @@ import json
 import math
 import os
 import random
-import re
-import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from coconut_lab.batches import Batches
-from coconut_lab.checkpoints import load
 from coconut_lab.coconut import Coconut
-from coconut_lab.curriculum import Curriculum
+from coconut_lab.curriculum import IGNORED, Curriculum
 from coconut_lab.evaluation import score
-from coconut_lab.files import new_folder, write_text
-from coconut_lab.models import new_model
+from coconut_lab.material import check_fit, names_of, training_problems, validation_problems
+from coconut_lab.models import add_pause, first_model
 from coconut_lab.problems import Problem
-from coconut_lab.prosqa import PRESETS, generate_prosqa
 from coconut_lab.recipe import Phase, Recipe, RecipeError, load_recipe
+from coconut_lab.run_folder import LOG_FILE, RunFolder, TrainingError
+from coconut_lab.schedule import Moment, moments, schedule_table
 
-LOG_FILE, STATE_FILE, OPTIMIZER_FILE = "log.jsonl", "training.json", "optimizer.safetensors"
-
-
-class TrainingError(RuntimeError):
-    """Training that cannot go on; the message says at which step and what is left."""
+__all__ = ["LOG_FILE", "Trainer", "TrainingError", "main"]
 
 
 class Trainer:
@@ -57,10 +52,12 @@ class Trainer:
         validation: problems to score on after each phase, for every number of thoughts.
         save_every: optimizer steps between checkpoints.
         progress: show a progress bar.
+        tensorboard: also write the log for TensorBoard, into the folder.
 
     Raises:
-        TrainingError: the folder holds a run of another recipe.
-        RecipeError: the recipe's model does not fit its problems.
+        RecipeError: stages, problems and model do not fit together, or the batch does not divide
+            among the processes; the message names the key.
+        TrainingError: `tensorboard` is asked for and not installed.
     """
 
     def __init__(
@@ -72,22 +69,19 @@ class Trainer:
         validation: Sequence[Problem] = (),
         save_every: int = 200,
         progress: bool = True,
+        tensorboard: bool = False,
     ) -> None:
-        self.recipe = recipe
+        names = names_of(recipe)
+        problems = training_problems(recipe)
+        self.recipe = recipe.in_steps(len(problems))
         self.folder = Path(folder)
         self.validation = list(validation)
         self.save_every = save_every
-        self.accelerator = Accelerator(
-            mixed_precision="bf16" if torch.cuda.is_available() else "no"
+        bf16 = recipe.precision == "bf16" or (
+            recipe.precision == "auto" and torch.cuda.is_available()
         )
+        self.accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
         self.progress = progress and self.accelerator.is_main_process
-        asked = recipe.problems
-        preset = PRESETS[asked.preset]
-        names = [*preset.entities, *preset.concepts]
-        if start is None and recipe.model.start is not None:
-            start = load(recipe.model.start).model
-        self.model = start or new_model(recipe.model, names, recipe.seed)
-        self.tokenizer = self.model.tokenizer
         part = recipe.curriculum
         self.curriculum = Curriculum(
             part.method,
@@ -96,42 +90,77 @@ class Trainer:
             part.pad_to_max,
             part.mix_probability,
         )
+        self.model = start or first_model(recipe.model, names, recipe.seed)
+        if self.curriculum.rule.stand_in == "pauses":
+            add_pause(self.model)
+        self.tokenizer = self.model.tokenizer
+        renamed = names if recipe.problems.rename and recipe.problems.source is None else []
         self.batches = Batches(
-            generate_prosqa(
-                asked.count, asked.seed, asked.preset, hops=asked.hops, nodes=asked.nodes
-            ),
-            self.tokenizer,
-            recipe.batch_size,
-            recipe.seed,
-            names if asked.rename else [],
+            problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed
         )
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        check_fit(self.recipe, self.curriculum, self.batches.parts, limit)
+        self._chunks = self._share_of_batch()
         self.step = 0
         self._since_reset = 0
         self._optimizer: Any = None
+        self._stopped = threading.Event()
+        self._run = RunFolder(self.folder, self.fingerprint)
+        self._board = self._open_board() if tensorboard else None
 
-    def schedule(self) -> Iterator[tuple[int, bool, Phase, float]]:
-        """Give every step as (step, whether the optimizer is reset, phase, share of the rate)."""
-        step, previous = 0, None
-        for phase in self.recipe.phases:
-            for inner in range(phase.steps):
-                changed = previous is None or (
-                    self.recipe.optimizer.reset == "stage" and phase.stage != previous.stage
-                )
-                share = 1 - (1 - phase.final_rate) * inner / phase.steps
-                yield step, inner == 0 and changed, phase, share
-                step += 1
-            previous = phase
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the recipe: a run is only continued by the recipe that began it."""
+        text = json.dumps(self.recipe.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _share_of_batch(self) -> list[slice]:
+        """The rows of this process, in parts of at most `micro_batch`."""
+        processes, index = self.accelerator.num_processes, self.accelerator.process_index
+        share, rest = divmod(self.recipe.batch_size, processes)
+        if rest:
+            raise RecipeError(
+                f"batch_size: {self.recipe.batch_size} does not divide among {processes} processes"
+            )
+        size = min(self.recipe.micro_batch or share, share)
+        first = index * share
+        return [
+            slice(start, min(start + size, first + share))
+            for start in range(first, first + share, size)
+        ]
+
+    def describe(self) -> str:
+        """Say what will be trained, on what, and in which phases: the schedule as a table."""
+        recipe, kind = self.recipe, self.accelerator
+        size = self._chunks[0].stop - self._chunks[0].start
+        weights = sum(parameter.numel() for parameter in self.model.parameters())
+        return "\n".join(
+            [
+                f"{recipe.name}: {self.curriculum.method if recipe.objective != 'walks' else 'walks'}"
+                f", {weights:,} parameters, {len(self.batches.problems):,} problems, "
+                f"{recipe.total_steps:,} steps on {kind.device.type} in "
+                f"{'bf16' if kind.mixed_precision == 'bf16' else 'fp32'}",
+                f"effective batch {recipe.batch_size}: {kind.num_processes} process(es) x "
+                f"{len(self._chunks)} part(s) of {size} problems",
+                schedule_table(recipe, self.curriculum),
+            ]
+        )
 
     def batch(self, step: int, phase: Phase) -> dict[str, Tensor]:
-        """Make the batch of a step."""
+        """Make the whole batch of a step."""
         if self.recipe.objective == "walks":
             return self.batches.walks(step, self.recipe.walks)
         return self.batches.curriculum(step, self.curriculum, phase.stage, phase.mix_probability)
 
+    def stop(self) -> None:
+        """End after the current step, with a checkpoint; may be called from any thread."""
+        self._stopped.set()
+
     def train(self, on_step: Callable[[dict[str, Any]], None] | None = None) -> Coconut:
         """Run all phases that are not done yet.
 
-        Ctrl-C ends after the current step, with a checkpoint; calling again goes on from there.
+        Ctrl-C and `stop` end after the current step, with a checkpoint; calling again goes on from
+        there.
 
         Args:
             on_step: called after each step with its log entry.
@@ -140,10 +169,14 @@ class Trainer:
             The model as it is then, in evaluation mode.
 
         Raises:
-            TrainingError: the loss is not finite; the last checkpoint stays as it was.
+            TrainingError: the loss is not finite; the last checkpoint stays as it was. Or the
+                folder holds a run of another recipe, or cannot be written to.
             KeyboardInterrupt: after the checkpoint was written.
         """
-        self._prepare_folder()
+        self._stopped.clear()
+        if self.accelerator.is_main_process:
+            self._run.prepare()
+        self.accelerator.wait_for_everyone()
         model = self.accelerator.prepare(self.model)
         self._resume(model)
         began = time.perf_counter()
@@ -155,194 +188,174 @@ class Trainer:
             desc=self.recipe.name,
         )
         # Dropout draws from the global generators: they are seeded per step, and given back after.
-        with _interrupts() as interrupted, torch.random.fork_rng(), bar:
-            for step, reset, phase, share in self.schedule():
-                if step < self.step:
-                    continue
-                if reset or self._optimizer is None:
+        with self._interrupts(), torch.random.fork_rng(), bar:
+            for moment, batch in self._made_ahead():
+                if moment.reset or self._optimizer is None:
                     self._new_optimizer(model)
-                entry = self._train_step(model, step, phase, share)
+                entry = self._train_step(model, moment, batch)
                 entry["seconds"] = round(time.perf_counter() - began, 2)
-                self.step = step + 1
-                last = step + 1 == self.recipe.total_steps
-                ends = last or self._phase_ends(step)
-                if ends and self.validation and self.recipe.objective == "curriculum":
-                    entry["accuracy"] = self._validate()
-                self._log(entry)
+                self.step = moment.step + 1
+                last = self.step == self.recipe.total_steps
+                main = self.accelerator.is_main_process
+                if moment.ends_phase and self.validation and self.recipe.objective != "walks":
+                    if main:
+                        entry["accuracy"] = self._validate()
+                    self.accelerator.wait_for_everyone()
+                if main:
+                    self._log(entry)
                 if on_step:
                     on_step(entry)
                 bar.update()
-                bar.set_postfix(stage=phase.stage, loss=f"{entry['loss']:.3f}", refresh=False)
-                if last or interrupted.is_set() or self.step % self.save_every == 0:
-                    self._save()
-                if interrupted.is_set():
-                    raise KeyboardInterrupt(f"stopped after step {step}; run again to go on")
+                bar.set_postfix(
+                    stage=moment.phase.stage, loss=f"{entry['loss']:.3f}", refresh=False
+                )
+                stopped = self._anyone_stopped()
+                if main and (last or stopped or self.step % self.save_every == 0):
+                    state = self._optimizer.optimizer.state_dict()["state"]
+                    self._run.save(self.step, self._since_reset, self.model, state)
+                if stopped:
+                    raise KeyboardInterrupt(f"stopped after step {moment.step}; run again to go on")
         return self.model.eval()
+
+    def _made_ahead(self) -> Iterator[tuple[Moment, dict[str, Tensor]]]:
+        """Give every step to do with its batch; while one is trained on, the next is made."""
+        left = [
+            moment
+            for moment in moments(self.recipe, len(self.batches.problems))
+            if moment.step >= self.step
+        ]
+        with ThreadPoolExecutor(1) as pool:
+            coming: Future[dict[str, Tensor]] | None = None
+            for index, moment in enumerate(left):
+                batch = (coming or pool.submit(self.batch, moment.step, moment.phase)).result()
+                if index + 1 < len(left):
+                    coming = pool.submit(self.batch, left[index + 1].step, left[index + 1].phase)
+                yield moment, batch
 
     def _new_optimizer(self, model: Any) -> None:
         part = self.recipe.optimizer
         self._since_reset = 0
         self._optimizer = self.accelerator.prepare(
             torch.optim.AdamW(
-                model.parameters(),
+                (parameter for parameter in model.parameters() if parameter.requires_grad),
                 lr=part.lr,
                 betas=(part.beta1, part.beta2),
                 weight_decay=part.weight_decay,
             )
         )
 
-    def _train_step(self, model: Any, step: int, phase: Phase, share: float) -> dict[str, Any]:
-        part = self.recipe.optimizer
+    def _train_step(
+        self, model: Any, moment: Moment, batch: dict[str, Tensor]
+    ) -> dict[str, Any]:
+        part, accelerator = self.recipe.optimizer, self.accelerator
         model.train()
-        torch.manual_seed(random.Random(f"{self.recipe.seed}/dropout/{step}").getrandbits(63))
+        seed = f"{self.recipe.seed}/dropout/{moment.step}"
+        if accelerator.process_index:
+            seed += f"/{accelerator.process_index}"
+        torch.manual_seed(random.Random(seed).getrandbits(63))
         self._since_reset += 1
-        rate = part.lr * share * min(1.0, self._since_reset / max(1, part.warmup_steps))
+        rate = part.lr * moment.share * min(1.0, self._since_reset / max(1, part.warmup_steps))
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        batch = {k: v.to(self.accelerator.device) for k, v in self.batch(step, phase).items()}
-        output = model(**batch)
-        self.accelerator.backward(output.loss)
-        norm = self.accelerator.clip_grad_norm_(model.parameters(), part.clip)
-        loss = output.loss.item()
-        if not math.isfinite(loss):
+        labelled = (batch["labels"][:, 1:] != IGNORED).sum(1)  # (B,)
+        total = int(labelled.sum())
+        loss = torch.zeros((), device=accelerator.device)
+        for chunk in self._chunks:
+            rows = {k: v[chunk].to(accelerator.device) for k, v in batch.items()}
+            # Processes exchange gradients once, with the last part. Their mean is taken there.
+            last = chunk is self._chunks[-1]
+            with nullcontext() if last else accelerator.no_sync(model):
+                mean = model(**rows).loss
+                share = int(labelled[chunk].sum()) / total
+                loss += share * mean.detach()
+                accelerator.backward(mean * (share * accelerator.num_processes))
+        norm = accelerator.clip_grad_norm_(model.parameters(), part.clip)
+        value = float(accelerator.reduce(loss, "sum"))
+        if not math.isfinite(value):
             raise TrainingError(
-                f"the loss is {loss} at step {step}; {self._left()} Lower optimizer.lr or "
-                "optimizer.clip"
+                f"the loss is {value} at step {moment.step}; {self._run.left()} Lower optimizer.lr "
+                "or optimizer.clip"
             )
         self._optimizer.step()
         self._optimizer.zero_grad()
         return {
-            "step": step,
-            "stage": phase.stage,
-            "loss": round(loss, 6),
+            "step": moment.step,
+            "stage": moment.phase.stage,
+            "loss": round(value, 6),
             "lr": rate,
             "gradient_norm": round(float(norm), 4),
         }
 
-    def _phase_ends(self, step: int) -> bool:
-        total = 0
-        for phase in self.recipe.phases:
-            total += phase.steps
-            if step + 1 == total:
-                return True
-        return False
-
     def _validate(self) -> dict[str, float]:
+        """Score on the validation problems for every number of thoughts (or pauses)."""
         self.model.eval()
-        scores = {
-            str(thoughts): score(
-                self.model, self.tokenizer, self.validation, self.curriculum, thoughts
-            )
-            for thoughts in range(self.curriculum.max_stage + 1)
-        }
-        return {thoughts: round(result.accuracy, 4) for thoughts, result in scores.items()}
-
-    # What is on disk
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of the recipe: a run is only continued by the recipe that began it."""
-        text = json.dumps(self.recipe.to_dict(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    def _checkpoints(self) -> list[Path]:
-        found = [p for p in self.folder.glob("step-*") if re.fullmatch(r"step-\d{6}", p.name)]
-        return sorted(found)
-
-    def _left(self) -> str:
-        saved = self._checkpoints()
-        return f"the last good checkpoint is {saved[-1]}." if saved else "no checkpoint was due."
-
-    def _prepare_folder(self) -> None:
-        if self.accelerator.is_main_process:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        self.accelerator.wait_for_everyone()
+        curriculum = self.curriculum
+        graded = curriculum.rule.stand_in is not None and curriculum.rule.removes == "steps"
+        stages = range(curriculum.max_stage + 1) if graded else [curriculum.max_stage]
+        found = {}
+        for stage in stages:
+            thoughts = curriculum.thoughts_in_prompt(curriculum.max_stage, stage)
+            result = score(self.model, self.tokenizer, self.validation, curriculum, stage)
+            found[str(thoughts)] = round(result.accuracy, 4)
+        return found
 
     def _log(self, entry: dict[str, Any]) -> None:
-        if self.accelerator.is_main_process:
-            with (self.folder / LOG_FILE).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
-
-    def _save(self) -> None:
-        """Write a checkpoint under a new name, then drop all but the last two."""
-        if not self.accelerator.is_main_process:
+        self._run.log(entry)
+        if self._board is None:
             return
-        with new_folder(self.folder / f"step-{self.step:06d}") as temporary:
-            self.model.write_files(temporary)
-            state = self._optimizer.optimizer.state_dict()["state"]
-            tensors = {
-                f"{index}.{name}": value.contiguous()
-                for index, values in state.items()
-                for name, value in values.items()
-            }
-            save_file(tensors, temporary / OPTIMIZER_FILE)
-            facts = {
-                "recipe": self.fingerprint,
-                "step": self.step,
-                "since_reset": self._since_reset,
-            }
-            write_text(temporary / STATE_FILE, json.dumps(facts) + "\n")
-        for old in self._checkpoints()[:-2]:
-            shutil.rmtree(old)
+        for name in ("loss", "lr", "gradient_norm", "stage"):
+            self._board.add_scalar(name, entry[name], entry["step"])
+        for thoughts, accuracy in entry.get("accuracy", {}).items():
+            self._board.add_scalar(f"accuracy/{thoughts}", accuracy, entry["step"])
+        self._board.flush()
+
+    def _open_board(self) -> Any:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise TrainingError(
+                "TensorBoard is not installed; pip install tensorboard, or train without it"
+            ) from error
+        return SummaryWriter(str(self.folder))
 
     def _resume(self, model: Any) -> None:
         """Take weights, optimizer and step from the newest checkpoint, if there is one."""
-        saved = self._checkpoints()
-        if not saved:
-            self._trim_log()
+        facts, weights, state = self._run.newest()
+        self.step = 0
+        if facts:
+            self.model.load_state_dict(weights)
+            self.step = facts["step"]
+            self._new_optimizer(model)
+            self._since_reset = facts["since_reset"]
+            whole = self._optimizer.optimizer.state_dict()
+            self._optimizer.optimizer.load_state_dict(whole | {"state": state})
+        if self.accelerator.is_main_process:
+            self._run.trim_log(self.step)
+
+    def _anyone_stopped(self) -> bool:
+        """Whether any process was asked to stop: all of them end after the same step."""
+        if self.accelerator.num_processes == 1:
+            return self._stopped.is_set()
+        flag = torch.tensor(float(self._stopped.is_set()), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum") > 0)
+
+    @contextmanager
+    def _interrupts(self) -> Iterator[None]:
+        """Turn the first Ctrl-C into `stop`, so that a step is never left half done."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
             return
-        folder = saved[-1]
-        facts = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-        if facts["recipe"] != self.fingerprint:
-            raise TrainingError(
-                f"{self.folder} holds a run of another recipe or seed; choose another folder, or "
-                "remove this one"
-            )
-        self.model.load_state_dict(Coconut.from_pretrained(folder).state_dict())
-        self.step = facts["step"]
-        self._new_optimizer(model)
-        self._since_reset = facts["since_reset"]
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in load_file(folder / OPTIMIZER_FILE).items():
-            index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = value
-        whole = self._optimizer.optimizer.state_dict()
-        self._optimizer.optimizer.load_state_dict(whole | {"state": state})
-        self._trim_log()
+        usual = signal.getsignal(signal.SIGINT)
 
-    def _trim_log(self) -> None:
-        """Drop log entries of steps that will be done again."""
-        path = self.folder / LOG_FILE
-        if not path.exists() or not self.accelerator.is_main_process:
-            return
-        kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                if json.loads(line)["step"] < self.step:
-                    kept.append(line + "\n")
-            except (ValueError, KeyError):
-                break  # a line cut short by a kill; nothing after it is older
-        write_text(path, "".join(kept))
+        def on_interrupt(number: int, frame: Any) -> None:
+            signal.signal(signal.SIGINT, usual)  # a second one ends at once
+            self.stop()
 
-
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a flag, so that a step is never left half done."""
-    flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-    usual = signal.getsignal(signal.SIGINT)
-
-    def on_interrupt(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, usual)  # a second one ends at once
-        flag.set()
-
-    signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield flag
-    finally:
-        signal.signal(signal.SIGINT, usual)
+        signal.signal(signal.SIGINT, on_interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, usual)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -351,15 +364,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("recipe", help="a YAML file, or the name of a recipe of this package")
     parser.add_argument("--output", help="folder for log and checkpoints (default runs/NAME)")
     parser.add_argument("--seed", type=int, help="replaces the recipe's seed")
+    parser.add_argument("--tensorboard", action="store_true", help="also write for TensorBoard")
+    parser.add_argument("--dry-run", action="store_true", help="print the schedule, train nothing")
     chosen = parser.parse_args(arguments)
     try:
         changes = {} if chosen.seed is None else {"seed": chosen.seed}
         recipe = load_recipe(chosen.recipe, **changes)
         folder = Path(chosen.output or Path("runs") / recipe.name)
-        validation = generate_prosqa(200, recipe.problems.seed + 1, recipe.problems.preset)
-        model = Trainer(recipe, folder, validation=validation).train()
-        model.save_pretrained(folder / "model")
-        print(f"{recipe.name}: {recipe.total_steps} steps done; the model is in {folder / 'model'}")
+        trainer = Trainer(
+            recipe,
+            folder,
+            validation=validation_problems(recipe),
+            tensorboard=chosen.tensorboard,
+        )
+        main_process = trainer.accelerator.is_main_process
+        if main_process:
+            print(trainer.describe(), flush=True)
+        if chosen.dry_run:
+            return 0
+        model = trainer.train()
+        if main_process:
+            model.save_pretrained(folder / "model")
+            steps = trainer.recipe.total_steps
+            print(f"{recipe.name}: {steps} steps done; the model is in {folder / 'model'}")
     except (RecipeError, TrainingError, OSError, ValueError) as error:
         print(f"coconut_lab.training: {error}", file=sys.stderr)
         return 2

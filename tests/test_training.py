@@ -295,9 +295,9 @@ def test_the_shipped_recipes_are_valid():
     [
         ("frobnicate: 1", "unknown key frobnicate"),
         ("optimizer: {speed: 1}", "unknown key optimizer.speed"),
-        ("phases: [{stage: 1}]", r"phases\[0\].steps is missing"),
+        ("phases: [{stage: 1}]", r"phases\[0\]: either steps or epochs"),
         ("phases: []", "at least one phase"),
-        ("phases: [{steps: 0}]", "steps must be above 0"),
+        ("phases: [{steps: 0}]", "either steps or epochs must be above 0"),
         ("phases: 3", "phases: expected a list"),
         ("seed: soon", "seed: expected int"),
         ("optimizer: {lr: fast}", "optimizer.lr: expected float"),
