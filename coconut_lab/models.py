@@ -76,5 +76,10 @@ def add_pause(model: Coconut) -> None:
     language_model = model.language_model
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         language_model.resize_token_embeddings(len(model.tokenizer), mean_resizing=False)
-        for layer in {language_model.get_input_embeddings(), language_model.get_output_embeddings()}:
-            layer.weight[pause_token(model.tokenizer)] = layer.weight[model.tokens.thought]
+        pause = pause_token(model.tokenizer)
+        embeddings, head = (
+            language_model.get_input_embeddings(),
+            language_model.get_output_embeddings(),
+        )
+        for layer in (embeddings, head):
+            layer.weight[pause] = layer.weight[model.tokens.thought]

@@ -63,6 +63,7 @@ def depth_recipes(method: str, layers: int, seed: int) -> tuple[Recipe, Recipe]:
     )
     recipe = tiny_recipe(method, seed)
     stages = METHODS[method].removes == "steps"
+    phases: tuple[Phase, ...]
     if stages:
         phases = (
             Phase(stage=0, steps=50),

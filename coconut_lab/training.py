@@ -132,13 +132,13 @@ class Trainer:
     def describe(self) -> str:
         """Say what will be trained, on what, and in which phases: the schedule as a table."""
         recipe, kind = self.recipe, self.accelerator
+        method = "walks" if recipe.objective == "walks" else self.curriculum.method
         size = self._chunks[0].stop - self._chunks[0].start
         weights = sum(parameter.numel() for parameter in self.model.parameters())
         return "\n".join(
             [
-                f"{recipe.name}: {self.curriculum.method if recipe.objective != 'walks' else 'walks'}"
-                f", {weights:,} parameters, {len(self.batches.problems):,} problems, "
-                f"{recipe.total_steps:,} steps on {kind.device.type} in "
+                f"{recipe.name}: {method}, {weights:,} parameters, "
+                f"{len(self.batches.problems):,} problems, {recipe.total_steps:,} steps on {kind.device.type} in "
                 f"{'bf16' if kind.mixed_precision == 'bf16' else 'fp32'}",
                 f"effective batch {recipe.batch_size}: {kind.num_processes} process(es) x "
                 f"{len(self._chunks)} part(s) of {size} problems",

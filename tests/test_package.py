@@ -14,8 +14,8 @@ PACKAGE = Path(coconut_lab.__file__).parent
 #: Each module imports only from those that stand before it.
 ORDER = (
     "files notation json_values graph problems growth shortcuts prosqa tokenizer curriculum states "
-    "coconut generation evaluation probing checkpoints recipe batches schedule material models run_folder training shipping study "
-    "figures explorers checks"
+    "coconut generation evaluation probing checkpoints recipe batches schedule material models "
+    "run_folder training shipping study figures explorers checks"
 ).split()
 
 

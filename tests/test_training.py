@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,10 +16,13 @@ import torch
 
 from coconut_lab.batches import Batches, encode_walks
 from coconut_lab.coconut import Coconut
-from coconut_lab.curriculum import IGNORED, Curriculum, tokenize
+from coconut_lab.curriculum import IGNORED, METHODS, Curriculum, tokenize
+from coconut_lab.models import add_pause, new_model
+from coconut_lab.problems import write_json
 from coconut_lab.prosqa import PRESETS, generate_prosqa
-from coconut_lab.recipe import FOLDER, Recipe, RecipeError, WalksPart, load_recipe
-from coconut_lab.tokenizer import word_tokenizer
+from coconut_lab.recipe import FOLDER, Phase, Recipe, RecipeError, WalksPart, load_recipe
+from coconut_lab.schedule import moments
+from coconut_lab.tokenizer import PAUSE, pause_token, token_id, word_tokenizer
 from coconut_lab.training import Trainer, TrainingError, main
 
 SMALL = """
@@ -141,6 +145,174 @@ def test_ctrl_c_leaves_a_checkpoint_after_the_current_step(recipe, tmp_path):
     assert same(weights(trainer(recipe, tmp_path / "run").train()), want)
 
 
+def test_micro_batches_add_up_to_the_whole_batch(recipe, tmp_path):
+    # Without dropout the parts of a batch give the gradient of the whole, up to rounding.
+    whole, parts = [], []
+    trainer(recipe, tmp_path / "whole").train(whole.append)
+    small = dataclasses.replace(recipe, micro_batch=3)
+    run = trainer(small, tmp_path / "parts")
+    assert [chunk.stop - chunk.start for chunk in run._chunks] == [3, 3, 2]
+    run.train(parts.append)
+    for a, b in zip(whole, parts, strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], rel=2e-3)
+        assert b["gradient_norm"] == pytest.approx(a["gradient_norm"], rel=2e-2)
+    assert parts[0]["loss"] == pytest.approx(whole[0]["loss"], rel=1e-5)
+
+
+def test_two_processes_give_the_losses_of_one(tmp_path):
+    source = tmp_path / "trial.yaml"
+    source.write_text(SMALL)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    module = ["-m", "coconut_lab.training", str(source), "--output"]
+    launch = [
+        *["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"],
+        *["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"],
+        *["--main_process_port", "0"],
+    ]
+    for folder, command in (("one", module), ("two", [*launch, *module])):
+        done = subprocess.run(
+            [sys.executable, *command, str(tmp_path / folder)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stderr
+    assert "2 process(es) x 1 part(s) of 4 problems" in done.stdout
+    assert done.stdout.count("effective batch 8") == 1
+    one, two = log(tmp_path / "one"), log(tmp_path / "two")
+    assert len(one) == len(two) == 9
+    for a, b in zip(one, two, strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], rel=2e-3)
+    assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=1e-5)
+    got = Coconut.from_pretrained(tmp_path / "two" / "model")
+    want = Coconut.from_pretrained(tmp_path / "one" / "model")
+    for a, b in zip(weights(got).values(), weights(want).values(), strict=True):
+        assert torch.allclose(a, b, atol=5e-3)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_method_trains(recipe, tmp_path, method):
+    part = dataclasses.replace(recipe.curriculum, method=method, mix_probability=0.0)
+    run = trainer(
+        dataclasses.replace(recipe, curriculum=part),
+        tmp_path / "run",
+        validation=generate_prosqa(5, seed=9),
+    )
+    model = run.train()
+    entries = log(tmp_path / "run")
+    assert len(entries) == 9 and "accuracy" in entries[-1]
+    pauses = METHODS[method].stand_in == "pauses"
+    assert (token_id(model.tokenizer, PAUSE) is not None) == pauses
+    # Killed and continued, also with a token more than the base model has.
+    again = trainer(dataclasses.replace(recipe, curriculum=part), tmp_path / "run").train()
+    assert same(weights(again), weights(model))
+
+
+def test_the_pause_token_starts_as_a_copy_and_needs_no_random_numbers(recipe):
+    model = new_model(recipe.model, ["Alex", "lempus"], seed=0)
+    rows = len(model.tokenizer)
+    before = weights(model), torch.random.get_rng_state()
+    add_pause(model)
+    add_pause(model)
+    assert len(model.tokenizer) == rows + 1
+    assert torch.equal(torch.random.get_rng_state(), before[1])
+    table = model.language_model.get_input_embeddings().weight
+    assert torch.equal(table[:rows], before[0]["language_model.model.embed_tokens.weight"])
+    assert torch.equal(table[pause_token(model.tokenizer)], table[model.tokens.thought])
+
+
+def test_resets_every_epoch_as_the_published_code_does(recipe, tmp_path):
+    part = dataclasses.replace(recipe.optimizer, reset="every_epoch")
+    often = dataclasses.replace(recipe, optimizer=part)
+    # 40 problems in batches of 8: an epoch has 5 steps; stages change at 3 and 6.
+    assert [moment.step for moment in moments(often, 40) if moment.reset] == [0, 3, 5, 6]
+    assert [moment.step for moment in moments(recipe, 40) if moment.reset] == [0, 3, 6]
+    entries = []
+    trainer(often, tmp_path / "run").train(entries.append)
+    rates = [entry["lr"] for entry in entries]
+    assert rates == pytest.approx([0.005, 0.01, 0.01, 0.005, 0.01, 0.005, 0.005, 0.01, 0.01])
+
+
+def test_phases_in_epochs_become_steps(recipe):
+    phases = (Phase(epochs=2), Phase(stage=1, steps=4), Phase(stage=3, epochs=1))
+    found = dataclasses.replace(recipe, phases=phases).in_steps(41)
+    assert [phase.steps for phase in found.phases] == [10, 4, 5]
+    assert found.total_steps == 19 and not any(phase.epochs for phase in found.phases)
+
+
+def test_the_schedule_is_told_before_training(recipe, tmp_path, capsys):
+    source = tmp_path / "trial.yaml"
+    source.write_text(SMALL)
+    assert main([str(source), "--output", str(tmp_path / "run"), "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "effective batch 8: 1 process(es) x 1 part(s) of 8 problems" in told
+    rows = [re.split(r"  +", line) for line in told.splitlines()[-3:]]
+    assert [row[1:6] for row in rows] == [
+        ["0", "nothing", "0", "0.3", "3"],
+        ["1", "first step", "1", "0.3", "3"],
+        ["3", "all steps", "2", "0", "3"],
+    ]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"max_stage": 4}, "curriculum.max_stage: 4, but no problem has more than 3 steps"),
+        ({"max_stage": 1}, r"phases\[2\].stage: 3 is past the last stage, 2"),
+        ({"method": "icot", "max_stage": 9}, "no problem has more than 3 tokens in its steps"),
+        ({"thoughts_per_step": 40}, "at stage 3, but the model has 96 positions"),
+    ],
+)
+def test_stages_that_do_not_fit_are_refused_before_any_work(recipe, tmp_path, change, message):
+    part = dataclasses.replace(recipe.curriculum, **change)
+    with pytest.raises(RecipeError, match=message):
+        trainer(dataclasses.replace(recipe, curriculum=part), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_problems_from_files_and_too_few_of_them(recipe, tmp_path):
+    path = tmp_path / "problems.json"
+    write_json(generate_prosqa(40, seed=1), path)
+    part = dataclasses.replace(recipe.problems, source=str(path), rename=False)
+    entries = []
+    trainer(dataclasses.replace(recipe, problems=part), tmp_path / "a").train(entries.append)
+    generated = dataclasses.replace(recipe.problems, rename=False)
+    want = []
+    trainer(dataclasses.replace(recipe, problems=generated), tmp_path / "b").train(want.append)
+    assert [entry["loss"] for entry in entries] == [entry["loss"] for entry in want]
+    write_json(generate_prosqa(7, seed=1), path)
+    with pytest.raises(RecipeError, match=r"problems.json holds 7 problems, fewer than one batch"):
+        trainer(dataclasses.replace(recipe, problems=part), tmp_path / "c")
+
+
+def test_a_folder_that_cannot_be_written_to(recipe, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match="cannot write to .*choose another folder"):
+        trainer(recipe, tmp_path / "file" / "run").train()
+
+
+def test_stop_ends_after_the_step(recipe, tmp_path):
+    run = trainer(recipe, tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt, match="stopped after step 2"):
+        run.train(lambda entry: run.stop() if entry["step"] == 2 else None)
+    assert run.step == 3
+    want = weights(trainer(recipe, tmp_path / "whole").train())
+    assert same(weights(run.train()), want)
+
+
+def test_tensorboard_is_optional(recipe, tmp_path):
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        with pytest.raises(TrainingError, match="pip install tensorboard"):
+            trainer(recipe, tmp_path / "run", tensorboard=True)
+    else:
+        trainer(recipe, tmp_path / "run", tensorboard=True).train()
+        assert list((tmp_path / "run").glob("events.out.*"))
+
+
 def test_kill_9_at_random_moments(recipe, tmp_path):
     source = tmp_path / "trial.yaml"
     command = [sys.executable, "-m", "coconut_lab.training", str(source), "--output"]
@@ -151,7 +323,7 @@ def test_kill_9_at_random_moments(recipe, tmp_path):
     source.write_text(text)
     rng = random.Random(0)
     hit = 0
-    for _ in range(4):
+    for _ in range(5):
         process = subprocess.Popen(
             [*command, str(path)], env=environment, stderr=subprocess.DEVNULL
         )
