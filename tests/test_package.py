@@ -13,7 +13,8 @@ PACKAGE = Path(coconut_lab.__file__).parent
 
 #: Each module imports only from those that stand before it.
 ORDER = (
-    "files notation json_values graph problems growth shortcuts prosqa tokenizer curriculum states "
+    "files notation json_values graph problems draws growth shortcuts prosqa claims prontoqa "
+    "arithmetic gsm8k word_problems tasks loading tokenizer curriculum states "
     "coconut generation evaluation probing checkpoints recipe batches models training shipping "
     "figures explorers checks"
 ).split()

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coconut_lab.loading import load_problems
 from coconut_lab.notation import Statement, read_statement, write_english, write_symbols
 from coconut_lab.problems import (
     Graph,
     Problem,
     ProblemError,
-    load_problems,
     parse_problem,
     read_json,
     verify,
