@@ -1,8 +1,8 @@
 """Exact arithmetic of steps such as `<<3*60=180>>`: fractions, never floating point.
 
 Numbers may have decimals (`.5`), thousands commas (`1,200`), a dollar sign and a percent sign
-(`15%` is 15/100). Operations are `+ - * /`, brackets and signs; `x`, `×`, `÷` and `−` are read as
-the operations they stand for.
+(`15%` is 15/100). Operations are `+ - * /`, brackets and signs; `×`, `÷`, `−`, and an `x` between
+two numbers, are read as the operations they stand for.
 
 Rounding. A result written with decimals holds if the exact value, rounded to as many decimals,
 gives it, a half either up or to the even digit. A whole number must be exact: `10/3=3.33` holds
@@ -25,7 +25,9 @@ _NUMBER = re.compile(
     r"\$?\s*(?P<digits>\d+(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*|\.\d+)(?P<percent>\s*%)?"
 )
 _TOKEN = re.compile(rf"\s*(?:(?P<number>{_NUMBER.pattern})|(?P<mark>[-+*/()]))")
-_SAME = str.maketrans({"×": "*", "x": "*", "X": "*", "÷": "/", "−": "-"})
+_SAME = str.maketrans({"×": "*", "÷": "/", "−": "-"})
+# Between two numbers an x is a sign; elsewhere it is an unknown, which nothing here can compute.
+_TIMES = re.compile(r"(?<=[\d)%])\s*[xX]\s*(?=[\d(.$])")
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def evaluate(text: str) -> Fraction:
     if len(text) > LONGEST:
         raise ProblemError(f"an expression of {len(text):,} characters is no step of a problem")
     tokens: list[Fraction | str] = []
-    rest = text.translate(_SAME).strip()
+    rest = _TIMES.sub("*", text.translate(_SAME)).strip()
     place = 0
     while place < len(rest):
         match = _TOKEN.match(rest, place)

@@ -24,7 +24,9 @@ _RULE = re.compile(
     r"(?P<not>\s+not)?(?P<a>\s+an?)?\s+(?P<what>\S+)",
     re.IGNORECASE,
 )
-_FACT = re.compile(r"(?P<who>\S+)\s+is(?P<not>\s+not)?(?P<a>\s+an?)?\s+(?P<what>\S+)")
+_FACT = re.compile(
+    r"(?!(?i:each|every)\s)(?P<who>\S+)\s+is(?P<not>\s+not)?(?P<a>\s+an?)?\s+(?P<what>\S+)"
+)
 
 
 @dataclass(frozen=True)

@@ -317,14 +317,14 @@ def check_texts(problem: Problem) -> None:
     Raises:
         ProblemError: one is; the message names it.
     """
-    texts = [("question", problem.question), ("answer", problem.answer)]
+    texts = [("the question", problem.question), ("the answer", problem.answer)]
     texts += [(f"step {number}", step) for number, step in enumerate(problem.steps, start=1)]
     for name, text in texts:
         if not text.strip():
-            raise ProblemError(f"the {name} is empty; fill it in or remove the row")
+            raise ProblemError(f"{name} is empty; fill it in or remove the row")
         if len(text) > LONGEST_TEXT:
             raise ProblemError(
-                f"the {name} has {len(text):,} characters, more than {LONGEST_TEXT:,}; "
+                f"{name} has {len(text):,} characters, more than {LONGEST_TEXT:,}; "
                 "the file is damaged, or several problems run together"
             )
 
