@@ -15,7 +15,7 @@ PACKAGE = Path(coconut_lab.__file__).parent
 ORDER = (
     "files notation json_values graph problems draws growth shortcuts prosqa claims prontoqa "
     "arithmetic gsm8k word_problems tasks loading tokenizer curriculum states "
-    "coconut generation evaluation probing checkpoints recipe batches models training shipping "
+    "coconut generation evaluation probing checkpoints hub recipe batches models training shipping "
     "figures explorers checks"
 ).split()
 
