@@ -4,6 +4,7 @@ from coconut_lab.checkpoints import Checkpoint, load
 from coconut_lab.coconut import Coconut, CoconutOutput
 from coconut_lab.curriculum import Curriculum, Example, collate
 from coconut_lab.generation import Generation, generate
+from coconut_lab.hub import from_hub
 from coconut_lab.loading import load_problems
 from coconut_lab.problems import Graph, Problem, ProblemError
 from coconut_lab.prontoqa import generate_prontoqa
@@ -24,6 +25,7 @@ __all__ = [
     "ProblemError",
     "add_thought_tokens",
     "collate",
+    "from_hub",
     "generate",
     "generate_arithmetic",
     "generate_prontoqa",

@@ -2,6 +2,11 @@
 
 A line of iCoT's format is `question||<<4-2=2>> <<2/.5=4>> #### 4`. Source of the augmented data:
 Deng et al. (arXiv:2311.01460); Coconut trains on it with two thoughts for a step.
+
+Of the 1,573 steps of the published validation file every one holds exactly; 6 of its 500 problems
+have no step, and in 28 the answer is not the result of the last step. The best rule that reads no
+sentence, the most common answer, is right in 4.2% of it; the best one that uses the numbers of the
+question, their product, in 2.2%.
 """
 
 from __future__ import annotations
@@ -143,12 +148,11 @@ def write_gsm8k(problems: Iterable[Problem], path: str | os.PathLike[str]) -> No
 
 
 def is_gsm8k(problem: Problem) -> bool:
-    """Tell an arithmetic problem by its steps, or by its answer when it has no steps."""
+    """Tell an arithmetic problem: a step is in double angle brackets, or the answer is a number."""
     if problem.graph is not None:
         return False
-    if problem.steps:
-        return problem.steps[0].lstrip().startswith("<<")
-    return _value(problem.answer) is not None
+    bracketed = any(step.lstrip().startswith("<<") for step in problem.steps)
+    return bracketed or _value(problem.answer) is not None
 
 
 def step_faults(problem: Problem) -> list[str | None]:

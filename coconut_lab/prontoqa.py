@@ -3,15 +3,16 @@
 A problem states rules about invented concepts and asks whether a claim about one individual is
 true. Source: Saparov and He 2023 (arXiv:2210.01240); Coconut uses 5 hops (Hao et al. 2024).
 
-In the published files the property asked about is stated of two concepts, with and without "not",
-but nothing leads to the wrong one: a rule that counts how often a concept is mentioned is always
-right. Here two individuals have chains of the same shape that end in opposite claims, and a coin
-decides which of them is asked about. So a rule that does not look at who is asked is right exactly
-half of the time.
+In files of the published generator the property asked about is stated of two concepts, with and
+without "not", but nothing leads to the wrong one: "believe the concept mentioned more often" is
+right in all 200 problems of a sample with 5 hops. Here two individuals have chains of the same
+shape that end in opposite claims, and a coin decides which of them is asked about. So a rule that
+does not look at who is asked is right exactly half of the time.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,6 +34,7 @@ from coconut_lab.claims import (
     write_claim,
 )
 from coconut_lab.draws import Stream, check_whole, coin, evenly, pick, shuffled
+from coconut_lab.files import write_text
 from coconut_lab.growth import Deck
 from coconut_lab.json_values import parse_json, type_name, value_of, values_of
 from coconut_lab.problems import Problem, ProblemError, check_texts
@@ -104,6 +106,33 @@ def _from_example(example: Any) -> Problem:
         raise ProblemError(f"key 'answer' is {problem.answer!r}; it must be 'True' or 'False'")
     read_page(problem.question)
     return problem
+
+
+def write_prontoqa(problems: Iterable[Problem], path: str | os.PathLike[str]) -> None:
+    """Write problems in the raw format that the published generator writes; whole or not at all.
+
+    Args:
+        problems: ProntoQA problems.
+        path: the file to make or replace; its folder must exist.
+
+    Raises:
+        ProblemError: a problem is no ProntoQA problem (with its index).
+        OSError: the file cannot be written; an old one is left as it was.
+    """
+    examples = {}
+    for row, problem in enumerate(problems):
+        facts, ask, query = problem.question.partition(f" {ASK}")
+        if not ask:
+            raise ProblemError(f"problem {row} does not ask {ASK!r}, so it is not of ProntoQA")
+        examples[f"example{row + 1}"] = {
+            "test_example": {
+                "question": facts,
+                "query": f"{ASK}{query}",
+                "chain_of_thought": [s for step in problem.steps for s in split_sentences(step)],
+                "answer": problem.answer,
+            }
+        }
+    write_text(path, json.dumps(examples))
 
 
 def pair_up(sentences: list[str]) -> tuple[str, ...]:

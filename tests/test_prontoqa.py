@@ -25,6 +25,7 @@ from coconut_lab.prontoqa import (
     prontoqa_shortcuts,
     read_prontoqa,
     step_faults,
+    write_prontoqa,
 )
 from coconut_lab.prosqa import CONCEPTS, ENTITIES
 
@@ -326,27 +327,28 @@ def test_an_example_is_read_as_coconut_does(tmp_path: Path) -> None:
     assert (one.answer, one.graph) == ("True", None)
 
 
-@given(st.integers(0, 1000))
+@given(st.integers(0, 1000), st.integers(1, 6))
 @settings(max_examples=20)
 def test_raw_files_of_our_problems_come_back(
-    tmp_path_factory: pytest.TempPathFactory, seed: int
+    tmp_path_factory: pytest.TempPathFactory, seed: int, hops: int
 ) -> None:
-    problems = generate_prontoqa(3, seed)
-    rows = {}
-    for number, one in enumerate(problems, start=1):
-        facts, query = one.question.split(" True or false: ")
-        chain = [part.rstrip(".") + "." for step in one.steps for part in step.split(". ")]
-        test = {
-            "question": facts,
-            "query": f"True or false: {query}",
-            "chain_of_thought": chain,
-            "answer": one.answer,
-        }
-        rows[f"example{number}"] = {"in_context_example0": {}, "test_example": test}
+    problems = generate_prontoqa(3, seed, hops=hops)
     path = tmp_path_factory.mktemp("raw") / "raw.json"
-    path.write_text(json.dumps(rows))
+    write_prontoqa(problems, path)
     assert load_problems(path) == problems
     assert load_problems(path, limit=2) == problems[:2]
+    test = json.loads(path.read_text())["example2"]["test_example"]
+    assert len(test["chain_of_thought"]) == 2 * hops + 1
+    assert test["query"].startswith("True or false: ")
+
+
+@needs_published
+def test_the_published_file_is_written_as_it_is(tmp_path: Path) -> None:
+    write_prontoqa(read_prontoqa(PRONTOQA), tmp_path / "raw.json")
+    assert json.loads((tmp_path / "raw.json").read_text()) == json.loads(PRONTOQA.read_text())
+    with pytest.raises(ProblemError, match="problem 1 does not ask 'True or false:'"):
+        write_prontoqa([ONE, replace(ONE, question="Why?")], tmp_path / "new.json")
+    assert not (tmp_path / "new.json").exists()
 
 
 @pytest.mark.parametrize(

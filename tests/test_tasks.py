@@ -127,6 +127,10 @@ def test_a_task_that_cannot_be_told() -> None:
     with pytest.raises(ProblemError, match="row 0: fact 1 cannot be read"):
         verify_steps([Problem("Hm. True or false: Max is shy.", (), "True")])
     assert task_of(Problem("How many?", (), "3")).name == "gsm8k"
+    loose = verify_steps([Problem("How many?", ("1+2=3",), "3")])
+    assert [str(one) for one in loose.failures] == [
+        "row 0, step 1 '1+2=3': '1+2=3' is no equation; write <<3*60=180>>"
+    ]
 
 
 def test_one_audit_for_every_task() -> None:
