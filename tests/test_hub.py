@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 from pathlib import Path
@@ -35,7 +36,7 @@ from coconut_lab.coconut import Coconut, ModelError
 from coconut_lab.curriculum import Curriculum, collate
 from coconut_lab.generation import generate
 from coconut_lab.hub import CURRICULA, Lora, check_positions, from_hub, merge_lora
-from coconut_lab.problems import Problem
+from coconut_lab.problems import Problem, write_json
 from coconut_lab.prosqa import generate_prosqa
 from coconut_lab.tokenizer import TokenizerError
 
@@ -135,6 +136,22 @@ def test_a_model_of_any_shape_is_saved_and_loaded(tmp_path: Path, shape: str) ->
     assert third.card["tokens_added"] == []
     assert not torch.equal(third.model.embed(torch.tensor(third.model.tokens.bot)),
                            weights[third.model.tokens.bot])  # fmt: skip
+
+
+def test_the_code_of_the_readme_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(hub.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (code,) = [c for c in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "from_hub(" in c]
+    write_json(generate_prosqa(9, 0, notation="english"), tmp_path / "made.json")
+    for there, here in (
+        ('"openai-community/gpt2"', repr(str(save(tmp_path / "m")))),
+        ('"prosqa", split="train"', repr(str(tmp_path / "made.json"))),
+    ):
+        assert code.count(there) == 1
+        code = code.replace(there, here)
+    exec(compile(code, "README.md", "exec"), {})
+    first, *written = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"9 problems; (\d+) of \1 steps hold; 0 answers do not fit", first)
+    assert sum(line.startswith("6 ") for line in written) == 8
 
 
 # --- new tokens --------------------------------------------------------------------------------
