@@ -255,6 +255,16 @@ ONE = Problem(
         ({"steps": ONE.steps[:1]}, [None], "the steps end with 'Each vumpus is wooden.'"),
         ({"steps": ()}, [], None),
         ({"steps": ONE.steps[1:]}, ["'Max is wooden.' is neither stated nor follows"], None),
+        (  # the rule without the fact that Max is a vumpus, and the fact without the rule
+            {"steps": ("Each vumpus is wooden. Max is wooden.",)},
+            ["'Max is wooden.' is neither stated nor follows"],
+            None,
+        ),
+        (
+            {"steps": ("Max is a vumpus. Max is wooden.",)},
+            ["'Max is wooden.' is neither stated nor follows"],
+            None,
+        ),
         ({"steps": ("Hm.", *ONE.steps)}, ["cannot read 'Hm.'", None, None], None),
         (
             {"steps": ("Max is a vumpus. Each vumpus is not wooden.", "Max is not wooden.")},
