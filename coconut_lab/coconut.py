@@ -332,7 +332,7 @@ class Coconut(nn.Module):
 
     def write_files(self, folder: Path) -> None:
         """Write the files of `save_pretrained` into an existing folder."""
-        with _no_progress_bars():
+        with quiet_loading():
             self.language_model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         (folder / FORMAT_FILE).write_text(json.dumps({"format": FORMAT}) + "\n")
@@ -364,7 +364,7 @@ class Coconut(nn.Module):
         if found != FORMAT:
             raise ModelError(f"{folder} has format {found}; this version reads format {FORMAT}")
         try:
-            with _no_progress_bars():
+            with quiet_loading():
                 tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
                 language_model = AutoModelForCausalLM.from_pretrained(
                     folder, local_files_only=True, use_safetensors=True, **options
@@ -375,7 +375,7 @@ class Coconut(nn.Module):
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def quiet_loading() -> Iterator[None]:
     """Keep the library's bars about single files out of notebooks."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from coconut_lab.curriculum import Curriculum, Tokenized
-from coconut_lab.problems import Problem, load_problems
+from coconut_lab.loading import load_problems
+from coconut_lab.problems import Problem
 from coconut_lab.prosqa import PRESETS, generate_prosqa
 from coconut_lab.recipe import Recipe, RecipeError
 

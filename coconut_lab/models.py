@@ -9,6 +9,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from coconut_lab.checkpoints import load
 from coconut_lab.coconut import Coconut
+from coconut_lab.curriculum import Curriculum
+from coconut_lab.hub import from_hub
 from coconut_lab.recipe import ModelPart
 from coconut_lab.tokenizer import add_pause_token, pause_token, word_tokenizer
 
@@ -44,20 +46,26 @@ def new_model(part: ModelPart, names: Sequence[str], seed: int) -> Coconut:
         return Coconut(LlamaForCausalLM(config), tokenizer)
 
 
-def first_model(part: ModelPart, names: Sequence[str], seed: int) -> Coconut:
+def first_model(
+    part: ModelPart, names: Sequence[str], seed: int, curriculum: Curriculum
+) -> Coconut:
     """Make or load the model that a recipe starts from.
 
     Args:
         part: what the recipe says.
         names: the names a node may have, for a model from scratch.
         seed: of the weights of a model from scratch.
+        curriculum: what the model will be trained with.
 
     Returns:
         The model.
 
     Raises:
         CheckpointError: there is no such model to start from.
+        ModelError: the hub does not have it, or it cannot be reached.
     """
+    if part.hub is not None:
+        return from_hub(part.hub, curriculum).model
     if part.start is not None:
         return load(part.start).model
     return new_model(part, names, seed)

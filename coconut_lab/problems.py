@@ -32,16 +32,18 @@ __all__ = [
     "Graph",
     "Problem",
     "ProblemError",
-    "load_problems",
+    "check_texts",
     "parse_problem",
+    "problem_of",
     "read_json",
+    "step_faults",
     "verify",
     "write_json",
 ]
 
 _GRAPH_KEYS = ("idx_to_symbol", "edges", "root", "target", "neg_target")
-_HUB_NAMES = ("prosqa", "prontoqa", "gsm8k-aug")
-_SUPPORTED = "give the path of a file in Coconut's JSON (a list of question, answer, steps)"
+#: More characters than this in one text are a damaged file, not a problem.
+LONGEST_TEXT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,38 @@ def _read_parts(problem: Problem) -> tuple[Statement, list[tuple[str, str]], str
     return statement, edges, answer[1]
 
 
+def step_faults(problem: Problem) -> list[str | None]:
+    """Check every step of a ProsQA problem against the stated facts.
+
+    Args:
+        problem: a ProsQA problem in either notation.
+
+    Returns:
+        For each step why it fails, or None when it holds: it starts where the step before it ends
+        and uses a stated fact.
+
+    Raises:
+        ProblemError: the problem has no graph, or its question cannot be read.
+    """
+    _graph_of(problem)
+    statement = read_statement(problem.question)
+    place = statement.asked
+    faults: list[str | None] = []
+    for step in problem.steps:
+        edge = (place, step) if is_symbolic(problem.question) else read_sentence(step)
+        if edge is None:
+            faults.append(f"is not of the form 'Every x is a y.': {step!r}")
+            continue
+        if edge[0] != place:
+            faults.append(f"starts at {edge[0]}, but the chain is at {place}")
+        elif edge not in statement.facts:
+            faults.append(f"uses the edge {_arrow(edge)}, which the question never states")
+        else:
+            faults.append(None)
+        place = edge[1]
+    return faults
+
+
 def _check_chain(start: str, edges: Iterable[tuple[str, str]]) -> None:
     for number, (parent, child) in enumerate(edges, start=1):
         if parent != start:
@@ -162,12 +196,9 @@ def verify(problem: Problem) -> None:
             f"the options are {' and '.join(statement.options)}, but target and distractor are "
             f"{target} and {names[graph.distractor]}"
         )
-    _check_chain(root, edges)
-    for number, edge_names in enumerate(edges, start=1):
-        if edge_names not in stated:
-            raise ProblemError(
-                f"step {number} uses the edge {_arrow(edge_names)}, which the question never states"
-            )
+    for number, fault in enumerate(step_faults(problem), start=1):
+        if fault:
+            raise ProblemError(f"step {number} {fault}")
     end = edges[-1][1] if edges else root
     if end != target:
         raise ProblemError(f"the steps end at {end}, not at the target {target}")
@@ -274,13 +305,43 @@ def read_json(path: str | os.PathLike[str]) -> list[Problem]:
     problems = []
     for number, row in enumerate(rows):
         try:
-            problems.append(_from_row(row))
+            problems.append(problem_of(row))
         except ProblemError as error:
             raise ProblemError(f"{path}: row {number}: {error}") from None
     return problems
 
 
-def _from_row(row: Any) -> Problem:
+def check_texts(problem: Problem) -> None:
+    """Check that no text of a problem is empty or absurdly long.
+
+    Raises:
+        ProblemError: one is; the message names it.
+    """
+    texts = [("the question", problem.question), ("the answer", problem.answer)]
+    texts += [(f"step {number}", step) for number, step in enumerate(problem.steps, start=1)]
+    for name, text in texts:
+        if not text.strip():
+            raise ProblemError(f"{name} is empty; fill it in or remove the row")
+        if len(text) > LONGEST_TEXT:
+            raise ProblemError(
+                f"{name} has {len(text):,} characters, more than {LONGEST_TEXT:,}; "
+                "the file is damaged, or several problems run together"
+            )
+
+
+def problem_of(row: Any) -> Problem:
+    """Make a problem from a row of Coconut's JSON or of a data set with the same columns.
+
+    Args:
+        row: the keys question, answer and steps; for ProsQA also those of the graph.
+
+    Returns:
+        The problem; one of ProsQA has been verified (see `verify`).
+
+    Raises:
+        ProblemError: a key is missing, a value is of the wrong type or empty, or the row
+            contradicts itself.
+    """
     if not isinstance(row, dict):
         raise ProblemError(f"expected keys and values, found {type_name(row)}")
     problem = Problem(
@@ -288,6 +349,7 @@ def _from_row(row: Any) -> Problem:
         steps=tuple(values_of(row, "steps", str)),
         answer=value_of(row, "answer", str),
     )
+    check_texts(problem)
     if not any(key in row for key in _GRAPH_KEYS):
         return problem
     edges = []
@@ -330,33 +392,3 @@ def write_json(problems: Iterable[Problem], path: str | os.PathLike[str]) -> Non
             row.update(zip(_GRAPH_KEYS, values, strict=True))
         rows.append(row)
     write_text(path, json.dumps(rows))
-
-
-def load_problems(
-    source: str | os.PathLike[str], split: str = "validation", limit: int | None = None
-) -> list[Problem]:
-    """Load problems of any task.
-
-    Args:
-        source: path of a file in Coconut's JSON.
-        split: which part of a data set known by name; a file is one part, so it is not used then.
-        limit: at most so many problems, from the start; all of them by default.
-
-    Returns:
-        The problems, in the order of the source.
-
-    Raises:
-        ProblemError: the source is not known or not readable, or `limit` is below 0.
-    """
-    if limit is not None and limit < 0:
-        raise ProblemError(f"limit={limit}; give a number from 0 on, or None for all")
-    path = Path(source)
-    if path.is_file():
-        if path.suffix.lower() != ".json":
-            raise ProblemError(f"{path}: files {path.suffix!r} cannot be read yet; {_SUPPORTED}")
-        return read_json(path)[:limit]
-    if str(source) in _HUB_NAMES:
-        raise ProblemError(
-            f"the {split} split of {str(source)!r} cannot be loaded by name yet; {_SUPPORTED}"
-        )
-    raise ProblemError(f"{str(source)!r} is neither a file nor a known data set; {_SUPPORTED}")

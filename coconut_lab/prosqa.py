@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from random import Random
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import Any
 
+from coconut_lab.draws import check_whole, evenly, shuffled
 from coconut_lab.growth import Deck, Grower, Growth, Table
 from coconut_lab.notation import Statement, write_symbols
 from coconut_lab.problems import Graph, Problem, ProblemError
@@ -31,8 +32,6 @@ __all__ = [
     "generate_prosqa",
     "shortcut_audit",
 ]
-
-_Item = TypeVar("_Item")
 
 # The names found in the published data.
 ENTITIES: tuple[str, ...] = (
@@ -135,9 +134,7 @@ def generate_prosqa(
     Raises:
         ProblemError: an argument that cannot be; the message says which and what can.
     """
-    for name, value in (("count", count), ("seed", seed)):
-        if not isinstance(value, int) or value < 0:
-            raise ProblemError(f"{name}={value!r}; give a whole number from 0 on")
+    check_whole(count=count, seed=seed)
     if notation not in ("symbols", "english"):
         raise ProblemError(f"notation={notation!r}; there are 'symbols' and 'english'")
     if isinstance(preset, str):
@@ -145,24 +142,13 @@ def generate_prosqa(
             raise ProblemError(f"preset={preset!r}; there are {', '.join(PRESETS)}")
         preset = PRESETS[preset]
     if hops is not None:
-        preset = replace(preset, hops=_evenly("hops", hops))
+        preset = replace(preset, hops=evenly("hops", hops))
     if nodes is not None:
-        preset = replace(preset, nodes=_evenly("nodes", nodes))
+        preset = replace(preset, nodes=evenly("nodes", nodes))
     _check_preset(preset)
     maker = _Maker(preset, Random(seed).random)
     problems = [maker.problem() for _ in range(count)]
     return problems if notation == "symbols" else [p.in_english() for p in problems]
-
-
-def _evenly(name: str, span: int | tuple[int, int]) -> Mapping[int, int]:
-    ends = (span, span) if isinstance(span, int) else tuple(span)
-    if (
-        len(ends) != 2
-        or not all(isinstance(end, int) for end in ends)
-        or not 0 < ends[0] <= ends[1]
-    ):
-        raise ProblemError(f"{name}={span!r}; give a number above 0, or (lowest, highest)")
-    return dict.fromkeys(range(ends[0], ends[1] + 1), 1)
 
 
 def _check_preset(preset: Preset) -> None:
@@ -264,8 +250,8 @@ class _Maker:
             path.append(table.draw(self.random()))
         kept = [node for node, named in enumerate(growth.named) if named]
         index = {node: i for i, node in enumerate(kept)}
-        entities = iter(self.shuffled(self.preset.entities))
-        concepts = iter(self.shuffled(self.preset.concepts, len(kept) - 2))
+        entities = iter(shuffled(self.random, self.preset.entities))
+        concepts = iter(shuffled(self.random, self.preset.concepts, len(kept) - 2))
         names = [next(concepts if growth.parents[node] else entities) for node in kept]
         edges = [(index[p], index[node]) for node in kept for p in growth.parents[node]]
         graph = Graph(
@@ -275,16 +261,8 @@ class _Maker:
             target=index[growth.tips[asked]],
             distractor=index[growth.tips[1 - asked]],
         )
-        facts = tuple((names[a], names[b]) for a, b in self.shuffled(edges))
-        first, second = self.shuffled((names[graph.target], names[graph.distractor]))
+        facts = tuple((names[a], names[b]) for a, b in shuffled(self.random, edges))
+        first, second = shuffled(self.random, (names[graph.target], names[graph.distractor]))
         steps = tuple(names[index[node]] for node in path[-2::-1])
         question = write_symbols(Statement(facts, (first, second), names[asked]))
         return Problem(question, steps, steps[-1], graph)
-
-    def shuffled(self, items: Iterable[_Item], count: int | None = None) -> list[_Item]:
-        """`count` of the items (all, by default) in random order."""
-        pool = list(items)
-        for i in range(len(pool) if count is None else count):
-            j = i + int(self.random() * (len(pool) - i))
-            pool[i], pool[j] = pool[j], pool[i]
-        return pool[:count]

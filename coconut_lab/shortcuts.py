@@ -130,10 +130,26 @@ def shortcut_audit(problems: Iterable[Problem]) -> dict[str, float]:
         for rule, score in RULES.items():
             right, wrong = score(page, graph.target), score(page, graph.distractor)
             wins[rule] += 0.5 if right == wrong else float(right > wrong)
-    if not count:
-        raise ProblemError("there are no problems to audit")
     scores = {}
     for (higher, lower), won in wins.items():
-        scores[higher] = won / count
-        scores[lower] = 1 - won / count
-    return dict(sorted(scores.items(), key=lambda item: -item[1]))
+        scores[higher] = won
+        scores[lower] = count - won
+    return ranked(scores, count)
+
+
+def ranked(wins: Mapping[str, float], count: int) -> dict[str, float]:
+    """Turn wins into accuracies, the best rule first.
+
+    Args:
+        wins: rule → how many problems it gets right; a tie counts in part.
+        count: number of problems.
+
+    Returns:
+        Rule → accuracy between 0 and 1.
+
+    Raises:
+        ProblemError: there are no problems.
+    """
+    if not count:
+        raise ProblemError("there are no problems to audit")
+    return dict(sorted(((k, w / count) for k, w in wins.items()), key=lambda item: -item[1]))

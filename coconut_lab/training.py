@@ -90,7 +90,7 @@ class Trainer:
             part.pad_to_max,
             part.mix_probability,
         )
-        self.model = start or first_model(recipe.model, names, recipe.seed)
+        self.model = start or first_model(recipe.model, names, recipe.seed, self.curriculum)
         if self.curriculum.rule.stand_in == "pauses":
             add_pause(self.model)
         self.tokenizer = self.model.tokenizer
@@ -138,8 +138,8 @@ class Trainer:
         return "\n".join(
             [
                 f"{recipe.name}: {method}, {weights:,} parameters, "
-                f"{len(self.batches.problems):,} problems, {recipe.total_steps:,} steps on {kind.device.type} in "
-                f"{'bf16' if kind.mixed_precision == 'bf16' else 'fp32'}",
+                f"{len(self.batches.problems):,} problems, {recipe.total_steps:,} steps "
+                f"on {kind.device.type} in {'bf16' if kind.mixed_precision == 'bf16' else 'fp32'}",
                 f"effective batch {recipe.batch_size}: {kind.num_processes} process(es) x "
                 f"{len(self._chunks)} part(s) of {size} problems",
                 schedule_table(recipe, self.curriculum),

@@ -13,8 +13,10 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 from transformers import (
     AutoModelForCausalLM,
+    Gemma3TextConfig,
     GPT2Config,
     LlamaConfig,
+    MistralConfig,
     PreTrainedTokenizerFast,
     Qwen3Config,
 )
@@ -46,6 +48,20 @@ CONFIGS = {
         num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=64,
         initializer_range=0.3, bos_token_id=None, eos_token_id=1, pad_token_id=0,
     ),
+    # Windows smaller than a row, so that the cache forgets what a window no longer sees.
+    "gemma": lambda vocab: Gemma3TextConfig(
+        vocab_size=vocab, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=8, query_pre_attn_scalar=8,
+        max_position_embeddings=64, sliding_window=6, initializer_range=0.3,
+        layer_types=["sliding_attention", "full_attention"],
+        bos_token_id=None, eos_token_id=1, pad_token_id=0,
+    ),
+    "mistral": lambda vocab: MistralConfig(
+        vocab_size=vocab, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
+        sliding_window=6, initializer_range=0.3, bos_token_id=None, eos_token_id=1,
+        pad_token_id=0, tie_word_embeddings=False,
+    ),
 }  # fmt: skip
 
 
@@ -65,7 +81,9 @@ def _exact_rms_norm(self, hidden):
     # The library's norm computes in float32 whatever it is given, which would hide differences
     # below 1e-7 and turn ones of 1e-16 into that much.
     eps = getattr(self, "variance_epsilon", None) or self.eps
-    return self.weight * hidden * torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + eps)
+    # Gemma's weights are offsets from 1.
+    weight = 1 + self.weight if type(self).__name__.startswith("Gemma") else self.weight
+    return weight * hidden * torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + eps)
 
 
 def example(rng, thoughts, *, steps=None, markers=True):

@@ -12,7 +12,8 @@ from shapes import bpe_tokenizer
 from shapes import tokenizer as small_tokenizer
 
 from coconut_lab.curriculum import METHODS, Curriculum, Example, collate, tokenize
-from coconut_lab.problems import Problem, ProblemError, load_problems
+from coconut_lab.loading import load_problems
+from coconut_lab.problems import Problem, ProblemError
 from coconut_lab.prosqa import generate_prosqa
 from coconut_lab.tokenizer import (
     TokenizerError,

@@ -13,8 +13,9 @@ PACKAGE = Path(coconut_lab.__file__).parent
 
 #: Each module imports only from those that stand before it.
 ORDER = (
-    "files notation json_values graph problems growth shortcuts prosqa tokenizer curriculum states "
-    "coconut generation evaluation probing checkpoints recipe batches schedule material models "
+    "files notation json_values graph problems draws growth shortcuts prosqa claims prontoqa "
+    "arithmetic gsm8k word_problems tasks loading tokenizer curriculum states "
+    "coconut generation evaluation probing checkpoints hub recipe batches schedule material models "
     "run_folder training shipping study figures explorers checks"
 ).split()
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coconut_lab.loading import load_problems
 from coconut_lab.notation import Statement, read_statement, write_english, write_symbols
 from coconut_lab.problems import (
     Graph,
     Problem,
     ProblemError,
-    load_problems,
     parse_problem,
     read_json,
     verify,
@@ -468,22 +468,6 @@ def test_missing_key_is_named(file: Path, key: str) -> None:
         read_json(file)
 
 
-def test_load_problems_says_what_it_can(file: Path, tmp_path: Path) -> None:
-    file.write_text(json.dumps([ROW, PLAIN]))
-    assert load_problems(file) == read_json(file)
-    assert load_problems(str(file), split="test", limit=1) == read_json(file)[:1]
-    assert load_problems(file, limit=0) == []
-    other = tmp_path / "gsm8k.txt"
-    other.write_text("")
-    for source, message in (
-        (tmp_path / "absent.json", "absent.json' is neither a file nor a known data set"),
-        (tmp_path, "is neither a file"),
-        ("gsm8k-aug", "'gsm8k-aug' cannot be loaded by name yet; give the path"),
-        (other, "'.txt' cannot be read yet; give the path"),
-    ):
-        with pytest.raises(ProblemError, match=message):
-            load_problems(source)
-    with pytest.raises(ProblemError, match="limit=-1"):
-        load_problems(file, limit=-1)
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProblemError, match=r"absent\.json: cannot be read: No such file"):
         read_json(tmp_path / "absent.json")

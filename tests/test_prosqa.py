@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 import coconut_lab.prosqa
 from coconut_lab.growth import Deck, Grower, Table
+from coconut_lab.loading import load_problems
 from coconut_lab.notation import read_statement
-from coconut_lab.problems import Problem, ProblemError, load_problems, verify, write_json
+from coconut_lab.problems import Problem, ProblemError, verify, write_json
 from coconut_lab.prosqa import (
     CONCEPTS,
     ENTITIES,
