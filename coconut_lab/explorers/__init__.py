@@ -1,5 +1,6 @@
 """Explorers: widgets that show what a model does, in JupyterLab and without a network."""
 
+from coconut_lab.explorers.curriculum_view import CurriculumView
 from coconut_lab.explorers.stepper import ThoughtStepper
 
-__all__ = ["ThoughtStepper"]
+__all__ = ["CurriculumView", "ThoughtStepper"]
