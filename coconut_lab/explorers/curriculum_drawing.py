@@ -240,8 +240,8 @@ def _rule(state: CurriculumState) -> str:
     )
     table = "".join(
         f'<tr><td class="fact" data-fact="{name}" style="padding:1px 8px 1px 0;text-align:right;'
-        f'white-space:nowrap;font-size:15px;font-weight:700">{value}</td><td style="padding:1px 0">{name}: '
-        f'<span style="color:{MUTED}">{note}</span></td></tr>'
+        f'white-space:nowrap;font-size:15px;font-weight:700">{value}</td>'
+        f'<td style="padding:1px 0">{name}: <span style="color:{MUTED}">{note}</span></td></tr>'
         for name, value, note in facts
     )
     return (

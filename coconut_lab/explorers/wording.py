@@ -55,7 +55,8 @@ def replaced(curriculum: Curriculum, stage: int, steps: int | None = None) -> st
         return f"The first {stage} tokens of the steps are left out; nothing takes their place."
     first = f"the first {count(stage, 'step')}" if stage > 1 else "the first step"
     if rule.stand_in is None:
-        said = f"Stage {stage} leaves out {first}; nothing takes {'its' if stage == 1 else 'their'} place."
+        whose = "its" if stage == 1 else "their"
+        said = f"Stage {stage} leaves out {first}; nothing takes {whose} place."
     else:
         c, per = curriculum.thoughts_per_step, STAND_INS[rule.stand_in]
         sum_ = f"{stage}·c = {stage}·{c} = " if c > 1 else f"{stage}·c = "
@@ -63,6 +64,25 @@ def replaced(curriculum: Curriculum, stage: int, steps: int | None = None) -> st
     if steps is not None and steps < stage:
         said += f" This problem has {count(steps, 'step')}: every one of them goes."
     return said
+
+
+def in_short(curriculum: Curriculum, stage: int) -> str:
+    """Say what a stage of training puts in and keeps, in a few words, for a table."""
+    rule, last, c = curriculum.rule, curriculum.max_stage, curriculum.thoughts_per_step
+    if rule.removes == "nothing" or (stage == 0 and not rule.last_stage_only):
+        kept = "answer only" if rule.removes == "all" else "all steps"
+    elif stage > last or rule.last_stage_only or rule.removes == "all":
+        kept = "answer only"
+    elif rule.removes == "tokens":
+        kept = f"without the first {count(stage, 'token')}"
+    else:
+        kept = f"step {stage + 1} on"
+    if rule.stand_in is None:
+        return kept
+    most = curriculum.thoughts_in_training(last, stage)
+    fewer = not curriculum.pad_to_max and kept == "answer only" and last * c > 0
+    said = count(most, STAND_INS[rule.stand_in])
+    return f"{'up to ' if fewer else ''}{said}, {kept}"
 
 
 def _stand_in(curriculum: Curriculum, stage: int, steps: int | None) -> str:
