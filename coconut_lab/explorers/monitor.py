@@ -77,7 +77,8 @@ class TrainingMonitor(widgets.VBox):
         self._status, self._message = READY, ""
         self._fresh = False  # whether this session has not logged yet
         self._asked = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._over = threading.Event()  # whether the run that `start` began has ended
+        self._started = False
         self._outcome: tuple[Any, BaseException | None] = (None, None)
         self._drawn = 0.0
         self._drawing = threading.RLock()  # training and the button come from two threads
@@ -143,8 +144,8 @@ class TrainingMonitor(widgets.VBox):
             RuntimeError: it runs already.
         """
         self._begin()
-        self._thread = threading.Thread(target=self._run, name="training", daemon=True)
-        self._thread.start()
+        self._started = True
+        threading.Thread(target=self._run, name="training", daemon=True).start()
 
     def wait(self) -> Any:
         """Wait until a training that `start` began is over; an interrupt stops it.
@@ -157,14 +158,14 @@ class TrainingMonitor(widgets.VBox):
             RuntimeError: nothing was started.
             TrainingError: as the trainer raises it.
         """
-        if self._thread is None:
+        if not self._started:
             raise RuntimeError("no training was started; call start() or train() first")
+        # An event, as an interrupted join() takes a running thread for one that has ended.
         try:
-            while self._thread.is_alive():
-                self._thread.join(0.1)  # short, so that an interrupt comes through
+            self._over.wait()
         except KeyboardInterrupt:
             self.stop()
-            self._thread.join()
+            self._over.wait()
         return self._result()
 
     def stop(self) -> None:
@@ -198,6 +199,7 @@ class TrainingMonitor(widgets.VBox):
         if self._status in (RUNNING, STOPPING):
             raise RuntimeError("the training runs already; press Stop, or call wait()")
         self._asked.clear()
+        self._over.clear()
         self._entries, self._fresh = self._logged(), True
         self._status, self._message, self._outcome = RUNNING, "", (None, None)
         self._draw()
@@ -221,6 +223,7 @@ class TrainingMonitor(widgets.VBox):
                 trainer.progress = bar
             self._status = status
             self._draw()
+            self._over.set()
 
     def _result(self) -> Any:
         result, error = self._outcome

@@ -45,6 +45,7 @@ _HEADING = f"margin:0 0 6px;font-size:13px;font-weight:600;color:{MUTED}"
 _TINTS = ("#eceff2", "#dcedf9", "#d8f0e8", "#fbe8d0", "#f6e2ee", "#faf6cd", "#e0e3f4")
 _COLOURS = {RUNNING: BLUE, DONE: GREEN, STOPPING: VERMILLION, STOPPED: VERMILLION,
             FAILED: VERMILLION}  # fmt: skip
+_LEAST = 1e-9  # of a loss, for the logarithm
 _POINTS = 240  # of a curve
 _MOST_VALIDATIONS = 8
 _LEFT, _RIGHT, _TOP = 46.0, 8.0, 22.0
@@ -213,7 +214,7 @@ def curves(state: MonitorState) -> str:
     def x_of(step: float) -> float:
         return _LEFT + inner * min(max(step / total, 0.0), 1.0)
 
-    losses = [(e.step, e.loss) for e in state.entries if e.loss is not None and e.loss > 0]
+    losses = [(e.step, max(e.loss, _LEAST)) for e in state.entries if e.loss is not None]
     low, high, ticks = _scale([loss for _, loss in losses])
 
     def y_of(loss: float) -> float:

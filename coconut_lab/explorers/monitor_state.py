@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ READY, RUNNING, STOPPING, STOPPED, FAILED, DONE, LOG = (
 )  # fmt: skip
 #: Over so many of the last steps the pace is measured.
 PACE_STEPS = 50
+_LARGEST = 1e12  # no number of a run is larger, and sums of such numbers stay finite
 
 
 class Band(NamedTuple):
@@ -110,7 +110,7 @@ def read_entry(logged: Mapping[str, Any]) -> Entry:
         logged: a dict as the trainer gives it; further keys are ignored.
 
     Returns:
-        The entry. What is no finite number is left out.
+        The entry. What is no number, or no finite one, is left out.
 
     Raises:
         KeyError: there is no step.
@@ -148,7 +148,7 @@ def read_log(path: str | os.PathLike[str]) -> list[Entry]:
 def _finite(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    return float(value) if abs(value) <= _LARGEST else None  # False for NaN too
 
 
 @dataclass(frozen=True)
