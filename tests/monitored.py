@@ -1,4 +1,4 @@
-"""A trainer for the monitor's tests: it learns nothing, and does as `Trainer` does."""
+"""Trainers for the monitor's tests: one that learns nothing, and a real one of a small model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from coconut_lab.recipe import CurriculumPart, Phase, Recipe
+from coconut_lab.prosqa import generate_prosqa
+from coconut_lab.recipe import CurriculumPart, ModelPart, Phase, ProblemsPart, Recipe
+from coconut_lab.training import Trainer
 
 STEPS = 40
 
@@ -63,3 +65,16 @@ class FakeTrainer:
             if self._asked.is_set():
                 raise KeyboardInterrupt(f"stopped after step {step}; run again to go on")
         return "the model"
+
+
+def small_trainer(folder: Path, steps: int) -> Trainer:
+    """A real trainer whose model is tiny, with `steps` steps at each of four stages."""
+    small = Recipe(
+        "small",
+        tuple(Phase(steps, stage) for stage in range(4)),
+        batch_size=4,
+        problems=ProblemsPart(count=8),
+        model=ModelPart(layers=1, heads=2, head_dim=8, width=16, feed_forward=16),
+        curriculum=CurriculumPart(max_stage=2),
+    )
+    return Trainer(small, folder, validation=generate_prosqa(4, 9))

@@ -14,7 +14,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from monitored import STEPS, FakeTrainer, recipe
+from monitored import STEPS, FakeTrainer, recipe, small_trainer
 
 from coconut_lab import checkpoints
 from coconut_lab.explorers import TrainingMonitor
@@ -38,8 +38,7 @@ from coconut_lab.explorers.monitor_state import (
     read_log,
     seconds_left,
 )
-from coconut_lab.prosqa import generate_prosqa
-from coconut_lab.recipe import Recipe, load_recipe
+from coconut_lab.recipe import load_recipe
 from coconut_lab.training import Trainer
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -152,7 +151,7 @@ def test_before_any_step() -> None:
     monitor = TrainingMonitor(FakeTrainer())
     value = monitor.picture.value
     assert "no step yet" in said(value, "curves")
-    assert said(value, "progress") == f"step 0 of {STEPS}"
+    assert said(value, "pace") == f"step 0 of {STEPS}"
     assert said(value, "status") == "not started"
     assert scores(value) == {}
     assert monitor.stop_button.disabled
@@ -163,7 +162,7 @@ def test_while_it_runs() -> None:
     fake = FakeTrainer()
     entries = tuple(read_entry(fake.entry(step, 2.0 * (step + 1))) for step in range(15))
     value = render(MonitorState(PLAN, entries, RUNNING))
-    assert said(value, "progress") == "step 15 of 40 · 0:30 so far · about 0:50 left at this pace" \
+    assert said(value, "pace") == "step 15 of 40 · 0:30 so far · about 0:50 left at this pace" \
         " · loss 0.267"  # fmt: skip
     assert "B · Stage 1 replaces the first step by 1·c = 1 thought." in said(value, "stage")
     assert part(value, "curves").get("aria-label").endswith("loss 0.267 at step 15")
@@ -259,7 +258,7 @@ def test_a_whole_run_prints_nothing(capsys) -> None:
     assert monitor.train() == "the model"
     assert monitor.state.status == DONE
     assert said(monitor.picture.value, "status") == "done"
-    assert said(monitor.picture.value, "progress").startswith("step 40 of 40 · 0:40 of training")
+    assert said(monitor.picture.value, "pace").startswith("step 40 of 40 · 0:40 of training")
     assert trainer.progress, "the bar was only off while the monitor watched"
     assert capsys.readouterr() == ("", "")
     assert repr(monitor) == "TrainingMonitor(trial, 40 steps)"
@@ -325,6 +324,22 @@ def test_a_stop_that_comes_before_the_run_has_begun_is_not_lost() -> None:
     assert trainer.step == 1
 
 
+def test_a_cell_that_waits_takes_the_button_away_and_says_why() -> None:
+    monitor = TrainingMonitor(FakeTrainer(pause=0.01))
+    seen = []
+    monitor.picture.observe(
+        lambda change: seen.append((monitor.stop_button.disabled, monitor.hint.value)), "value"
+    )
+    monitor.train()
+    disabled, hint = seen[0]
+    assert disabled and "interrupt the kernel" in hint
+    assert monitor.hint.value == ""
+    monitor.trainer.step = 0
+    monitor.start()
+    assert not monitor.stop_button.disabled and not monitor.hint.value
+    monitor.wait()
+
+
 def test_an_interrupt_while_waiting_stops_the_run() -> None:
     trainer = FakeTrainer(pause=0.01)
     monitor = TrainingMonitor(trainer)
@@ -376,24 +391,10 @@ def test_what_cannot_be_done_says_so() -> None:
         shown.train()
 
 
-SMALL = Recipe(
-    **{"name": "small", "batch_size": 4, "phases": recipe(12).phases}
-    | {"curriculum": recipe().curriculum}
-)
-
-
 @pytest.fixture
 def trainer(tmp_path):
     """A real one, of a tiny model."""
-    data = SMALL.to_dict()
-    problems, model = data["problems"] | {"count": 8}, {"layers": 1, "width": 16, "heads": 2}
-    path = tmp_path / "small.yaml"
-    path.write_text(
-        json.dumps({"name": "small", "batch_size": 4, "problems": problems, "model": model,
-                    "curriculum": {"max_stage": 2},
-                    "phases": [{"steps": 3, "stage": stage} for stage in range(4)]})
-    )  # fmt: skip
-    return Trainer(load_recipe(path), tmp_path / "run", validation=generate_prosqa(4, 9))
+    return small_trainer(tmp_path / "run", 3)
 
 
 def test_a_real_trainer(trainer, capsys) -> None:
@@ -458,7 +459,7 @@ def test_the_log_of_a_shipped_model_with_its_card() -> None:
     monitor = TrainingMonitor.from_log(folder / "log.jsonl", card["recipe"])
     assert repr(monitor) == f"TrainingMonitor(tiny-coconut, {card['trained']['steps']} steps)"
     assert monitor.upto.value == lines[-1]["step"] + 1
-    assert said(monitor.picture.value, "progress").endswith(f"loss {lines[-1]['loss']:.3g}")
+    assert said(monitor.picture.value, "pace").endswith(f"loss {lines[-1]['loss']:.3g}")
     for index in (0, 7, len(lines) - 1):
         monitor.upto.value = lines[index]["step"] + 1
         state = monitor.state

@@ -32,6 +32,7 @@ from coconut_lab.recipe import Recipe, load_recipe
 from coconut_lab.training import LOG_FILE
 
 REDRAW_SECONDS = 0.25
+_HINT = "A cell waits for this run: to stop it, interrupt the kernel (■ in the toolbar)."
 _WHOLE = {"description_width": "initial"}  # no label is cut off
 
 
@@ -47,11 +48,10 @@ class TrainerLike(Protocol):
 class TrainingMonitor(widgets.VBox):
     """Shows a training run: stage, progress, loss, accuracy per number of thoughts, time left.
 
-    Display it, then call `train()` for a cell that lasts as long as the training, or `start()`
-    for one that returns at once. `stop()` and the Stop button end the run after its current step,
-    with a checkpoint, as Ctrl-C does; calling again goes on from there. While a cell runs, the
-    button needs a kernel with subshells (ipykernel 7 with JupyterLab 4.4); elsewhere use
-    `start()`, or interrupt the kernel.
+    Display it, then call `train()` for a cell that lasts as long as the training: an interrupt of
+    the kernel stops it. Or call `start()` for a cell that returns at once: the Stop button stops
+    it. While any cell runs the kernel answers no button, so then the monitor says to interrupt.
+    Either way the run ends after its current step, with a checkpoint, and calling again goes on.
 
     Args:
         trainer: the `Trainer`, or None for a run that is over (see `from_log`).
@@ -59,7 +59,8 @@ class TrainingMonitor(widgets.VBox):
 
     Attributes:
         trainer: the trainer.
-        stop_button: ends the run.
+        stop_button: ends a run in the background.
+        hint: an `HTML` widget: how else a run can be stopped.
         upto: with `from_log`, the slider over the steps.
         picture: the drawing, an `HTML` widget; `picture.value` is `render(state)`.
 
@@ -79,6 +80,7 @@ class TrainingMonitor(widgets.VBox):
         self._asked = threading.Event()
         self._over = threading.Event()  # whether the run that `start` began has ended
         self._started = False
+        self._blocking = False  # whether a cell lasts as long as the run
         self._outcome: tuple[Any, BaseException | None] = (None, None)
         self._drawn = 0.0
         self._drawing = threading.RLock()  # training and the button come from two threads
@@ -122,23 +124,22 @@ class TrainingMonitor(widgets.VBox):
     # --- running --------------------------------------------------------------------------------
 
     def train(self) -> Any:
-        """Train in this cell, and return when it is done.
+        """Train in this cell, and return when it is done; an interrupt of the kernel stops it.
 
         Returns:
             What the trainer's `train` returns: the model.
 
         Raises:
-            KeyboardInterrupt: it was stopped, by the button or by an interrupt; call again to go
-                on.
+            KeyboardInterrupt: it was stopped; call again to go on.
             RuntimeError: it runs already.
             TrainingError: as the trainer raises it; the picture says it too.
         """
-        self._begin()
+        self._begin(blocking=True)
         self._run()
         return self._result()
 
     def start(self) -> None:
-        """Train in the background: the cell returns at once, and the Stop button always works.
+        """Train in the background: the cell returns at once, and the Stop button works.
 
         Raises:
             RuntimeError: it runs already.
@@ -162,10 +163,13 @@ class TrainingMonitor(widgets.VBox):
             raise RuntimeError("no training was started; call start() or train() first")
         # An event, as an interrupted join() takes a running thread for one that has ended.
         try:
+            self._block(True)
             self._over.wait()
         except KeyboardInterrupt:
             self.stop()
             self._over.wait()
+        finally:
+            self._block(False)
         return self._result()
 
     def stop(self) -> None:
@@ -193,7 +197,12 @@ class TrainingMonitor(widgets.VBox):
         if time.monotonic() - self._drawn >= REDRAW_SECONDS:
             self._draw()
 
-    def _begin(self) -> None:
+    def _block(self, blocking: bool) -> None:
+        """Note whether a cell keeps the kernel from answering the button, and say so."""
+        self._blocking = blocking
+        self._draw()
+
+    def _begin(self, *, blocking: bool = False) -> None:
         if self.trainer is None:
             raise RuntimeError("this monitor shows a log; give it a trainer to train")
         if self._status in (RUNNING, STOPPING):
@@ -201,6 +210,7 @@ class TrainingMonitor(widgets.VBox):
         self._asked.clear()
         self._over.clear()
         self._entries, self._fresh = self._logged(), True
+        self._blocking = blocking
         self._status, self._message, self._outcome = RUNNING, "", (None, None)
         self._draw()
 
@@ -222,8 +232,10 @@ class TrainingMonitor(widgets.VBox):
             if bar:
                 trainer.progress = bar
             self._status = status
-            self._draw()
-            self._over.set()
+            try:
+                self._draw()
+            finally:
+                self._over.set()
 
     def _result(self) -> Any:
         result, error = self._outcome
@@ -249,8 +261,10 @@ class TrainingMonitor(widgets.VBox):
             layout={"width": "100px"},
         )
         self.stop_button.on_click(lambda button: self.stop())
+        self.hint = widgets.HTML()
         self.layout.max_width = "1004px"
-        self.children = [self.stop_button, self.picture]
+        row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 12px"}
+        self.children = [widgets.HBox([self.stop_button, self.hint], layout=row), self.picture]
 
     def _show_log(self, entries: list[Entry]) -> None:
         self._all = entries
@@ -277,6 +291,8 @@ class TrainingMonitor(widgets.VBox):
 
     def _draw(self) -> None:
         with self._drawing:
-            self.stop_button.disabled = self._status != RUNNING
+            blocked = self._status == RUNNING and self._blocking
+            self.stop_button.disabled = self._status != RUNNING or blocked
+            self.hint.value = _HINT if blocked else ""
             self.picture.value = render(self.state)
             self._drawn = time.monotonic()

@@ -115,7 +115,7 @@ def _progress(state: MonitorState) -> str:
         f'aria-valuenow="{done}" style="height:9px;margin-top:10px;border-radius:5px;'
         f'overflow:hidden;background:{FAINT}"><div style="height:9px;width:{100 * share:.1f}%;'
         f'background:{_COLOURS.get(state.status, MUTED)}"></div></div>'
-        f'<div class="progress" style="margin-top:4px;color:{MUTED};'
+        f'<div class="pace" style="margin-top:4px;color:{MUTED};'
         f'font-variant-numeric:tabular-nums">{" · ".join(words)}</div>'
     )
 
