@@ -19,6 +19,7 @@ from coconut_lab.explorers.svg import (
     VERMILLION,
     picture,
     safe,
+    scrolling,
     shortened,
     text,
 )
@@ -76,7 +77,8 @@ def render(state: CurriculumState) -> str:
         '<div style="display:flex;flex-wrap:wrap;justify-content:space-between;gap:2px 24px">'
         f'<div style="font-size:17px;font-weight:600">{safe(curriculum.method)}, {of}</div>'
         f'<div style="color:{MUTED}">{" · ".join(settings)}</div></div>'
-        f'<div style="{_HEADING};margin-top:10px">All stages at once</div>{strip(state)}'
+        f'<div style="{_HEADING};margin-top:10px">All stages at once</div>'
+        f"{scrolling(strip(state), 480)}"
         '<div style="display:flex;flex-wrap:wrap;gap:16px 28px;'
         f'margin-top:14px;padding-top:12px;border-top:1px solid {FAINT}">'
         f'<div style="flex:1 1 460px;min-width:0"><div style="{_HEADING}">'

@@ -136,7 +136,7 @@ class CurriculumView(widgets.VBox):
             max=most,
             description=name,
             tooltip=tip,
-            layout={"width": width},
+            layout={"width": width, "max_width": "100%"},
             style=_WHOLE,
         )
 

@@ -278,7 +278,7 @@ class TrainingMonitor(widgets.VBox):
             step=gaps.pop() if len(gaps) == 1 else 1,
             description="Up to step",
             tooltip="Show the run as it was after this step",
-            layout={"width": "460px"},
+            layout={"width": "460px", "max_width": "100%"},
             style=_WHOLE,
         )
         self.upto.observe(lambda change: self._look(change.new), "value")

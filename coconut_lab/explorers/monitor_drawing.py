@@ -34,6 +34,7 @@ from coconut_lab.explorers.svg import (
     number,
     picture,
     safe,
+    scrolling,
     shade,
     shortened,
     text,
@@ -76,7 +77,7 @@ def render(state: MonitorState) -> str:
         f'<p class="stage" style="margin:10px 0 0;font-size:14.5px">{_stage(state)}</p>'
         '<div style="display:flex;flex-wrap:wrap;gap:14px 24px;margin-top:12px">'
         f'<div style="flex:1 1 440px;min-width:0"><div style="{_HEADING}">Loss on a log scale'
-        f"{_bin_words(state)}</div>{curves(state)}</div>"
+        f"{_bin_words(state)}</div>{scrolling(curves(state), 420)}</div>"
         f'<div style="flex:0 1 324px;min-width:0"><div style="{_HEADING}">The plan, in steps</div>'
         f'{_schedule(state)}<div style="{_HEADING};margin-top:14px">{_accuracy_heading(state)}'
         f"</div>{accuracy(state)}</div></div></div>"

@@ -22,6 +22,7 @@ OUTSIDE = """
 () => {
   const card = document.querySelector('.coconut-curriculum').getBoundingClientRect();
   return [...document.querySelectorAll('.coconut-curriculum *')]
+    .filter(e => !e.parentElement.closest('.scrolling'))
     .map(e => e.getBoundingClientRect())
     .filter(r => r.width && (r.left < card.left || r.right > card.right + 1)).length;
 }

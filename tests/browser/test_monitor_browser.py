@@ -161,6 +161,7 @@ def test_everything_stands_within_the_page(page, width) -> None:
       () => {
         const card = document.querySelector('.coconut-monitor').getBoundingClientRect();
         return [...document.querySelectorAll('.coconut-monitor *')]
+          .filter(e => !e.parentElement.closest('.scrolling'))
           .map(e => e.getBoundingClientRect())
           .filter(r => r.width && (r.left < card.left || r.right > card.right + 1)).length;
       }
