@@ -89,6 +89,14 @@ def mark(role: str, x: float, y: float, r: float = 4.5) -> str:
     )
 
 
+def scrolling(drawing: str, least: float) -> str:
+    """Let a drawing scroll where it would become narrower than `least` pixels."""
+    return (
+        '<div class="scrolling" tabindex="0" style="overflow-x:auto">'
+        f'<div style="min-width:{least:g}px">{drawing}</div></div>'
+    )
+
+
 def picture(width: float, height: float, title: str, description: str, body: str, name: str) -> str:
     """Wrap a drawing in an `<svg>` that scales down and speaks to screen readers.
 

@@ -1,0 +1,169 @@
+"""The training monitor as a learner meets it: a run in JupyterLab, watched, stopped, gone on."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+IMPORTS = """\
+from pathlib import Path
+from coconut_lab.explorers import TrainingMonitor
+from monitored import FakeTrainer, small_trainer"""
+STATUS = ".coconut-monitor .status"
+
+
+@pytest.fixture
+def page(open_page):
+    """The page; whatever a test did in it, it must have raised no error and left the machine."""
+    page, watch = open_page
+    yield page
+    assert watch.errors == []
+    assert watch.elsewhere == []
+
+
+def shows(page, status, seconds=60):
+    page.wait_for_selector(f".coconut-monitor[data-status='{status}']", timeout=1000 * seconds)
+
+
+def step(page):
+    return int(page.locator(".coconut-monitor").get_attribute("data-step"))
+
+
+def moves(page, beyond):
+    page.wait_for_function(
+        f"Number(document.querySelector('.coconut-monitor').dataset.step) > {beyond}",
+        timeout=60_000,
+    )
+
+
+def press_stop(page):
+    page.get_by_role("button", name="Stop", exact=True).click()
+
+
+def interrupt(page):
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.get_by_text("Interrupt Kernel", exact=True).click()
+
+
+def raised(page):
+    """The cell ends with an error, so that no later one runs on a model that is not trained."""
+    page.locator(".jp-OutputArea-output", has_text="KeyboardInterrupt").first.wait_for()
+    page.get_by_text(re.compile(r"\| Idle")).wait_for()
+    page.wait_for_timeout(500)  # the kernel drops what is sent just after an error
+
+
+def outputs(page):
+    """What cells printed, raised or showed as text."""
+    found = page.locator(".jp-OutputArea-output:not(:has(.jupyter-widgets))")
+    return [text for text in found.all_inner_texts() if text.strip()]
+
+
+def test_a_run_in_the_background_is_watched_and_stopped(page, lab) -> None:
+    lab.run(
+        page,
+        "background.ipynb",
+        f"{IMPORTS}\nmonitor = TrainingMonitor(FakeTrainer(pause=0.02, steps=4000))\nmonitor",
+        "monitor.start()",
+    )
+    shows(page, "running")
+    moves(page, 0)
+    moves(page, step(page))  # it is drawn again and again
+    assert "left at this pace" in page.locator(".coconut-monitor .pace").inner_text()
+    press_stop(page)
+    shows(page, "stopped")
+    at = step(page)
+    said = page.locator(STATUS).inner_text()
+    assert said == f"stopped at step {at:,}; run again to go on"
+    assert page.get_by_role("button", name="Stop", exact=True).is_disabled()
+    assert outputs(page) == []
+    page.wait_for_timeout(500)
+    assert step(page) == at
+
+
+def test_a_cell_that_waits_says_how_to_stop(page, lab) -> None:
+    """The kernel answers no button while a cell runs; an interrupt comes through."""
+    lab.run(
+        page,
+        "waiting.ipynb",
+        f"{IMPORTS}\nmonitor = TrainingMonitor(FakeTrainer(pause=0.02, steps=4000))\nmonitor",
+        "monitor.start()",
+        "model = monitor.wait()",
+    )
+    shows(page, "running")
+    moves(page, 0)
+    page.get_by_text("interrupt the kernel").wait_for(timeout=10_000)
+    assert page.get_by_role("button", name="Stop", exact=True).is_disabled()
+    interrupt(page)
+    shows(page, "stopped")
+    assert page.get_by_text("A cell waits for this run").count() == 0
+    raised(page)
+
+
+def test_an_interrupt_of_the_kernel_leaves_a_run_that_goes_on(page, lab) -> None:
+    """A real trainer: stopped after a step, with a checkpoint; the same cell then finishes it."""
+    lab.run(
+        page,
+        "interrupt.ipynb",
+        f"{IMPORTS}\nmonitor = TrainingMonitor(small_trainer(Path('run'), 40))\nmonitor",
+        "model = monitor.train()",
+        "print('next cell ran,', type(model).__name__)",
+    )
+    shows(page, "running")
+    moves(page, 5)
+    interrupt(page)
+    shows(page, "stopped")
+    at = step(page)
+    assert 5 < at < 160
+    assert page.locator(STATUS).inner_text() == f"stopped at step {at}; run again to go on"
+    assert len(list(lab.folder.glob(f"run/step-{at:06d}"))) == 1
+    raised(page)
+    assert "next cell ran" not in "".join(outputs(page))
+    page.locator(".jp-CodeCell").nth(1).locator(".cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    shows(page, "done")
+    assert step(page) == 160
+    assert page.locator(".coconut-monitor .score").count() == 12
+    page.keyboard.press("Shift+Enter")
+    page.get_by_text("next cell ran, Coconut").wait_for(timeout=30_000)
+
+
+def test_a_log_can_be_stepped_through(page, lab) -> None:
+    lab.run(
+        page,
+        "log.ipynb",
+        "import json\nfrom coconut_lab import checkpoints\n"
+        "from coconut_lab.explorers import TrainingMonitor\n"
+        "folder = checkpoints.FOLDER / 'tiny-coconut'\n"
+        "card = json.loads((folder / 'card.json').read_text())",
+        "TrainingMonitor.from_log(folder / 'log.jsonl', card['recipe'])",
+    )
+    shows(page, "log")
+    last = step(page)
+    box = page.locator(".widget-slider").filter(has_text=re.compile(r"^Up to step\s*\d"))
+    box.get_by_role("slider").focus()
+    page.keyboard.press("Home")
+    page.wait_for_selector(".coconut-monitor[data-step='1']", timeout=10_000)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(".coconut-monitor[data-step='11']", timeout=10_000)
+    page.keyboard.press("End")
+    page.wait_for_selector(f".coconut-monitor[data-step='{last}']", timeout=10_000)
+    assert outputs(page) == []
+
+
+@pytest.mark.parametrize("width", [1280, 700])
+def test_everything_stands_within_the_page(page, width) -> None:
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.wait_for_timeout(300)
+    outside = page.evaluate("""
+      () => {
+        const card = document.querySelector('.coconut-monitor').getBoundingClientRect();
+        return [...document.querySelectorAll('.coconut-monitor *')]
+          .filter(e => !e.parentElement.closest('.scrolling'))
+          .map(e => e.getBoundingClientRect())
+          .filter(r => r.width && (r.left < card.left || r.right > card.right + 1)).length;
+      }
+    """)
+    assert outside == 0

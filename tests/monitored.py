@@ -1,0 +1,80 @@
+"""Trainers for the monitor's tests: one that learns nothing, and a real one of a small model."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from coconut_lab.prosqa import generate_prosqa
+from coconut_lab.recipe import CurriculumPart, ModelPart, Phase, ProblemsPart, Recipe
+from coconut_lab.training import Trainer
+
+STEPS = 40
+
+
+def recipe(steps: int = STEPS) -> Recipe:
+    """Four stages of equal length."""
+    phases = tuple(Phase(steps // 4, stage) for stage in range(4))
+    return Recipe("trial", phases, curriculum=CurriculumPart(max_stage=2))
+
+
+class FakeTrainer:
+    """Logs as a trainer does, goes on where it was stopped, and fails where it is told to."""
+
+    def __init__(
+        self, folder: Path | None = None, pause: float = 0.0, fails_at: int = -1, steps: int = STEPS
+    ) -> None:
+        self.recipe = recipe(steps)
+        self.progress = True
+        self.step = 0
+        self.pause, self.fails_at, self.folder = pause, fails_at, folder
+        self.stops = 0
+        self._asked = threading.Event()
+
+    def stop(self) -> None:
+        self.stops += 1
+        self._asked.set()
+
+    def entry(self, step: int, seconds: float) -> dict[str, Any]:
+        band = step // self.recipe.phases[0].steps
+        entry = {"step": step, "stage": band, "loss": round(4 / (step + 1), 6), "lr": 3e-3,
+                 "gradient_norm": 1.0, "seconds": seconds, "more": [1]}  # fmt: skip
+        if (step + 1) % self.recipe.phases[0].steps == 0:
+            entry["accuracy"] = {str(k): round(0.2 * (k + 1), 4) for k in range(3)}
+        return entry
+
+    def train(self, on_step: Callable[[dict[str, Any]], None] | None = None) -> str:
+        assert not self.progress, "the bar would print into the notebook"
+        self._asked.clear()
+        began = self.step
+        for step in range(began, self.recipe.total_steps):
+            time.sleep(self.pause)
+            if step == self.fails_at:
+                raise ArithmeticError(f"the loss is nan at step {step}; <no> checkpoint")
+            self.step = step + 1
+            entry = self.entry(step, float(step - began + 1))
+            if self.folder is not None:
+                with (self.folder / "log.jsonl").open("a") as file:
+                    file.write(json.dumps(entry) + "\n")
+            if on_step:
+                on_step(entry)
+            if self._asked.is_set():
+                raise KeyboardInterrupt(f"stopped after step {step}; run again to go on")
+        return "the model"
+
+
+def small_trainer(folder: Path, steps: int) -> Trainer:
+    """A real trainer whose model is tiny, with `steps` steps at each of four stages."""
+    small = Recipe(
+        "small",
+        tuple(Phase(steps, stage) for stage in range(4)),
+        batch_size=4,
+        problems=ProblemsPart(count=8),
+        model=ModelPart(layers=1, heads=2, head_dim=8, width=16, feed_forward=16),
+        curriculum=CurriculumPart(max_stage=2),
+    )
+    return Trainer(small, folder, validation=generate_prosqa(4, 9))
