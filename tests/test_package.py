@@ -14,8 +14,8 @@ PACKAGE = Path(coconut_lab.__file__).parent
 #: Each module imports only from those that stand before it.
 ORDER = (
     "files notation json_values graph problems growth shortcuts prosqa tokenizer curriculum states "
-    "coconut generation evaluation probing checkpoints recipe batches models training shipping "
-    "figures explorers checks"
+    "coconut prompts halting sampling generation answers evaluation probing checkpoints halt_study "
+    "halt_training recipe batches models training shipping figures explorers checks"
 ).split()
 
 
