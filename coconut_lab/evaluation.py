@@ -171,6 +171,45 @@ def is_right_number(generation: Generation, problem: Problem) -> bool:
     )
 
 
+def write_answers(
+    model: Coconut,
+    tokenizer: Any,
+    problems: Sequence[Problem],
+    curriculum: Curriculum,
+    stage: int,
+    *,
+    answer_now: bool = False,
+    batch_size: int = 500,
+    max_new_tokens: int = 24,
+    halting: Halting | FixedThoughts | None = None,
+) -> list[Generation]:
+    """Let a model answer problems at a stage's number of thoughts.
+
+    Args:
+        model: the model, in evaluation mode.
+        tokenizer: its tokenizer.
+        problems: what to ask.
+        curriculum: makes the prompts.
+        stage: how many steps are left to thoughts.
+        answer_now: put `###` behind `<eot>`, so that no words come between thoughts and answer.
+        batch_size: how many problems go through the model at once.
+        max_new_tokens: where to cut an answer.
+        halting: when to stop thinking, instead of after the stage's number of thoughts.
+
+    Returns:
+        What it wrote for each problem. A `###` that was put there starts the text, but is no new
+        token.
+    """
+    written: list[Generation] = []
+    forced = ANSWER_MARK if answer_now else ""
+    head = tokenizer(forced, add_special_tokens=False).input_ids if answer_now else []
+    for start in range(0, len(problems), batch_size):
+        part = problems[start : start + batch_size]
+        prompts = [[*curriculum.prompt(problem, tokenizer, stage), *head] for problem in part]
+        written += generate(model, tokenizer, prompts, max_new_tokens, halting)
+    return [dataclasses.replace(one, text=forced + one.text) for one in written]
+
+
 def score(
     model: Coconut,
     tokenizer: Any,
@@ -210,19 +249,20 @@ def score(
     """
     if not problems:
         raise ValueError("there are no problems to score")
-    written: list[Generation] = []
-    forced = ANSWER_MARK if answer_now else ""
-    head = tokenizer(forced, add_special_tokens=False).input_ids if answer_now else []
     began = time.perf_counter()
-    for start in range(0, len(problems), batch_size):
-        part = problems[start : start + batch_size]
-        prompts = [[*curriculum.prompt(problem, tokenizer, stage), *head] for problem in part]
-        written += generate(model, tokenizer, prompts, max_new_tokens, halting)
-    seconds = time.perf_counter() - began
-    outcomes = tuple(
-        judge(dataclasses.replace(one, text=forced + one.text), problem)
-        for one, problem in zip(written, problems, strict=True)
+    written = write_answers(
+        model,
+        tokenizer,
+        problems,
+        curriculum,
+        stage,
+        answer_now=answer_now,
+        batch_size=batch_size,
+        max_new_tokens=max_new_tokens,
+        halting=halting,
     )
+    seconds = time.perf_counter() - began
+    outcomes = tuple(map(judge, written, problems))
     return Score(
         sum(outcomes),
         len(problems),

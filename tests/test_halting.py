@@ -87,7 +87,7 @@ def test_a_confident_halt_looks_ahead_without_a_trace(shape, measure, share, mon
 
     def stops(k, hidden, pieces):
         logits = naive_forced_logits(model.language_model, pieces, [TOKENS.eot, *MARK])
-        probabilities = torch.softmax(logits, -1).sort(descending=True).values
+        probabilities = torch.softmax(logits.detach(), -1).sort(descending=True).values
         if measure == "margin":
             return float(probabilities[0] - probabilities[1]) >= threshold
         return float(-(probabilities * probabilities.log()).sum()) <= threshold

@@ -15,7 +15,7 @@ PACKAGE = Path(coconut_lab.__file__).parent
 ORDER = (
     "files notation json_values graph problems growth shortcuts prosqa tokenizer curriculum states "
     "coconut prompts halting sampling generation answers evaluation probing checkpoints halt_study "
-    "halt_training recipe batches models training shipping figures explorers checks"
+    "halt_training halt_building recipe batches models training shipping figures explorers checks"
 ).split()
 
 
