@@ -16,20 +16,12 @@ def pad_prompts(prompts: Sequence[Sequence[int]], tokenizer: Any) -> dict[str, T
     """Pad prompts on the left, so that all of them end in the last column.
 
     Args:
-        prompts: token ids, one list per prompt.
+        prompts: token ids, one list per prompt; at least one, and none of them empty.
         tokenizer: a Hugging Face tokenizer.
 
     Returns:
         `input_ids`, `attention_mask` and `position_ids`, each (B, T) int64.
-
-    Raises:
-        ModelError: no prompts, or an empty one.
     """
-    if not prompts:
-        raise ModelError("there is nothing to generate from: the list of prompts is empty")
-    for index, prompt in enumerate(prompts):
-        if not prompt:
-            raise ModelError(f"prompt {index} is empty; it needs at least one token")
     width = max(map(len, prompts))
     fill = padding_id(tokenizer)
     pads = [width - len(prompt) for prompt in prompts]
@@ -76,6 +68,24 @@ def split_prompt(prompt: Sequence[int], model: Coconut, index: int = 0) -> tuple
             "then <eot> may follow it"
         )
     return prompt[:start], tail or [tokens.eot]
+
+
+def check_prompts(prompts: Sequence[Sequence[int]], model: Coconut) -> None:
+    """Make sure, before any work is done, that there are prompts that can be read.
+
+    Raises:
+        ModelError: no prompts, an empty one, or one that starts with a placeholder.
+    """
+    if not prompts:
+        raise ModelError("there is nothing to generate from: the list of prompts is empty")
+    for index, prompt in enumerate(prompts):
+        if not prompt:
+            raise ModelError(f"prompt {index} is empty; it needs at least one token")
+        if prompt[0] == model.tokens.thought:
+            raise ModelError(
+                f"prompt {index} starts with <thought>, so there is no hidden state to feed back; "
+                "a thought follows <bot>"
+            )
 
 
 def check_positions(

@@ -116,6 +116,24 @@ def test_a_batch_takes_the_passes_of_its_slowest_row():
     assert len(calls) == 1 + 3 + written == max(one.passes for one in batch)
 
 
+def test_parts_of_a_batch_change_nothing_but_the_speed():
+    model = model_that_ends("gpt2", 1)
+    asked = [prompt for seed in range(4) for prompt in prompts(seed)]
+    want = generate(model, TOKENIZER, asked, 6, return_thoughts=True)
+    sizes = []
+    model.backbone.register_forward_pre_hook(
+        lambda _, args, kwargs: sizes.append(len(kwargs["inputs_embeds"])), with_kwargs=True
+    )
+    for rows in (1, 3, 7, 100):
+        sizes.clear()
+        got = generate(model, TOKENIZER, asked, 6, rows_at_once=rows, return_thoughts=True)
+        assert got == want and max(sizes) == min(rows, len(asked))
+        for one, other in zip(got, want, strict=True):
+            torch.testing.assert_close(one.thoughts, other.thoughts)
+    with pytest.raises(ModelError, match="rows_at_once is 0"):
+        generate(model, TOKENIZER, asked, 6, rows_at_once=0)
+
+
 def test_rows_that_have_finished_leave_the_batch():
     model = model_that_ends("llama", 2)
     sizes = []
@@ -144,6 +162,8 @@ def test_bad_prompts_are_named():
         generate(model, TOKENIZER, [[3], []])
     with pytest.raises(ModelError, match="need 70 positions but the model has 64"):
         generate(model, TOKENIZER, [[3] * 10], max_new_tokens=60)
+    with pytest.raises(ModelError, match="prompt 2 starts with <thought>"):
+        generate(model, TOKENIZER, [[3], [4], [TOKENS.thought, 5]], 4)
     with pytest.raises(ModelError, match="max_new_tokens is 0"):
         generate(model, TOKENIZER, [[3]], max_new_tokens=0)
     assert calls == []
