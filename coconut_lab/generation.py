@@ -1,9 +1,8 @@
 """Think, then decode: any batch of prompts, one cache through both phases.
 
-Every prompt first goes through the latent forward. Then all rows grow by one column per pass, and
-each row decides for itself what its next column holds: its own hidden state while it thinks,
-`<eot>` once it has stopped, then the tokens that it writes. No row waits for another, and rows
-that have finished leave the batch.
+Every prompt first goes through the latent forward. Then all rows read on, pass by pass, and each
+row has its own next input: its own hidden state while it thinks, `<eot>` once it has stopped, then
+the tokens that it writes. No row waits for another, and rows that have finished leave the batch.
 """
 
 from __future__ import annotations
@@ -111,11 +110,12 @@ class _Batch:
         )
         return output.last_hidden_state[:, -1]
 
-    def feed(self, inputs: Tensor) -> None:
-        """Let every row read one more column (B, d)."""
-        self.mask = torch.cat([self.mask, torch.ones_like(self.mask[:, :1])], dim=1)
-        self.position = self.position + 1
-        self.hidden = self._run(inputs[:, None], self.mask, self.position[:, None], self.cache)
+    def feed(self, inputs: Tensor, real: Tensor) -> None:
+        """Let every row read on: inputs (B, T', d), of which `real` (B, T') says which count."""
+        self.mask = torch.cat([self.mask, real], dim=1)
+        position = self.position[:, None] + real.cumsum(1)  # (B, T')
+        self.hidden = self._run(inputs, self.mask, position, self.cache)
+        self.position = position[:, -1]
         for row in self.rows:
             row.passes += 1
 
@@ -222,7 +222,7 @@ def generate(
                 break
             if len(going) < len(batch.rows):
                 batch.keep(going)
-            batch.feed(_next_inputs(batch))
+            batch.feed(*_next_inputs(batch))
     return [
         Generation(
             token_ids=row.written,
@@ -285,22 +285,30 @@ def _write(
             row.written.append(token)
 
 
-def _next_inputs(batch: _Batch) -> Tensor:
-    """Give the next input embedding of every row (B, d): a thought, or a token."""
-    token_ids = []
+def _next_inputs(batch: _Batch) -> tuple[Tensor, Tensor]:
+    """Give what every row reads next: a thought, a token of its own, or all that is forced on it.
+
+    Returns:
+        Input embeddings (B, T', d), and (B, T') int64, 1 where they count. Rows that read less than
+        others are padded on the left, so that all end in the last column.
+    """
+    columns = []
     for place, row in enumerate(batch.rows):
         if row.thinking:
             row.thoughts_used += 1
             row.thoughts.append(batch.hidden[place])
-            token_ids.append(batch.model.tokens.thought)
+            columns.append([batch.model.tokens.thought])
         elif row.forced:
-            token_ids.append(row.forced.pop(0))
+            columns.append(row.forced)
+            row.forced = []
         else:
-            token_ids.append(row.written[-1])
+            columns.append([row.written[-1]])
+    padded = pad_prompts(columns, batch.model.tokenizer)
     device = batch.hidden.device
-    inputs = batch.model.embed(torch.tensor(token_ids, device=device))  # (B, d)
-    thinks = torch.tensor([row.thinking for row in batch.rows], device=device)
-    return torch.where(thinks[:, None], batch.hidden.to(inputs.dtype), inputs)
+    inputs = batch.model.embed(padded["input_ids"].to(device))  # (B, T', d)
+    thinks = torch.tensor([row.thinking for row in batch.rows], device=device)[:, None]
+    last = torch.where(thinks, batch.hidden.to(inputs.dtype), inputs[:, -1])  # (B, d)
+    return torch.cat([inputs[:, :-1], last[:, None]], dim=1), padded["attention_mask"].to(device)
 
 
 def _stack(thoughts: list[Tensor], model: Coconut) -> Tensor:

@@ -1,6 +1,6 @@
 """Building the halts of a checkpoint: train, calibrate, choose thresholds, measure, save.
 
-python -m coconut_lab.halt_building CHECKPOINT --hops 1 4 --more-hops 5 6 --most 6
+python -m coconut_lab.halt_building CHECKPOINT --hops 1 3 --more-hops 4 4 --most 4
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ def build_halts(
     Args:
         folder: the folder of a checkpoint.
         hops: fewest and most hops of the problems.
-        more_hops: hops of a further study, beyond those that the model was trained on; the graphs
-            get one more node for each hop beyond 4.
+        more_hops: hops of a further study, beyond those that the model was trained on.
         most: the largest number of thoughts; by default as many as the last stage has.
         count: how many problems each set has.
         seed: of the problems; the next two seeds are used as well.
@@ -76,12 +75,12 @@ def build_halts(
         **compare_halts(study, thresholds, within),
     }
     if more_hops is not None:
-        nodes = 10 + 2 * max(0, more_hops[1] - 4)
-        farther = generate_prosqa(count, seed + 2, preset, hops=more_hops, nodes=nodes)
+        farther = generate_prosqa(count, seed + 2, preset, hops=more_hops)
         beyond = study_halts(model, curriculum, farther, halts, most)
         beyond.save(folder / "halt-study-more.json")
         figures["more_hops"] = {
-            "problems": f"{count} problems of {more_hops[0]} to {more_hops[1]} hops, {nodes} nodes",
+            "problems": f"{count} {preset} problems of {more_hops[0]} to {more_hops[1]} hops, "
+            f"seed {seed + 2}",
             **compare_halts(beyond, thresholds, within),
         }
     write_text(folder / "halts.json", json.dumps(figures, indent=1) + "\n")
@@ -153,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m coconut_lab.halt_building", description=__doc__
     )
     parser.add_argument("checkpoint", help="a shipped model or the folder of one; halts go into it")
-    parser.add_argument("--hops", type=int, nargs=2, default=(1, 4), metavar=("LOW", "HIGH"))
+    parser.add_argument("--hops", type=int, nargs=2, default=(1, 3), metavar=("LOW", "HIGH"))
     parser.add_argument("--more-hops", type=int, nargs=2, metavar=("LOW", "HIGH"))
     parser.add_argument("--most", type=int, help="the largest number of thoughts")
     parser.add_argument("--count", type=int, default=2000, help="problems per set")

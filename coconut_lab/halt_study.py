@@ -72,7 +72,6 @@ class HaltStudy:
         passes: (N, K + 1) int, forward passes when the number of thoughts is fixed at k.
         signals: name → (N, K + 1) float: `"entropy"` and `"margin"` of the forced answer, and the
             probability to stop of every learned halt.
-        behind: how many tokens are read behind the thoughts, `<eot>` included.
     """
 
     hops: Array
@@ -80,7 +79,6 @@ class HaltStudy:
     tokens: Array
     passes: Array
     signals: Mapping[str, Array]
-    behind: int
 
     @property
     def most(self) -> int:
@@ -125,8 +123,9 @@ class HaltStudy:
         """Evaluate a rule at one threshold; no forward pass is needed."""
         stops = self.stops(signal, threshold)
         rows = np.arange(len(stops))
-        # Nobody knew before that `<eot>` would come: it and what follows are passes of their own.
-        passes = self.passes[rows, stops] + self.behind
+        # A fixed length reads its last thought and `<eot>` in one pass. A rule looks at the state
+        # between the two, so `<eot>` is a pass of its own.
+        passes = self.passes[rows, stops] + 1
         if signal in MEASURES:  # one look ahead after every number of thoughts but the largest
             passes = passes + np.minimum(stops + 1, self.most)
         return self._point(threshold, stops, passes)
@@ -197,7 +196,6 @@ class HaltStudy:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the study as JSON, whole or not at all; signals keep four digits."""
         values = {
-            "behind": self.behind,
             "hops": self.hops.tolist(),
             "right": self.right.astype(int).tolist(),
             "tokens": self.tokens.tolist(),
@@ -224,7 +222,6 @@ class HaltStudy:
                 np.array(values["tokens"]),
                 np.array(values["passes"]),
                 {name: np.array(rows) for name, rows in values["signals"].items()},
-                int(values["behind"]),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise HaltError(f"{path} is no study that can be read: {error}") from error
@@ -390,5 +387,4 @@ def study_halts(
         tokens=np.array([[len(one.token_ids) for one in row] for row in answers]).T,
         passes=np.array([[one.passes for one in row] for row in answers]).T,
         signals=signals,
-        behind=1 + len(mark) * answer_now,
     )

@@ -60,8 +60,8 @@ def test_a_learned_halt_stops_each_row_as_if_it_were_alone(shape, seed):
         assert got.halted == ("rule" if len(thoughts) < 5 else "limit of 5 thoughts")
         for one, other in zip(got.thoughts, thoughts, strict=True):
             torch.testing.assert_close(one, other)
-        # One pass for the prompt, one per thought, one per token behind them, one per new token.
-        assert got.passes == 1 + len(thoughts) + len(tail) + len(written) - (not finished)
+        # One pass for the prompt, one per thought, one for what follows, one per new token.
+        assert got.passes == 2 + len(thoughts) + len(written) - (not finished)
         assert generate(model, TOKENIZER, [prompt], 6, halt) == [got]
     assert len({one.thoughts_used for one in batch}) > 1
 
