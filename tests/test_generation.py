@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import naive_row, published_generate
-from shapes import CONFIGS, language_model, ragged, tokenizer
+from shapes import CONFIGS, exact, language_model, ragged, tokenizer
+from transformers import GPT2Config, LlamaConfig
 
 from coconut_lab.coconut import Coconut, ModelError
 from coconut_lab.curriculum import METHODS, Curriculum
@@ -241,3 +242,48 @@ def test_wilson_interval_solves_its_equation(total, data):
         if 1e-9 < end < 1 - 1e-9:
             distance = abs(result.accuracy - end) / math.sqrt(end * (1 - end) / total)
             assert distance == pytest.approx(1.959964, rel=1e-4)
+
+
+@st.composite
+def random_language_models(draw):
+    """GPT-2 and Llama models of random sizes, in float64."""
+    heads, size = draw(st.sampled_from([1, 2, 4])), draw(st.sampled_from([2, 4, 6]))
+    layers, width = draw(st.integers(1, 3)), heads * size
+    common = {"vocab_size": len(TOKENIZER), "initializer_range": 0.4, "eos_token_id": 1}
+    if draw(st.booleans()):
+        config = GPT2Config(
+            n_embd=width, n_layer=layers, n_head=heads, n_positions=40, bos_token_id=None,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **common,
+        )  # fmt: skip
+    else:
+        config = LlamaConfig(
+            hidden_size=width, intermediate_size=draw(st.integers(4, 20)), num_hidden_layers=layers,
+            num_attention_heads=heads, num_key_value_heads=draw(st.sampled_from([1, heads])),
+            max_position_embeddings=40, bos_token_id=None, pad_token_id=0,
+            tie_word_embeddings=draw(st.booleans()), **common,
+        )  # fmt: skip
+    return exact(config, draw(st.integers(0, 99)))
+
+
+@st.composite
+def ragged_prompts(draw):
+    """Questions of any length, with any number of thoughts, with markers or without."""
+    words = st.integers(2, len(TOKENIZER) - 4)
+    rows = []
+    for _ in range(draw(st.integers(1, 6))):
+        question = draw(st.lists(words, min_size=1, max_size=9))
+        thoughts = [TOKENS.thought] * draw(st.integers(0, 4))
+        latent = [TOKENS.bot, *thoughts, TOKENS.eot] if draw(st.booleans()) else []
+        rows.append(question + latent + draw(st.lists(words, max_size=2)))
+    return rows
+
+
+@settings(max_examples=40)
+@given(random_language_models(), ragged_prompts())
+def test_any_batch_of_any_shape_is_one_by_one_and_as_published(language, asked):
+    model = Coconut(language, TOKENIZER)
+    batch = generate(model, TOKENIZER, asked, 6)
+    for prompt, got in zip(asked, batch, strict=True):
+        want = published_generate(language, prompt, TOKENS.thought, TOKENIZER.eos_token_id, 6)
+        assert (got.token_ids, got.finished) == want
+        assert generate(model, TOKENIZER, [prompt], 6) == [got]
