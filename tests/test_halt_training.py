@@ -13,7 +13,7 @@ from coconut_lab.coconut import ModelError
 from coconut_lab.curriculum import Curriculum
 from coconut_lab.evaluation import score
 from coconut_lab.halt_building import main
-from coconut_lab.halt_study import HaltStudy
+from coconut_lab.halt_study import HaltStudy, heads_of, states_while_thinking
 from coconut_lab.halt_training import (
     _first_stop,
     calibrate,
@@ -106,7 +106,18 @@ def test_a_trained_halt_knows_more_than_the_base_rate(shipped, problems):
     assert weights_hash(shipped.model) == before == halt.model_hash
     assert halt.most == 3 and halt.weight.shape == (64,)
     assert halt.about["accuracy"] > halt.about["base_rate"] + 0.1
-    assert 0 <= halt.about["error"] < 0.2
+    # The report is about the last fifth of the problems, and about the halt as it is used.
+    last = problems[120:]
+    states = states_while_thinking(
+        shipped.model, heads_of(shipped.model, shipped.curriculum, last), 3
+    )
+    found = halt.probability(states).flatten()
+    wanted = torch.tensor([[k >= problem.graph.hops for k in range(4)] for problem in last])
+    error = calibration_error(found, wanted.flatten().double())
+    assert halt.about["error"] == pytest.approx(error, abs=1e-4)
+    share = float(((found >= 0.5) == wanted.flatten()).double().mean())
+    assert halt.about["accuracy"] == pytest.approx(share, abs=1e-4)
+    assert error < 0.2
     again = train_halting(shipped.model, shipped.curriculum, problems, labels="steps")
     assert torch.equal(again.weight, halt.weight) and again.about == halt.about
 
