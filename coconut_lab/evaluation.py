@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from coconut_lab.answers import answer_of, numeric_answer
 from coconut_lab.coconut import Coconut
 from coconut_lab.curriculum import Curriculum
 from coconut_lab.generation import Generation, generate
+from coconut_lab.halting import FixedThoughts, Halting
 from coconut_lab.problems import Problem
 from coconut_lab.tokenizer import ANSWER_MARK
 
@@ -156,15 +158,56 @@ def compare_paired(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
     return Comparison(*(pairs.count(kind) for kind in kinds))
 
 
-def answer_of(text: str) -> str | None:
-    """Take the answer from what a model wrote: the words behind the last `###`, or None."""
-    _, mark, answer = text.rpartition(ANSWER_MARK)
-    return " ".join(answer.split()) if mark else None
-
-
 def is_right(generation: Generation, problem: Problem) -> bool:
     """Say whether a model ended by itself with the problem's answer."""
     return generation.finished and answer_of(generation.text) == " ".join(problem.answer.split())
+
+
+def is_right_number(generation: Generation, problem: Problem) -> bool:
+    """Say whether a model ended by itself with the problem's answer, compared as numbers."""
+    expected = numeric_answer(problem.answer)
+    return (
+        generation.finished and expected is not None and numeric_answer(generation.text) == expected
+    )
+
+
+def write_answers(
+    model: Coconut,
+    tokenizer: Any,
+    problems: Sequence[Problem],
+    curriculum: Curriculum,
+    stage: int,
+    *,
+    answer_now: bool = False,
+    batch_size: int = 500,
+    max_new_tokens: int = 24,
+    halting: Halting | FixedThoughts | None = None,
+) -> list[Generation]:
+    """Let a model answer problems at a stage's number of thoughts.
+
+    Args:
+        model: the model, in evaluation mode.
+        tokenizer: its tokenizer.
+        problems: what to ask.
+        curriculum: makes the prompts.
+        stage: how many steps are left to thoughts.
+        answer_now: put `###` behind `<eot>`, so that no words come between thoughts and answer.
+        batch_size: how many problems go through the model at once.
+        max_new_tokens: where to cut an answer.
+        halting: when to stop thinking, instead of after the stage's number of thoughts.
+
+    Returns:
+        What it wrote for each problem. A `###` that was put there starts the text, but is no new
+        token.
+    """
+    written: list[Generation] = []
+    forced = ANSWER_MARK if answer_now else ""
+    head = tokenizer(forced, add_special_tokens=False).input_ids if answer_now else []
+    for start in range(0, len(problems), batch_size):
+        part = problems[start : start + batch_size]
+        prompts = [[*curriculum.prompt(problem, tokenizer, stage), *head] for problem in part]
+        written += generate(model, tokenizer, prompts, max_new_tokens, halting)
+    return [dataclasses.replace(one, text=forced + one.text) for one in written]
 
 
 def score(
@@ -177,6 +220,8 @@ def score(
     answer_now: bool = False,
     batch_size: int = 500,
     max_new_tokens: int = 24,
+    halting: Halting | FixedThoughts | None = None,
+    judge: Callable[[Generation, Problem], bool] = is_right,
 ) -> Score:
     """Let a model answer problems at a stage's number of thoughts.
 
@@ -193,6 +238,8 @@ def score(
         answer_now: allow no words between thoughts and answer.
         batch_size: how many problems go through the model at once.
         max_new_tokens: where to cut an answer; one that is cut counts as wrong.
+        halting: when to stop thinking, instead of after the stage's number of thoughts.
+        judge: says whether an answer is right: `is_right`, or `is_right_number` for GSM8K.
 
     Returns:
         How many answers were right, which, and at what cost.
@@ -202,19 +249,20 @@ def score(
     """
     if not problems:
         raise ValueError("there are no problems to score")
-    written: list[Generation] = []
-    forced = ANSWER_MARK if answer_now else ""
-    head = tokenizer(forced, add_special_tokens=False).input_ids if answer_now else []
     began = time.perf_counter()
-    for start in range(0, len(problems), batch_size):
-        part = problems[start : start + batch_size]
-        prompts = [[*curriculum.prompt(problem, tokenizer, stage), *head] for problem in part]
-        written += generate(model, tokenizer, prompts, max_new_tokens)
-    seconds = time.perf_counter() - began
-    outcomes = tuple(
-        is_right(dataclasses.replace(one, text=forced + one.text), problem)
-        for one, problem in zip(written, problems, strict=True)
+    written = write_answers(
+        model,
+        tokenizer,
+        problems,
+        curriculum,
+        stage,
+        answer_now=answer_now,
+        batch_size=batch_size,
+        max_new_tokens=max_new_tokens,
+        halting=halting,
     )
+    seconds = time.perf_counter() - began
+    outcomes = tuple(map(judge, written, problems))
     return Score(
         sum(outcomes),
         len(problems),

@@ -1,16 +1,30 @@
-"""Think, then decode: greedy generation for a batch, one cache through both phases."""
+"""Think, then decode: any batch of prompts, one cache through both phases.
+
+Every prompt first goes through the latent forward. Then all rows read on, pass by pass, and each
+row has its own next input: its own hidden state while it thinks, `<eot>` once it has stopped, then
+the tokens that it writes. No row waits for another, and rows that have finished leave the batch.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from coconut_lab.coconut import Coconut, ModelError
-from coconut_lab.tokenizer import padding_id
+from coconut_lab.halting import FixedThoughts, Halting, Thinking
+from coconut_lab.prompts import check_positions, check_prompts, pad_prompts, split_prompt
+from coconut_lab.sampling import Sampling
+from coconut_lab.tokenizer import ANSWER_MARK
+
+END = "end of sequence"
+#: How many rows go through the model at once on a CPU. More do not fit its caches: 500 rows of the
+#: tiny model at once take about twice as long as in parts of this size.
+CPU_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -22,52 +36,102 @@ class Generation:
         text: the same, decoded.
         thoughts_used: how many thoughts it had.
         finished: True if it ended by itself, False if it was cut at `max_new_tokens`.
+        stopped: why it stopped writing: `"end of sequence"`, or the limit.
+        halted: why it stopped thinking: `"prompt"` (the prompt holds the placeholders), `"fixed"`,
+            `"rule"`, or the limit.
+        passes: how many forward passes it took, counted as if it were alone in its batch.
+        look_ahead_passes: how many of these only served to decide when to stop thinking.
+        thoughts: (n, d) the vectors that were fed back, if asked for; else None.
     """
 
     token_ids: list[int]
     text: str
     thoughts_used: int
     finished: bool
-
-    @property
-    def passes(self) -> int:
-        """How many forward passes it took, counted as if it were alone in its batch.
-
-        One for the prompt up to the first thought, one per thought, and one per token to read it
-        back; a last token that was cut at the limit is never read.
-        """
-        return 1 + self.thoughts_used + len(self.token_ids) - (not self.finished)
+    stopped: str = ""
+    halted: str = ""
+    passes: int = 0
+    look_ahead_passes: int = 0
+    thoughts: Tensor | None = field(default=None, compare=False, repr=False)
 
 
-def pad_prompts(prompts: Sequence[Sequence[int]], tokenizer: Any) -> dict[str, Tensor]:
-    """Pad prompts on the left, so that all of them end in the last column.
+@dataclass
+class _Row:
+    """One prompt on its way through a batch."""
 
-    Args:
-        prompts: token ids, one list per prompt.
-        tokenizer: a Hugging Face tokenizer.
+    index: int
+    prompt: list[int]
+    forced: list[int]  # tokens that are still to be read before the row writes its own
+    thinking: bool
+    halted: str
+    thoughts_used: int = 0
+    passes: int = 0
+    written: list[int] = field(default_factory=list)
+    thoughts: list[Tensor] = field(default_factory=list)
+    look_ahead_passes: int = 0
+    finished: bool = False
 
-    Returns:
-        `input_ids`, `attention_mask` and `position_ids`, each (B, T) int64.
 
-    Raises:
-        ModelError: no prompts, or an empty one.
-    """
-    if not prompts:
-        raise ModelError("there is nothing to generate from: the list of prompts is empty")
-    for index, prompt in enumerate(prompts):
-        if not prompt:
-            raise ModelError(f"prompt {index} is empty; it needs at least one token")
-    width = max(map(len, prompts))
-    fill = padding_id(tokenizer)
-    pads = [width - len(prompt) for prompt in prompts]
-    rows = list(zip(pads, prompts, strict=True))
-    return {
-        "input_ids": torch.tensor([[fill] * pad + list(prompt) for pad, prompt in rows]),
-        "attention_mask": torch.tensor([[0] * pad + [1] * len(prompt) for pad, prompt in rows]),
-        "position_ids": torch.tensor(
-            [[0] * pad + list(range(len(prompt))) for pad, prompt in rows]
-        ),
-    }
+class _Batch:
+    """The rows that are not finished yet, with their share of the cache."""
+
+    def __init__(self, model: Coconut, tokenizer: Any, rows: list[_Row]) -> None:
+        """Run the prompts."""
+        padded = pad_prompts([row.prompt for row in rows], tokenizer)
+        batch = {name: value.to(model.device) for name, value in padded.items()}
+        self.model, self.rows = model, rows
+        self.mask, position = batch["attention_mask"], batch["position_ids"]  # (B, T)
+        states = model.latent_states(batch["input_ids"], self.mask, position)
+        self.position = position[:, -1]  # (B,)
+        self.cache, self.hidden = states.cache, states.hidden[:, -1]  # (B, d)
+        for place, (row, count) in enumerate(
+            zip(rows, states.thought_counts.tolist(), strict=True)
+        ):
+            row.thoughts_used, row.passes = count, 1 + count
+            row.thoughts = list(states.thoughts[place, :count])
+
+    def keep(self, places: list[int]) -> None:
+        """Let all rows but these leave the batch."""
+        chosen = torch.tensor(places, device=self.mask.device)
+        self.cache.batch_select_indices(chosen)
+        self.mask, self.position = self.mask[chosen], self.position[chosen]
+        self.hidden = self.hidden[chosen]
+        self.rows = [self.rows[place] for place in places]
+
+    def _run(self, inputs: Tensor, mask: Tensor, position: Tensor, cache: Any) -> Tensor:
+        """Run columns (B, T', d) behind a cache; give the last hidden state (B, d)."""
+        output = self.model.backbone(
+            inputs_embeds=inputs,
+            # Without padding there is nothing to mask but the future, which the model does itself.
+            attention_mask=None if bool(mask.all()) else mask,
+            position_ids=position,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        return output.last_hidden_state[:, -1]
+
+    def feed(self, inputs: Tensor, real: Tensor) -> None:
+        """Let every row read on: inputs (B, T', d), of which `real` (B, T') says which count."""
+        self.mask = torch.cat([self.mask, real], dim=1)
+        position = self.position[:, None] + real.cumsum(1)  # (B, T')
+        self.hidden = self._run(inputs, self.mask, position, self.cache)
+        self.position = position[:, -1]
+        for row in self.rows:
+            row.passes += 1
+
+    def look_ahead(self, places: list[int], token_ids: list[int]) -> Tensor:
+        """Give the logits (R, V) that some rows would have behind these tokens; nothing is kept."""
+        chosen = torch.tensor(places, device=self.mask.device)
+        cache = copy.deepcopy(self.cache)
+        cache.batch_select_indices(chosen)
+        ids = torch.tensor([token_ids] * len(places), device=self.mask.device)  # (R, T')
+        mask = torch.cat([self.mask[chosen], torch.ones_like(ids)], dim=1)
+        steps = torch.arange(1, len(token_ids) + 1, device=self.mask.device)
+        position = self.position[chosen, None] + steps
+        for place in places:
+            self.rows[place].passes += 1
+            self.rows[place].look_ahead_passes += 1
+        return self.model.head(self._run(self.model.embed(ids), mask, position, cache))
 
 
 @torch.no_grad()
@@ -76,68 +140,178 @@ def generate(
     tokenizer: Any,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int = 64,
+    halting: Halting | FixedThoughts | None = None,
+    *,
+    sampling: Sampling | None = None,
+    return_thoughts: bool = False,
+    rows_at_once: int | None = None,
 ) -> list[Generation]:
-    """Let a model think at the placeholders of each prompt, then decode greedily.
+    """Let a model think, then write, for any number of prompts at once.
+
+    What a prompt gets does not depend on the others in the batch. Without a halting rule the
+    model thinks at the placeholders of each prompt; prompts without any (CoT, No-CoT, iCoT, pause
+    tokens) are simply continued. With a rule, thinking starts at the last `<bot>`: placeholders in
+    the prompt are dropped, each row stops when the rule says so, and then reads `<eot>` and what
+    stands behind it in the prompt.
 
     Args:
         model: the model, in evaluation mode.
         tokenizer: its tokenizer.
-        prompts: token ids with their placeholders, as `Curriculum.prompt` makes them.
+        prompts: token ids, as `Curriculum.prompt` makes them, or ending at `<bot>`.
         max_new_tokens: where to cut a row that does not end by itself.
+        halting: when to stop thinking: `FixedThoughts`, `LearnedHalt`, `ConfidentHalt`, or any
+            other `Halting`; None leaves it to the placeholders.
+        sampling: how to draw tokens; None always takes the most probable one.
+        return_thoughts: also return the vectors that were fed back.
+        rows_at_once: how many prompts make a batch, of those that are most alike in length; None
+            is 64 on a CPU and all of them elsewhere. It changes the speed and the memory only.
 
     Returns:
         One `Generation` per prompt, in order.
 
     Raises:
-        ModelError: nothing to generate from, or more positions than the model has (found before
-            any work is done).
+        ModelError: nothing to generate from, a prompt that starts with a placeholder, or more
+            positions than the model has (all found before any work is done), or logits that are
+            not numbers.
+        HaltError: a halting rule that was trained for another model.
     """
-    batch = {
-        name: value.to(model.device) for name, value in pad_prompts(prompts, tokenizer).items()
-    }
-    limit = getattr(model.config, "max_position_embeddings", None)
-    longest = max(map(len, prompts)) + max_new_tokens
-    if limit is not None and longest > limit:
-        raise ModelError(
-            f"the longest prompt and {max_new_tokens} new tokens need {longest} positions but the "
-            f"model has {limit}; shorten the prompt or lower max_new_tokens"
-        )
-    mask = batch["attention_mask"]
-    states = model.latent_states(batch["input_ids"], mask, batch["position_ids"])
-    cache = states.cache
-    position = batch["position_ids"][:, -1]  # (B,)
-    hidden = states.hidden[:, -1]  # (B, d)
-    rows = list(range(len(prompts)))  # which prompt each row of the shrinking batch belongs to
-    written: list[list[int]] = [[] for _ in prompts]
-    finished = [False] * len(prompts)
-    for step in range(max_new_tokens):
-        chosen = model.head(hidden).argmax(-1)  # (B,)
-        going = []
-        for index, token in enumerate(chosen.tolist()):
-            if token == tokenizer.eos_token_id:
-                finished[rows[index]] = True
-            else:
-                written[rows[index]].append(token)
-                going.append(index)
-        if not going or step + 1 == max_new_tokens:
-            break
-        if len(going) < len(rows):  # finished rows leave the batch
-            keep = torch.tensor(going, device=mask.device)
-            cache.batch_select_indices(keep)
-            mask, position, chosen = mask[keep], position[keep], chosen[keep]
-            rows = [rows[index] for index in going]
-        mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-        position = position + 1
-        output = model.backbone(
-            inputs_embeds=model.embed(chosen[:, None]),
-            attention_mask=mask,
-            position_ids=position[:, None],
-            past_key_values=cache,
-            use_cache=True,
-        )
-        hidden = output.last_hidden_state[:, -1]
-    counts = states.thought_counts.tolist()
-    return [
-        Generation(tokens, tokenizer.decode(tokens), counts[index], finished[index])
-        for index, tokens in enumerate(written)
+    for name, value in (("max_new_tokens", max_new_tokens), ("rows_at_once", rows_at_once)):
+        if value is not None and value < 1:
+            raise ModelError(f"{name} is {value}; it must be 1 or more")
+    asked = [list(prompt) for prompt in prompts]
+    tails: list[list[int]] = [[] for _ in asked]
+    answer_ids: list[int] = []
+    halted, most = "prompt", 0
+    if halting is not None:
+        parts = [split_prompt(prompt, model, index) for index, prompt in enumerate(asked)]
+        if isinstance(halting, FixedThoughts):  # known beforehand: these are placeholders
+            counts, halted, halting = halting.counts(len(asked)), "fixed", None
+            asked = [
+                [*head, *[model.tokens.thought] * count, *tail]
+                for (head, tail), count in zip(parts, counts, strict=True)
+            ]
+        else:
+            halting.check(model)
+            asked, tails = [head for head, _ in parts], [tail for _, tail in parts]
+            most, halted = halting.most, "rule"
+            answer_ids = tokenizer(ANSWER_MARK, add_special_tokens=False).input_ids
+    look_ahead = [model.tokens.eot, *answer_ids]
+    behind = [max(len(tail) + max_new_tokens, len(look_ahead)) for tail in tails]
+    check_prompts(asked, model)
+    check_positions(model, asked, most, behind, max_new_tokens)
+
+    rows = [
+        _Row(index, prompt, tail, halting is not None, halted)
+        for index, (prompt, tail) in enumerate(zip(asked, tails, strict=True))
     ]
+    draws = None if sampling is None else sampling.draws(len(rows), max_new_tokens)
+    size = rows_at_once or (CPU_ROWS if model.device.type == "cpu" else len(rows))
+    by_length = sorted(rows, key=lambda row: len(row.prompt))
+    for start in range(0, len(rows), size):
+        batch = _Batch(model, tokenizer, by_length[start : start + size])
+        while True:
+            if halting is not None:
+                _stop_thinking(batch, halting, look_ahead)
+            _write(batch, tokenizer, sampling, draws)
+            going = [
+                place
+                for place, row in enumerate(batch.rows)
+                if not row.finished and len(row.written) < max_new_tokens
+            ]
+            if not going:
+                break
+            if len(going) < len(batch.rows):
+                batch.keep(going)
+            batch.feed(*_next_inputs(batch))
+    return [
+        Generation(
+            token_ids=row.written,
+            text=tokenizer.decode(row.written),
+            thoughts_used=row.thoughts_used,
+            finished=row.finished,
+            stopped=END if row.finished else f"limit of {max_new_tokens} new tokens",
+            halted=row.halted,
+            passes=row.passes,
+            look_ahead_passes=row.look_ahead_passes,
+            thoughts=_stack(row.thoughts, model) if return_thoughts else None,
+        )
+        for row in rows
+    ]
+
+
+def _stop_thinking(batch: _Batch, halting: Halting, look_ahead: list[int]) -> None:
+    """Ask the rule about the rows that still think."""
+    places = [place for place, row in enumerate(batch.rows) if row.thinking]
+    if not places:
+        return
+    count = batch.rows[places[0]].thoughts_used  # the same for all: they started together
+    if count >= halting.most:
+        for place in places:
+            row = batch.rows[place]
+            row.thinking, row.halted = False, f"limit of {halting.most} thoughts"
+        return
+    thinking = Thinking(count, batch.hidden[places], lambda: batch.look_ahead(places, look_ahead))
+    for place, stops in zip(places, halting.stop(thinking).tolist(), strict=True):
+        batch.rows[place].thinking = not stops
+
+
+def _write(
+    batch: _Batch,
+    tokenizer: Any,
+    sampling: Sampling | None,
+    draws: Tensor | None,
+) -> None:
+    """Let the rows that neither think nor have tokens left to read write one token each."""
+    places = [place for place, row in enumerate(batch.rows) if not row.thinking and not row.forced]
+    if not places:
+        return
+    logits = batch.model.head(batch.hidden[places])  # (R, V)
+    writers = [batch.rows[place] for place in places]
+    if bool((broken := logits.isnan().any(-1)).any()):
+        row = writers[int(broken.nonzero()[0])]
+        raise ModelError(
+            f"the logits of prompt {row.index} for new token {len(row.written)} are not numbers "
+            "(NaN); the weights are broken, or half precision overflowed: try float32"
+        )
+    if sampling is None or draws is None:
+        chosen = logits.argmax(-1)
+    else:
+        numbers = torch.stack([draws[row.index, len(row.written)] for row in writers])
+        chosen = sampling.choose(logits, numbers)
+    for row, token in zip(writers, chosen.tolist(), strict=True):
+        if token == tokenizer.eos_token_id:
+            row.finished = True
+        else:
+            row.written.append(token)
+
+
+def _next_inputs(batch: _Batch) -> tuple[Tensor, Tensor]:
+    """Give what every row reads next: a thought, a token of its own, or all that is forced on it.
+
+    Returns:
+        Input embeddings (B, T', d), and (B, T') int64, 1 where they count. Rows that read less than
+        others are padded on the left, so that all end in the last column.
+    """
+    columns = []
+    for place, row in enumerate(batch.rows):
+        if row.thinking:
+            row.thoughts_used += 1
+            row.thoughts.append(batch.hidden[place])
+            columns.append([batch.model.tokens.thought])
+        elif row.forced:
+            columns.append(row.forced)
+            row.forced = []
+        else:
+            columns.append([row.written[-1]])
+    padded = pad_prompts(columns, batch.model.tokenizer)
+    device = batch.hidden.device
+    inputs = batch.model.embed(padded["input_ids"].to(device))  # (B, T', d)
+    thinks = torch.tensor([row.thinking for row in batch.rows], device=device)[:, None]
+    last = torch.where(thinks, batch.hidden.to(inputs.dtype), inputs[:, -1])  # (B, d)
+    return torch.cat([inputs[:, :-1], last[:, None]], dim=1), padded["attention_mask"].to(device)
+
+
+def _stack(thoughts: list[Tensor], model: Coconut) -> Tensor:
+    """Stack vectors (d,) to (n, d), also when there are none."""
+    width = model.language_model.get_input_embeddings().weight.shape[1]
+    return torch.stack(thoughts) if thoughts else torch.zeros(0, width, device=model.device)

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from coconut_lab.coconut import IGNORED, Coconut
 from coconut_lab.curriculum import Curriculum, Example, collate
-from coconut_lab.generation import pad_prompts
 from coconut_lab.notation import is_symbolic, read_statement
 from coconut_lab.problems import Graph, Problem, ProblemError
+from coconut_lab.prompts import pad_prompts
 from coconut_lab.tokenizer import ANSWER_MARK, thought_tokens
 
 

@@ -38,3 +38,58 @@ def naive_loss(language_model, rows, thought_id):
     """Mean loss over all labelled positions of `rows` of (token ids, labels)."""
     parts = [naive_row(language_model, ids, thought_id, labels)[2:] for ids, labels in rows]
     return sum(total for total, _ in parts) / sum(count for _, count in parts)
+
+
+def published_generate(language_model, prompt, thought_id, eos_id, limit):
+    """The published algorithm, for one prompt: think, then recompute everything for each token.
+
+    The latent passes give the embeddings of the prompt, with thoughts in the place of
+    placeholders. The most probable token is appended, and the whole sequence of embeddings goes
+    through the model again, without a cache, until the end of sequence or the limit.
+    """
+    thoughts, logits, _, _ = naive_row(language_model, prompt, thought_id)
+    embed = language_model.get_input_embeddings()
+    pieces = list(embed(torch.tensor(prompt)).unbind(0))
+    places = [place for place, token in enumerate(prompt) if token == thought_id]
+    for place, thought in zip(places, thoughts, strict=True):
+        pieces[place] = thought
+    written = []
+    while len(written) < limit:
+        token = int(logits[-1].argmax())
+        if token == eos_id:
+            return written, True
+        written.append(token)
+        pieces.append(embed.weight[token])
+        logits, _ = _full_pass(language_model, torch.stack(pieces))
+    return written, False
+
+
+def naive_halting(language_model, head, tail, limit, eos_id, most, stops):
+    """Think until `stops(k, hidden)` or `most`, read `tail`, write; one prompt, no cache.
+
+    Returns the written tokens, whether it ended, and the thoughts.
+    """
+    embed = language_model.get_input_embeddings()
+    pieces = list(embed(torch.tensor(head)).unbind(0))
+    thoughts = []
+    while True:
+        hidden = _full_pass(language_model, torch.stack(pieces))[1][-1]
+        if len(thoughts) == most or stops(len(thoughts), hidden, pieces):
+            break
+        thoughts.append(hidden)
+        pieces.append(hidden)
+    pieces += list(embed(torch.tensor(tail)).unbind(0))
+    written = []
+    while len(written) < limit:
+        token = int(_full_pass(language_model, torch.stack(pieces))[0][-1].argmax())
+        if token == eos_id:
+            return written, True, thoughts
+        written.append(token)
+        pieces.append(embed.weight[token])
+    return written, False, thoughts
+
+
+def naive_forced_logits(language_model, pieces, token_ids):
+    """The logits behind some embeddings and some more tokens."""
+    more = list(language_model.get_input_embeddings()(torch.tensor(token_ids)).unbind(0))
+    return _full_pass(language_model, torch.stack([*pieces, *more]))[0][-1]

@@ -67,9 +67,14 @@ CONFIGS = {
 
 def language_model(shape, seed=0, dtype=torch.float64):
     """A random model of a shape, in float64 unless told otherwise."""
+    return exact(CONFIGS[shape](len(tokenizer())), seed, dtype)
+
+
+def exact(config, seed=0, dtype=torch.float64):
+    """A random model of a configuration, in float64 unless told otherwise."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(CONFIGS[shape](len(tokenizer())))
+        model = AutoModelForCausalLM.from_config(config)
     if dtype == torch.float64:
         for module in model.modules():
             if type(module).__name__.endswith("RMSNorm"):

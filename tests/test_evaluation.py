@@ -10,8 +10,9 @@ from shapes import language_model, tokenizer
 
 from coconut_lab.coconut import Coconut
 from coconut_lab.curriculum import Curriculum
-from coconut_lab.evaluation import Comparison, Score, compare_paired, score
-from coconut_lab.generation import generate
+from coconut_lab.evaluation import Comparison, Score, compare_paired, is_right_number, score
+from coconut_lab.generation import Generation, generate
+from coconut_lab.halting import FixedThoughts
 from coconut_lab.problems import Problem
 
 TOKENIZER = tokenizer()
@@ -106,6 +107,34 @@ def test_a_score_says_which_were_right_and_what_it_cost():
     assert (
         found.passes == sum(1 + 2 + len(one.token_ids) - (not one.finished) for one in written) / 6
     )
+
+
+def test_numbers_are_compared_as_numbers():
+    problem = Problem("How much?", ("600 + 634.5",), "1,234.50")
+    for text in ("600 + 634.5 ### 1234.5", "### $1,234.50.", "so 1,234.5 dollars"):
+        assert is_right_number(Generation([], text, 0, True), problem)
+        assert not is_right_number(Generation([], text, 0, False), problem)
+    assert not is_right_number(Generation([], "### 1234", 0, True), problem)
+    assert not is_right_number(Generation([], "### many", 0, True), problem)
+    assert not is_right_number(Generation([], "### many", 0, True), Problem("?", (), "many"))
+
+
+def test_score_takes_another_judge_and_a_halting_rule():
+    model = Coconut(language_model("llama", 1), TOKENIZER)
+    problems = [Problem(f"w{i} w{i + 1}", ("w2",), "w0") for i in range(4)]
+    curriculum = Curriculum(max_stage=2)
+    seen = []
+
+    def judge(generation, problem):
+        seen.append((generation, problem))
+        return problem.question == "w2 w3"
+
+    found = score(
+        model, TOKENIZER, problems, curriculum, 0, halting=FixedThoughts(3), judge=judge,
+        max_new_tokens=4,
+    )  # fmt: skip
+    assert found.outcomes == (False, False, True, False) and found.thoughts == 3
+    assert [problem for _, problem in seen] == problems
 
 
 def test_passes_are_those_that_the_backbone_makes():
