@@ -1,5 +1,7 @@
 """Explorers: widgets that show what a model does, in JupyterLab and without a network."""
 
+from coconut_lab.explorers.curriculum_view import CurriculumView
+from coconut_lab.explorers.monitor import TrainingMonitor
 from coconut_lab.explorers.stepper import ThoughtStepper
 
-__all__ = ["ThoughtStepper"]
+__all__ = ["CurriculumView", "ThoughtStepper", "TrainingMonitor"]
