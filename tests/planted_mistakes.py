@@ -912,7 +912,7 @@ def counted_with_c_too_early(steps, stage, max_stage, c, pad_to_max):
     return stage * c if stage <= max_stage else min(stage * c, most), min(stage * c, most)
 
 
-# --- 03, exercise 4: plan -------------------------------------------------------------------------
+# --- 03, exercise 5: plan -------------------------------------------------------------------------
 
 
 def stages_of(phases, steps_per_epoch):
@@ -995,7 +995,7 @@ def plan_with_numbered_phases(phases, steps_per_epoch, reset):
     return list(zip(stages, news(stages, steps_per_epoch, reset), strict=True))
 
 
-# --- 03, exercise 5: reach ------------------------------------------------------------------------
+# --- 03, exercise 4: reach ------------------------------------------------------------------------
 
 
 def reached(model, ids, labels, thought_id, cut, *, shift=1, loss_for=None, spoil=None):

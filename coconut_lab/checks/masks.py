@@ -1,4 +1,4 @@
-"""The checks of 03's exercises 2 and 5: what has a label, and how far its gradient reaches."""
+"""The checks of 03's exercises 2 and 4: what has a label, and how far its gradient reaches."""
 
 from __future__ import annotations
 
@@ -161,11 +161,11 @@ def _mistakes(batch: Batch) -> list[Mistake]:
     return [Mistake(text, partial(dict, labels=labels)) for text, labels in entries]
 
 
-# --- exercise 5 -----------------------------------------------------------------------------------
+# --- exercise 4 -----------------------------------------------------------------------------------
 
 
 def reach(function: Function) -> None:
-    """Check exercise 5: the gradient of each label's own loss at each thought.
+    """Check exercise 4: the gradient of each label's own loss at each thought.
 
     Args:
         function: `(language_model, input_ids (1, T), labels (1, T), thought_id, cut)` to a tensor

@@ -1,4 +1,4 @@
-"""The checks of 03's exercises 3 and 4: how many thoughts, and when stages change."""
+"""The checks of 03's exercises 3 and 5: how many thoughts, and when stages change."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _describe_counts(case: tuple[Any, ...], got: tuple[int, int], want: tuple[in
     return f"for {where} you return {got}, it should be {want} (in training, in the prompt)."
 
 
-# --- exercise 4 -----------------------------------------------------------------------------------
+# --- exercise 5 -----------------------------------------------------------------------------------
 
 Phases = list[tuple[int, int]]
 
@@ -231,7 +231,7 @@ _PLAN_SLIPS = (
 
 
 def plan(function: Function) -> None:
-    """Check exercise 4: the stage of every step, and where the optimizer is new.
+    """Check exercise 5: the stage of every step, and where the optimizer is new.
 
     Args:
         function: `(phases, steps_per_epoch, reset)`, the phases `(stage, epochs)` pairs, to a list
