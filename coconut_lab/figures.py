@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 from torch import Tensor
 
 from coconut_lab.curriculum import IGNORED, Example
@@ -138,7 +139,7 @@ def draw_stages(examples: Sequence[Example], tokenizer: Any, names: Sequence[str
 
 
 def draw_losses(curves: dict[str, list[float]], changes: Sequence[int], window: int) -> Figure:
-    """Draw the training losses of several runs, smoothed, with the steps where a stage begins.
+    """Draw the losses of several runs, smoothed, on a logarithmic scale; lines begin a stage.
 
     Args:
         curves: for each run its loss at every optimizer step.
@@ -157,7 +158,10 @@ def draw_losses(curves: dict[str, list[float]], changes: Sequence[int], window: 
         axes.plot(range(window, len(losses) + 1), means, dashes, color=colour, label=name)
     for step in changes:
         axes.axvline(step, color="grey", linewidth=0.8)
-    axes.set(xlabel="optimizer step", ylabel=f"loss (mean of {window} steps)", ylim=(0, None))
+    axes.set(xlabel="optimizer step", ylabel=f"loss (mean of {window} steps)", yscale="log")
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
     axes.tick_params(labelsize=8)
