@@ -4,11 +4,18 @@ from coconut_lab.checks.alignment import align
 from coconut_lab.checks.base import CheckFailed
 from coconut_lab.checks.gradients import thought_gradients
 from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think_without_cache
+from coconut_lab.checks.making import add_node, farther_option
+from coconut_lab.checks.reading import chain_holds, fed_from, step_holds
 
 __all__ = [
     "CheckFailed",
+    "add_node",
     "align",
+    "chain_holds",
+    "farther_option",
+    "fed_from",
     "feed_back",
+    "step_holds",
     "think_with_cache",
     "think_without_cache",
     "thought_gradients",
