@@ -4,8 +4,9 @@ from coconut_lab.checks.alignment import align
 from coconut_lab.checks.base import CheckFailed
 from coconut_lab.checks.gradients import thought_gradients
 from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think_without_cache
-from coconut_lab.checks.making import add_node, farther_option
+from coconut_lab.checks.making import add_node
 from coconut_lab.checks.reading import chain_holds, fed_from, step_holds
+from coconut_lab.checks.shortcut import farther_option
 
 __all__ = [
     "CheckFailed",

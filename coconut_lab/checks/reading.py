@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from coconut_lab.checks.base import CheckFailed, call, passed
+from coconut_lab.checks.base import CheckFailed, call, compare_lists, passed
 
 
 class Case(NamedTuple):
@@ -140,24 +140,19 @@ def fed_from(function: Callable[..., Any]) -> None:
                 )
         given.append(list(result))
     want = [_sources(tokens) for tokens in rows]
-    if given != want:
-        for message, mistake in _SOURCE_MISTAKES:
-            if given == [mistake(tokens) for tokens in rows]:
-                raise CheckFailed(f"{name}: {message}.")
-        _locate(name, rows, given, want)
+    mistakes = [
+        (message, [mistake(tokens) for tokens in rows]) for message, mistake in _SOURCE_MISTAKES
+    ]
+
+    def located(at: int) -> str:
+        place = next(i for i, (a, b) in enumerate(zip(given[at], want[at], strict=True)) if a != b)
+        return (
+            f"in the row '… {' '.join(rows[at][11:])}', entry {place} ({rows[at][place]}) is "
+            f"{given[at][place]}, it should be {want[at][place]}"
+        )
+
+    compare_lists(name, given, want, mistakes, located)
     passed(name, "a hidden state goes in at placeholders only, that of the position before")
-
-
-def _locate(
-    name: str, rows: list[list[str]], given: list[list[Source]], want: list[list[Source]]
-) -> None:
-    for tokens, got, right in zip(rows, given, want, strict=True):
-        for at, (mine, its) in enumerate(zip(got, right, strict=True)):
-            if mine != its:
-                raise CheckFailed(
-                    f"{name}: in the row '… {' '.join(tokens[11:])}', entry {at} "
-                    f"({tokens[at]}) is {mine}, it should be {its}."
-                )
 
 
 # --- exercise 2 --------------------------------------------------------------------------------
@@ -204,14 +199,14 @@ CHAINS = (
         "is not enough: each step is one stated fact",
     ),
     _chain(
-        "yumpus rempus dumpus terpus", "terpus", False,
-        "it takes an edge in the wrong direction: rempus → dumpus, but the fact is that every "
-        "dumpus is a rempus",
-    ),
-    _chain(
         "yumpus numpus lempus", "lempus", False,
         "it says True although yumpus → numpus is no fact. Only the ends of the chain seem to be "
         "checked; every edge has to be stated",
+    ),
+    _chain(
+        "yumpus rempus dumpus terpus", "terpus", False,
+        "it takes an edge in the wrong direction: rempus → dumpus, but the fact is that every "
+        "dumpus is a rempus",
     ),
     _chain(
         "yumpus rempus", "lempus", False,
