@@ -766,7 +766,7 @@ def step_that_cannot_read_percent(step):
     return recomputed(step, lambda text: Fraction(text.replace(",", "")))
 
 
-@planted("step_holds", "ValueError: Invalid literal for Fraction: '1,200'")
+@planted("step_holds", "ValueError: Invalid literal for Fraction: '1,250'")
 def step_that_cannot_read_commas(step):
     return recomputed(step, Fraction)
 
@@ -864,11 +864,6 @@ def node_of_weights_without_one(*arguments):
 @planted("add_node", "upside down")
 def node_of_shallow_parents(*arguments):
     return node_added(*arguments, weight=lambda depth: 1 / (1 + 1.5 * depth))
-
-
-@planted("add_node", "(depth + 1) · 1.5")
-def node_of_misread_weights(*arguments):
-    return node_added(*arguments, weight=lambda depth: (depth + 1) * 1.5)
 
 
 @planted("add_node", "min(count, len(candidates))")

@@ -237,26 +237,26 @@ STEPS = (
     ("<<12-5=8>>", False, "it says True for <<12-5=8>>, which is 7"),
     ("<<5-8=-3>>", True, "a result may be negative: <<5-8=-3>> is right"),
     (
-        "<<1,200*3=3,600>>", True,
-        "a comma is a thousands separator, on both sides: 1,200 is 1200",
-    ),
-    (
-        "<<15%*80=12>>", True,
-        "% is percent: 15% is 15/100, so <<15%*80=12>> is right",
-    ),
-    (
-        "<<15%*80=1200>>", False,
-        "the percent sign is dropped: 15% is 15/100, so 15% * 80 is 12, not 1200",
-    ),
-    ("<<1/4=25%>>", True, "the result may carry a percent sign too: 1/4 is 25%"),
-    (
-        "<<7/2=3>>", False,
-        "the division is cut to a whole number: 7/2 is 3.5, not 3. Use / on fractions, not //",
+        "<<1,250*4=5,000>>", True,
+        "a comma is a thousands separator, on both sides: 1,250 is 1250",
     ),
     (
         "<<.1+.2=.3>>", True,
         "floating point: 0.1 + 0.2 == 0.3 is False for floats, yet <<.1+.2=.3>> is right. Compute "
         "with Fraction, made from the text",
+    ),
+    (
+        "<<15%*80=1200>>", False,
+        "the percent sign is dropped: 15% is 15/100, so 15% * 80 is 12, not 1200",
+    ),
+    (
+        "<<15%*80=12>>", True,
+        "% is percent: 15% is 15/100, so <<15%*80=12>> is right",
+    ),
+    ("<<1/4=25%>>", True, "the result may carry a percent sign too: 1/4 is 25%"),
+    (
+        "<<7/2=3>>", False,
+        "the division is cut to a whole number: 7/2 is 3.5, not 3. Use / on fractions, not //",
     ),
     (
         "<<10/3=3.33>>", False,
