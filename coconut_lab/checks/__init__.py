@@ -4,19 +4,27 @@ from coconut_lab.checks.alignment import align
 from coconut_lab.checks.base import CheckFailed
 from coconut_lab.checks.gradients import thought_gradients
 from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think_without_cache
+from coconut_lab.checks.making import add_node
 from coconut_lab.checks.masks import make_labels, reach
+from coconut_lab.checks.reading import chain_holds, fed_from, step_holds
 from coconut_lab.checks.schedule import count_thoughts, plan
+from coconut_lab.checks.shortcut import farther_option
 from coconut_lab.checks.stages import encode_stage
 
 __all__ = [
     "CheckFailed",
+    "add_node",
     "align",
+    "chain_holds",
     "count_thoughts",
     "encode_stage",
+    "farther_option",
+    "fed_from",
     "feed_back",
     "make_labels",
     "plan",
     "reach",
+    "step_holds",
     "think_with_cache",
     "think_without_cache",
     "thought_gradients",
