@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from coconut_lab.curriculum import METHODS
 from coconut_lab.evaluation import Score
-from coconut_lab.result_views import CHANCE, MISSING, NAMES, Cells, at_chance
+from coconut_lab.result_views import CHANCE, MISSING, NAMES, Cells, above_chance
 
 # One mark per seed, told apart by shape as well as by colour (Okabe–Ito).
 MARKS = (("o", "#0072B2"), ("s", "#E69F00"), ("^", "#009E73"), ("D", "#CC79A7"), ("v", "#000000"))
@@ -66,7 +66,7 @@ def draw_depth(
     """Draw one map per method: accuracy by layers of the model and hops of the problem.
 
     A cell holds the mean over the seeds in %, below it the lowest and the highest seed. A dashed
-    frame marks cells where the 95% interval of every seed contains chance.
+    frame marks cells where the 95% interval of at least one seed does not lie above chance.
 
     Args:
         cells: from `depth_scores`.
@@ -123,7 +123,7 @@ def _draw_cell(
     if len(shares) > 1:
         span = f"{min(shares):.0f}–{max(shares):.0f}"
         axes.text(column + 0.5, row + 0.25, span, ha="center", va="center", color=ink, fontsize=7)
-    if at_chance(by_seed):
+    if not above_chance(by_seed):
         axes.add_patch(
             Rectangle(
                 (column + 0.06, row + 0.06), 0.88, 0.88, fill=False, edgecolor=ink,

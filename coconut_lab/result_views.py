@@ -214,10 +214,9 @@ def comparisons(
     }
 
 
-def at_chance(by_seed: Mapping[int, Score]) -> bool:
-    """Whether the 95% interval of every seed contains chance; False without seeds."""
-    intervals = [score.interval for score in by_seed.values()]
-    return bool(intervals) and all(low <= CHANCE <= high for low, high in intervals)
+def above_chance(by_seed: Mapping[int, Score]) -> bool:
+    """Whether the 95% interval of every seed lies above chance; False without seeds."""
+    return bool(by_seed) and all(score.interval[0] > CHANCE for score in by_seed.values())
 
 
 def _place(method: str) -> int:
