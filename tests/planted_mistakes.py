@@ -676,7 +676,7 @@ def test_by_corrected_chi_squared(first, second):
     return math.erfc(math.sqrt(max(0, abs(a - b) - 1) ** 2 / (a + b) / 2))
 
 
-# --- 07, exercise 3: longest_chain ----------------------------------------------------------------
+# --- 07, exercise 4: longest_chain ----------------------------------------------------------------
 
 
 @planted("longest_chain", "output of all layers")
@@ -716,7 +716,7 @@ def chain_whatever_the_method(method, layers, thoughts, steps):
     return layers * (1 + {"cot": steps}.get(method, thoughts))
 
 
-# --- 07, exercise 4: verdict ----------------------------------------------------------------------
+# --- 07, exercise 3: verdict ----------------------------------------------------------------------
 
 
 def exact_p(first, second):

@@ -205,6 +205,82 @@ MCNEMAR_MISTAKES: Mapping[str, Callable[[Comparison], float]] = {
 
 # --- exercise 3 -----------------------------------------------------------------------------------
 
+ALPHA = 0.05
+VERDICTS = ("first", "second", "undecided")
+
+
+def verdict(function: Callable[..., Any]) -> None:
+    """Check exercise 3: which of two models is better, if the data can tell.
+
+    Args:
+        function: `(first, second, comparisons)`, two texts of 0 and 1 and how many comparisons
+            are made in all, to `"first"`, `"second"` or `"undecided"`.
+
+    Raises:
+        CheckFailed: what is wrong.
+    """
+    name = "verdict"
+    cases = (
+        ((100, 14, 2, 84), 1),  # intervals overlap, and yet
+        ((100, 2, 14, 84), 1),
+        ((60, 9, 8, 23), 1),
+        ((90, 12, 2, 20), 28),  # 0.05 / 28 is smaller than p
+        ((90, 30, 4, 20), 28),
+        ((50, 8, 2, 40), 1),  # p = 0.11 two-sided, 0.055 one-sided
+        ((50, 7, 1, 40), 1),  # p = 0.07 two-sided, 0.035 one-sided
+        ((50, 0, 0, 50), 3),
+    )
+    for counts, comparisons in cases:
+        first, second = _outcomes(*counts)
+        got = call(name, function, first, second, comparisons)
+        if got not in VERDICTS:
+            same = " Not to see a difference is not to see that there is none."
+            raise CheckFailed(
+                f'{name} should return "first", "second" or "undecided", not {got!r}.'
+                + (same if str(got) in ("same", "equal", "both", "neither", "none") else "")
+            )
+        found = Comparison(*counts)
+        want = _verdict(found, found.p_value < ALPHA / comparisons)
+        if got == want:
+            continue
+        raise CheckFailed(
+            f"{name} gave {got!r}, the data say {want!r}: {found}, comparisons={comparisons}. "
+            + _verdict_mistake(found, comparisons, got, want)
+        )
+    passed(name, "pairs are used, the number of comparisons counts, and it may stay undecided")
+
+
+def _verdict(found: Comparison, clear: bool) -> str:
+    if not clear:
+        return "undecided"
+    return "first" if found.difference > 0 else "second"
+
+
+def _verdict_mistake(found: Comparison, comparisons: int, got: str, want: str) -> str:
+    if want == "undecided":
+        if comparisons > 1 and found.p_value < ALPHA:
+            return (
+                f"p is below 0.05, but {comparisons} comparisons are made: by luck alone, one of "
+                "twenty falls below it. Ask for p < 0.05 / comparisons."
+            )
+        if found.p_value / 2 < ALPHA:
+            return "Half of this p is below 0.05: the test is two-sided."
+        return "The accuracies differ, but so they would by luck. Ask for a small p."
+    if got == "undecided":
+        (low, _), (_, high) = found.first.interval, found.second.interval
+        if found.difference < 0:
+            (low, _), (_, high) = found.second.interval, found.first.interval
+        if low <= high:
+            return (
+                "Their two intervals overlap, and yet the pairs are clear: both models find the "
+                "same problems hard. Use the paired test."
+            )
+        return "This difference is large enough, also among so many comparisons."
+    return "The direction is wrong: the better one is right on more problems."
+
+
+# --- exercise 4 -----------------------------------------------------------------------------------
+
 #: What each method puts behind the question, and whether it was computed from what stands before.
 BEHIND = {
     "coconut": "thoughts",
@@ -215,7 +291,7 @@ BEHIND = {
 
 
 def longest_chain(function: Callable[..., Any]) -> None:
-    """Check exercise 3: how many layers can work one after another before the answer.
+    """Check exercise 4: how many layers can work one after another before the answer.
 
     Args:
         function: `(method, layers, thoughts, steps)` to a number of layers; `thoughts` counts
@@ -293,82 +369,6 @@ def _chain_mistake(method: str, layers: int, thoughts: int, steps: int, got: flo
     if kind is None and got != layers:
         return "Here the answer follows the question: one pass, whatever the other arguments say."
     return "Draw columns and layers, and follow the longest way from the question to the answer."
-
-
-# --- exercise 4 -----------------------------------------------------------------------------------
-
-ALPHA = 0.05
-VERDICTS = ("first", "second", "undecided")
-
-
-def verdict(function: Callable[..., Any]) -> None:
-    """Check exercise 4: which of two models is better, if the data can tell.
-
-    Args:
-        function: `(first, second, comparisons)`, two texts of 0 and 1 and how many comparisons
-            are made in all, to `"first"`, `"second"` or `"undecided"`.
-
-    Raises:
-        CheckFailed: what is wrong.
-    """
-    name = "verdict"
-    cases = (
-        ((100, 14, 2, 84), 1),  # intervals overlap, and yet
-        ((100, 2, 14, 84), 1),
-        ((60, 9, 8, 23), 1),
-        ((90, 12, 2, 20), 28),  # 0.05 / 28 is smaller than p
-        ((90, 30, 4, 20), 28),
-        ((50, 8, 2, 40), 1),  # p = 0.11 two-sided, 0.055 one-sided
-        ((50, 7, 1, 40), 1),  # p = 0.07 two-sided, 0.035 one-sided
-        ((50, 0, 0, 50), 3),
-    )
-    for counts, comparisons in cases:
-        first, second = _outcomes(*counts)
-        got = call(name, function, first, second, comparisons)
-        if got not in VERDICTS:
-            same = " Not to see a difference is not to see that there is none."
-            raise CheckFailed(
-                f'{name} should return "first", "second" or "undecided", not {got!r}.'
-                + (same if str(got) in ("same", "equal", "both", "neither", "none") else "")
-            )
-        found = Comparison(*counts)
-        want = _verdict(found, found.p_value < ALPHA / comparisons)
-        if got == want:
-            continue
-        raise CheckFailed(
-            f"{name} gave {got!r}, the data say {want!r}: {found}, comparisons={comparisons}. "
-            + _verdict_mistake(found, comparisons, got, want)
-        )
-    passed(name, "pairs are used, the number of comparisons counts, and it may stay undecided")
-
-
-def _verdict(found: Comparison, clear: bool) -> str:
-    if not clear:
-        return "undecided"
-    return "first" if found.difference > 0 else "second"
-
-
-def _verdict_mistake(found: Comparison, comparisons: int, got: str, want: str) -> str:
-    if want == "undecided":
-        if comparisons > 1 and found.p_value < ALPHA:
-            return (
-                f"p is below 0.05, but {comparisons} comparisons are made: by luck alone, one of "
-                "twenty falls below it. Ask for p < 0.05 / comparisons."
-            )
-        if found.p_value / 2 < ALPHA:
-            return "Half of this p is below 0.05: the test is two-sided."
-        return "The accuracies differ, but so they would by luck. Ask for a small p."
-    if got == "undecided":
-        (low, _), (_, high) = found.first.interval, found.second.interval
-        if found.difference < 0:
-            (low, _), (_, high) = found.second.interval, found.first.interval
-        if low <= high:
-            return (
-                "Their two intervals overlap, and yet the pairs are clear: both models find the "
-                "same problems hard. Use the paired test."
-            )
-        return "This difference is large enough, also among so many comparisons."
-    return "The direction is wrong: the better one is right on more problems."
 
 
 # --- numbers --------------------------------------------------------------------------------------
