@@ -36,14 +36,14 @@ def draw_methods(scores: Mapping[str, Mapping[int, Score]]) -> Figure:
             for method, by_seed in scores.items()
             if seed in by_seed
         ]
-        ends = [score.interval for _, score in found]
+        shares = [100 * score.accuracy for _, score in found]
+        ends = [[100 * end for end in score.interval] for _, score in found]
+        bars = [  # at 0% and 100% rounding may put an end a hair's breadth inside
+            [max(0.0, share - low) for share, (low, _) in zip(shares, ends, strict=True)],
+            [max(0.0, high - share) for share, (_, high) in zip(shares, ends, strict=True)],
+        ]
         axes.errorbar(
-            [100 * score.accuracy for _, score in found],
-            [place for place, _ in found],
-            xerr=[
-                [100 * (s.accuracy - low) for (_, s), (low, _) in zip(found, ends, strict=True)],
-                [100 * (high - s.accuracy) for (_, s), (_, high) in zip(found, ends, strict=True)],
-            ],
+            shares, [place for place, _ in found], xerr=bars,
             fmt=mark, color=colour, markersize=5, capsize=2.5, label=f"seed {seed}",
         )  # fmt: skip
     axes.axvline(100 * CHANCE, color="grey", linestyle="--", linewidth=1)
