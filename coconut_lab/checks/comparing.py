@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from coconut_lab.checks.base import CheckFailed, Mistake, call, compare, parts, passed
+from coconut_lab.checks.base import TOLERANCE, CheckFailed, call, parts, passed
 from coconut_lab.evaluation import Comparison, Score, Z, compare_paired
 
 ONE_SIDED_Z = 1.6448536269514722
@@ -31,17 +29,10 @@ def wilson_interval(function: Callable[..., Any]) -> None:
     name = "wilson_interval"
     for right, total in ((18, 20), (5, 8), (987, 1000), (0, 12), (30, 30)):
         value = parts(name, call(name, function, right, total), ("low", "high"))
-        got = _ends(*(_number(name, f"end {end}", part) for end, part in enumerate(value, 1)))
-        where = f" (Tried with {right} right of {total}.)"
-        compare(
-            f"{name}({right}, {total})",
-            got,
-            _ends(*Score(right, total).interval),
-            [
-                Mistake(message + where, partial(_wilson_result, wrong, right, total))
-                for message, wrong in WILSON_MISTAKES.items()
-            ],
-        )
+        got = tuple(_number(name, f"end {end}", part) for end, part in enumerate(value, start=1))
+        mistakes = {why: wrong(right, total) for why, wrong in WILSON_MISTAKES.items()}
+        tried = f"{right} right of {total}"
+        _expect(name, got, Score(right, total).interval, mistakes, tried)
     passed(name, "inside 0 to 1, and an interval also where every answer is right")
 
 
@@ -90,16 +81,6 @@ WILSON_MISTAKES: Mapping[str, Callable[[int, int], tuple[float, float]]] = {
 }
 
 
-def _wilson_result(
-    wrong: Callable[[int, int], tuple[float, float]], right: int, total: int
-) -> dict[str, Tensor]:
-    return _ends(*wrong(right, total))
-
-
-def _ends(low: float, high: float) -> dict[str, Tensor]:
-    return {"low": _scalar(low), "high": _scalar(high)}
-
-
 # --- exercise 2 -----------------------------------------------------------------------------------
 
 
@@ -124,19 +105,12 @@ def mcnemar(function: Callable[..., Any]) -> None:
         first, second = _outcomes(both, only_first, only_second, neither)
         value = _number(name, "the result", call(name, function, first, second))
         found = compare_paired(*([one == "1" for one in text] for text in (first, second)))
-        where = (
-            f" (Tried with {both} right for both, {only_first} only for the first, {only_second} "
-            f"only for the second, {neither} for neither.)"
+        mistakes = {why: (wrong(found),) for why, wrong in MCNEMAR_MISTAKES.items()}
+        tried = (
+            f"{both} right for both, {only_first} only for the first, {only_second} only for the "
+            f"second, {neither} for neither"
         )
-        compare(
-            name,
-            {"the p-value": _scalar(value)},
-            {"the p-value": _scalar(found.p_value)},
-            [
-                Mistake(message + where, partial(_mcnemar_result, wrong, found))
-                for message, wrong in MCNEMAR_MISTAKES.items()
-            ],
-        )
+        _expect(name, (value,), (found.p_value,), mistakes, tried)
     passed(name, "only the problems on which they differ count, on both sides, and p is at most 1")
 
 
@@ -169,10 +143,6 @@ def _chi_squared(found: Comparison, correction: float = 0.0) -> float:
         return 1.0
     gap = max(0.0, differ - 2 * fewer - correction)
     return math.erfc(gap / math.sqrt(differ) / math.sqrt(2))
-
-
-def _mcnemar_result(wrong: Callable[[Comparison], float], found: Comparison) -> dict[str, Tensor]:
-    return {"the p-value": _scalar(wrong(found))}
 
 
 MCNEMAR_MISTAKES: Mapping[str, Callable[[Comparison], float]] = {
@@ -384,5 +354,22 @@ def _number(name: str, what: str, value: Any) -> float:
         raise CheckFailed(f"{name}: {what} should be a number, not {kind}.") from error
 
 
-def _scalar(value: float) -> Tensor:
-    return torch.tensor(value, dtype=torch.float64)
+def _near(left: Sequence[float], right: Sequence[float]) -> bool:
+    return all(abs(one - other) <= TOLERANCE for one, other in zip(left, right, strict=True))
+
+
+def _expect(
+    name: str,
+    got: Sequence[float],
+    want: Sequence[float],
+    mistakes: Mapping[str, Sequence[float]],
+    tried: str,
+) -> None:
+    """Compare numbers with the right ones, and name the mistake that gives them."""
+    if _near(got, want):
+        return
+    for why, wrong in mistakes.items():
+        if _near(got, wrong) and not _near(want, wrong):
+            raise CheckFailed(f"{name}: {why} (Tried with {tried}.)")
+    shown, right = (", ".join(f"{number:.4f}" for number in numbers) for numbers in (got, want))
+    raise CheckFailed(f"{name} gave {shown}, it should be {right}. (Tried with {tried}.)")
