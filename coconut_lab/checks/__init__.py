@@ -2,6 +2,7 @@
 
 from coconut_lab.checks.alignment import align
 from coconut_lab.checks.base import CheckFailed
+from coconut_lab.checks.comparing import longest_chain, mcnemar, verdict, wilson_interval
 from coconut_lab.checks.gradients import thought_gradients
 from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think_without_cache
 from coconut_lab.checks.making import add_node
@@ -21,11 +22,15 @@ __all__ = [
     "farther_option",
     "fed_from",
     "feed_back",
+    "longest_chain",
     "make_labels",
+    "mcnemar",
     "plan",
     "reach",
     "step_holds",
     "think_with_cache",
     "think_without_cache",
     "thought_gradients",
+    "verdict",
+    "wilson_interval",
 ]
