@@ -12,7 +12,8 @@ PYTEST_FLAGS ?=
 PY         := $(VENV)/bin/python
 LAB_READY  := $(VENV)/.ready-lab
 TEST_READY := $(VENV)/.ready-test
-MODELS     := tiny-base tiny-coconut
+MODELS     := tiny-base tiny-coconut tiny-cot tiny-no-cot tiny-icot tiny-pause tiny-no-curriculum \
+              tiny-no-thought tiny-pause-as-thought tiny-mixed
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test lint exercises notebooks models results bench pins clean
