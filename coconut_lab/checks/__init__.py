@@ -5,19 +5,26 @@ from coconut_lab.checks.base import CheckFailed
 from coconut_lab.checks.gradients import thought_gradients
 from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think_without_cache
 from coconut_lab.checks.masks import make_labels, reach
+from coconut_lab.checks.rates import loss_share, rate_at, wilson
+from coconut_lab.checks.running import accumulate, train_part
 from coconut_lab.checks.schedule import count_thoughts, plan
 from coconut_lab.checks.stages import encode_stage
 
 __all__ = [
     "CheckFailed",
+    "accumulate",
     "align",
     "count_thoughts",
     "encode_stage",
     "feed_back",
+    "loss_share",
     "make_labels",
     "plan",
+    "rate_at",
     "reach",
     "think_with_cache",
     "think_without_cache",
     "thought_gradients",
+    "train_part",
+    "wilson",
 ]
