@@ -38,3 +38,18 @@ def test_the_readme_quotes_the_seeds(seeds):
     quoted = re.search(r"ten training seeds reach ([\d.]+) to ([\d.]+)%", text)
     assert quoted
     assert quoted.groups() == (f"{min(reached):.1%}"[:-1], f"{max(reached):.1%}"[:-1])
+
+
+def test_what_notebook_04_says_of_the_reset_is_what_was_measured():
+    found = json.loads((RESULTS / "reset-seeds.json").read_text(encoding="utf-8"))["seeds"]
+    runs = {(entry["seed"], entry["beta2"]) for entry in found}
+    assert runs == {(seed, beta2) for seed in range(4) for beta2 in (0.98, 0.999)}
+    gaps = {
+        window: [entry["stage"][window] - entry["never"][window] for entry in found]
+        for window in ("1-10", "11-50", "51-100")
+    }
+    assert all(entry["stage"]["before"] == entry["never"]["before"] for entry in found)
+    assert all(0 < gap < 0.05 for gap in gaps["1-10"])
+    assert sum(gap < 0 for gap in gaps["11-50"]) == 6
+    assert all(abs(gap) < 0.05 for gap in gaps["11-50"])
+    assert all(round(abs(gap), 2) <= 0.02 for gap in gaps["51-100"])
