@@ -1154,7 +1154,7 @@ def rate_that_falls_by_final(step, phases, peak, warmup):
     return rate(step, phases, peak, warmup, fall=fall)
 
 
-# --- 04, exercise 2: accumulate -------------------------------------------------------------------
+# --- 04, exercise 4: accumulate -------------------------------------------------------------------
 
 
 def labels_in(rows):
@@ -1338,7 +1338,7 @@ def run_that_keeps_references(model, make_optimizer, batch_at, rate_at, steps, s
     )
 
 
-# --- 04, exercise 4: loss_share -------------------------------------------------------------------
+# --- 04, exercise 5: loss_share -------------------------------------------------------------------
 
 
 @planted("loss_share", "the mean loss of the process alone")
@@ -1366,7 +1366,7 @@ def share_upside_down(mean, labelled_here, labelled, processes):
     return mean * labelled / labelled_here * processes
 
 
-# --- 04, exercise 5: wilson -----------------------------------------------------------------------
+# --- 04, exercise 2: wilson -----------------------------------------------------------------------
 
 
 def plain_interval(right, total, z=1.96):

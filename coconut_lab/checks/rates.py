@@ -1,4 +1,4 @@
-"""The checks of 04's exercises 1, 4 and 5: a learning rate, a process's share, an interval."""
+"""The checks of 04's exercises 1, 2 and 5: a learning rate, an interval, a process's share."""
 
 from __future__ import annotations
 
@@ -147,63 +147,7 @@ def _describe_rate(case: tuple[Any, ...], got: float, want: float) -> str:
     return f"at step {step} of {where} your rate is {got:g}, it should be {want:g}."
 
 
-# --- exercise 4 -----------------------------------------------------------------------------------
-
-
-def _share(mean: float, labelled_here: int, labelled: int, processes: int) -> float:
-    return round(mean * labelled_here / labelled * processes, DIGITS)
-
-
-_SHARE_SLIPS = (
-    Slip(
-        "your value is the mean loss of the process alone. The mean over the processes is then a "
-        "mean of means: a token weighs more where there are fewer of them.",
-        lambda mean, here, labelled, processes: round(mean, DIGITS),
-    ),
-    Slip(
-        "you forget that the gradients are averaged afterwards: the gradient comes out too small "
-        "by the number of processes. Multiply by it.",
-        lambda mean, here, labelled, processes: round(mean * here / labelled, DIGITS),
-    ),
-    Slip(
-        "you divide by the number of processes, and the averaging does that once more. Multiply "
-        "by it instead.",
-        lambda mean, here, labelled, processes: round(mean * here / labelled / processes, DIGITS),
-    ),
-    Slip(
-        "your value is the sum over the tokens of the process. Divide by the labelled tokens of "
-        "all processes.",
-        lambda mean, here, labelled, processes: round(mean * here, DIGITS),
-    ),
-    Slip(
-        "your share is upside down: it is labelled_here / labelled.",
-        lambda mean, here, labelled, processes: round(mean * labelled / here * processes, DIGITS),
-    ),
-)
-
-
-def loss_share(function: Function) -> None:
-    """Check exercise 4: what one of several processes differentiates.
-
-    Args:
-        function: `(mean, labelled_here, labelled, processes)` to a number.
-
-    Raises:
-        CheckFailed: what is wrong.
-    """
-    name = "loss_share"
-    cases = [(0.8, 30, 100, 2), (1.2, 70, 100, 2), (0.5, 12, 12, 1), (2.0, 9, 64, 4)]
-    got = [_number(name, "the result", call(name, function, *case)) for case in cases]
-    blame(name, cases, got, _share, _SHARE_SLIPS, _describe_share)
-    passed(name, "the mean over the processes is the loss of the whole batch")
-
-
-def _describe_share(case: tuple[Any, ...], got: float, want: float) -> str:
-    words = "mean={}, labelled_here={}, labelled={}, processes={}".format(*case)
-    return f"for {words} you return {got:g}, it should be {want:g}."
-
-
-# --- exercise 5 -----------------------------------------------------------------------------------
+# --- exercise 2 -----------------------------------------------------------------------------------
 
 Interval = tuple[float, float]
 Z = 1.959963984540054
@@ -279,7 +223,7 @@ _WILSON_SLIPS = (
 
 
 def wilson(function: Function) -> None:
-    """Check exercise 5: the 95% Wilson interval of an accuracy.
+    """Check exercise 2: the 95% Wilson interval of an accuracy.
 
     Args:
         function: `(right, total) -> low, high`.
@@ -316,3 +260,59 @@ def _describe_wilson(case: tuple[Any, ...], got: Interval, want: Interval) -> st
         f"for {right} right of {total} you return {got[0]:.4f} to {got[1]:.4f}, it should be "
         f"{want[0]:.4f} to {want[1]:.4f}."
     )
+
+
+# --- exercise 5 -----------------------------------------------------------------------------------
+
+
+def _share(mean: float, labelled_here: int, labelled: int, processes: int) -> float:
+    return round(mean * labelled_here / labelled * processes, DIGITS)
+
+
+_SHARE_SLIPS = (
+    Slip(
+        "your value is the mean loss of the process alone. The mean over the processes is then a "
+        "mean of means: a token weighs more where there are fewer of them.",
+        lambda mean, here, labelled, processes: round(mean, DIGITS),
+    ),
+    Slip(
+        "you forget that the gradients are averaged afterwards: the gradient comes out too small "
+        "by the number of processes. Multiply by it.",
+        lambda mean, here, labelled, processes: round(mean * here / labelled, DIGITS),
+    ),
+    Slip(
+        "you divide by the number of processes, and the averaging does that once more. Multiply "
+        "by it instead.",
+        lambda mean, here, labelled, processes: round(mean * here / labelled / processes, DIGITS),
+    ),
+    Slip(
+        "your value is the sum over the tokens of the process. Divide by the labelled tokens of "
+        "all processes.",
+        lambda mean, here, labelled, processes: round(mean * here, DIGITS),
+    ),
+    Slip(
+        "your share is upside down: it is labelled_here / labelled.",
+        lambda mean, here, labelled, processes: round(mean * labelled / here * processes, DIGITS),
+    ),
+)
+
+
+def loss_share(function: Function) -> None:
+    """Check exercise 5: what one of several processes differentiates.
+
+    Args:
+        function: `(mean, labelled_here, labelled, processes)` to a number.
+
+    Raises:
+        CheckFailed: what is wrong.
+    """
+    name = "loss_share"
+    cases = [(0.8, 30, 100, 2), (1.2, 70, 100, 2), (0.5, 12, 12, 1), (2.0, 9, 64, 4)]
+    got = [_number(name, "the result", call(name, function, *case)) for case in cases]
+    blame(name, cases, got, _share, _SHARE_SLIPS, _describe_share)
+    passed(name, "the mean over the processes is the loss of the whole batch")
+
+
+def _describe_share(case: tuple[Any, ...], got: float, want: float) -> str:
+    words = "mean={}, labelled_here={}, labelled={}, processes={}".format(*case)
+    return f"for {words} you return {got:g}, it should be {want:g}."

@@ -1,4 +1,4 @@
-"""The checks of 04's exercises 2 and 3: accumulating gradients, and going on after a stop."""
+"""The checks of 04's exercises 3 and 4: going on after a stop, and accumulating gradients."""
 
 from __future__ import annotations
 
@@ -17,185 +17,6 @@ from coconut_lab.prosqa import PRESETS, generate_prosqa
 from coconut_lab.recipe import ModelPart
 
 Function = Callable[..., Any]
-
-# --- exercise 2 -----------------------------------------------------------------------------------
-
-
-class _Watched(nn.Module):
-    """A model that notes how many rows go through it at once."""
-
-    def __init__(self, model: Coconut) -> None:
-        super().__init__()
-        self.model = model
-        self.rows: list[int] = []
-
-    def forward(self, **batch: Tensor) -> Any:
-        self.rows.append(len(batch["input_ids"]))
-        return self.model(**batch)
-
-
-def _model_and_batch() -> tuple[_Watched, dict[str, Tensor]]:
-    """A small model in float64, and a batch whose rows have between 4 and 10 labelled tokens."""
-    preset = PRESETS["tiny"]
-    part = ModelPart(layers=1, heads=2, head_dim=4, width=8, feed_forward=16)
-    model = new_model(part, [*preset.entities, *preset.concepts], seed=0).double()
-    curriculum = Curriculum("coconut", max_stage=3)
-    problems = generate_prosqa(7, seed=5)
-    stages = (0, 3, 1, 0, 3, 3, 2)
-    examples = [
-        curriculum.encode(problem, model.tokenizer, stage)
-        for problem, stage in zip(problems, stages, strict=True)
-    ]
-    return _Watched(model), collate(examples, model.tokenizer)
-
-
-def _flat(model: nn.Module) -> Tensor:
-    return torch.cat(
-        [
-            (torch.zeros_like(p) if p.grad is None else p.grad).flatten()
-            for p in model.parameters()
-        ]
-    )
-
-
-def _split(model: _Watched, batch: dict[str, Tensor], size: int) -> list[tuple[int, int, Any]]:
-    """Labelled tokens, rows and gradient of every part, each by itself."""
-    found = []
-    for start in range(0, len(batch["labels"]), size):
-        rows = {key: value[start : start + size] for key, value in batch.items()}
-        model.zero_grad()
-        loss = model(**rows).loss
-        loss.backward()
-        labelled = int((rows["labels"][:, 1:] != -100).sum())
-        found.append((labelled, len(rows["labels"]), (_flat(model), loss.detach())))
-    model.zero_grad()
-    return found
-
-
-def accumulate(function: Function) -> None:
-    """Check exercise 2: the gradient of a whole batch, from parts of it.
-
-    Args:
-        function: `(model, batch, size)` to the loss of the whole batch; leaves the gradient in
-            the parameters.
-
-    Raises:
-        CheckFailed: what is wrong.
-    """
-    name = "accumulate"
-    model, batch = _model_and_batch()
-    for size in (3, 2, 7):
-        model.zero_grad()
-        split = _split(model, batch, size)
-        whole = _split(model, batch, 7)[0][2]
-        for stale in (None, whole[0]):  # the second call finds the gradient of the first
-            model.rows = []
-            loss = call(name, function, model, batch, size)
-            if isinstance(loss, (str, bytes)) or not _is_number(loss):
-                raise CheckFailed(
-                    f"{name} should return the loss of the whole batch, one number, "
-                    f"not {type(loss).__name__}."
-                )
-            if max(model.rows, default=0) > size:
-                raise CheckFailed(
-                    f"{name}: you put {max(model.rows)} rows through the model at once; no part "
-                    f"may have more than size={size}. Cut every tensor of the batch."
-                )
-            if all(p.grad is None for p in model.parameters()):
-                raise CheckFailed(
-                    f"{name}: no parameter has a gradient afterwards. Each part should call "
-                    ".backward(), and nothing may be zeroed after that."
-                )
-            got = {
-                "the gradient": _flat(model).detach(),
-                "the loss": torch.as_tensor(loss).detach().double().reshape(()),
-            }
-            want = {"the gradient": whole[0], "the loss": whole[1]}
-            compare(name, got, want, _accumulate_mistakes(split, whole, stale))
-    passed(name, "gradient and loss are those of the whole batch, for parts of 3, 2 and 7 rows")
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return value.numel() == 1
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _accumulate_mistakes(split: list[Any], whole: Any, stale: Tensor | None) -> list[Mistake]:
-    labelled = sum(count for count, _, _ in split)
-    rows = sum(count for _, count, _ in split)
-
-    def weighed(weight: Callable[[int, int], float]) -> Callable[[], Mapping[str, Tensor]]:
-        def result() -> Mapping[str, Tensor]:
-            terms = [weight(tokens, count) * found[0] for tokens, count, found in split]
-            return {"the gradient": torch.stack(terms).sum(0)}
-
-        return result
-
-    mistakes = [
-        Mistake(
-            "your gradient is the mean of the parts' means. The parts have different numbers of "
-            "labelled tokens, so a token weighs more in a part that has few. Weigh each part by "
-            "its labelled tokens.",
-            weighed(lambda tokens, count: 1 / len(split)),
-        ),
-        Mistake(
-            "your gradient is the sum of the parts' means: it grows with the number of parts. "
-            "Multiply each part's loss by its share of the labelled tokens.",
-            weighed(lambda tokens, count: 1.0),
-        ),
-        Mistake(
-            "you weigh the parts by their rows. The loss is a mean over labelled tokens, and rows "
-            "have different numbers of these.",
-            weighed(lambda tokens, count: count / rows),
-        ),
-        Mistake(
-            "you divide twice: the shares of the labelled tokens add up to 1 already, do not "
-            "divide by the number of parts as well.",
-            weighed(lambda tokens, count: tokens / labelled / len(split)),
-        ),
-        Mistake(
-            "your gradient is that of the sum over tokens. Divide by the labelled tokens of the "
-            "whole batch.",
-            weighed(lambda tokens, count: float(tokens)),
-        ),
-        Mistake(
-            "only the last part is left in the gradient: you zero the gradients inside the loop. "
-            "Zero them once, before it.",
-            lambda: {"the gradient": split[-1][0] / labelled * split[-1][2][0]},
-        ),
-        Mistake(
-            "the last, smaller part is missing. Let slices run past the end: Python cuts them.",
-            lambda: {
-                "the gradient": sum(t / labelled * found[0] for t, _, found in split[:-1])
-                if len(split) > 1
-                else whole[0]
-            },
-        ),
-        Mistake(
-            "the gradient is right, but the loss you return is that of the last part.",
-            lambda: {"the gradient": whole[0], "the loss": split[-1][2][1]},
-        ),
-        Mistake(
-            "the gradient is right, but the loss you return is the mean of the parts' means. "
-            "Weigh it as you weigh the gradient.",
-            lambda: {
-                "the gradient": whole[0],
-                "the loss": torch.stack([found[1] for _, _, found in split]).mean(),
-            },
-        ),
-    ]
-    if stale is not None:
-        mistakes.insert(
-            0,
-            Mistake(
-                "called twice, the second gradient has the first one in it: you do not zero the "
-                "gradients before you begin.",
-                lambda: {"the gradient": whole[0] + stale},
-            ),
-        )
-    return mistakes
-
 
 # --- exercise 3 -----------------------------------------------------------------------------------
 
@@ -387,3 +208,182 @@ def train_part(function: Function) -> None:
             f"steps the weights are off by up to {(got - want).abs().max():.2g}."
         )
     passed(name, "4 + 5 and 2 + 3 + 4 steps end with the weights of 9 steps, bit for bit")
+
+
+# --- exercise 4 -----------------------------------------------------------------------------------
+
+
+class _Watched(nn.Module):
+    """A model that notes how many rows go through it at once."""
+
+    def __init__(self, model: Coconut) -> None:
+        super().__init__()
+        self.model = model
+        self.rows: list[int] = []
+
+    def forward(self, **batch: Tensor) -> Any:
+        self.rows.append(len(batch["input_ids"]))
+        return self.model(**batch)
+
+
+def _model_and_batch() -> tuple[_Watched, dict[str, Tensor]]:
+    """A small model in float64, and a batch whose rows have between 4 and 10 labelled tokens."""
+    preset = PRESETS["tiny"]
+    part = ModelPart(layers=1, heads=2, head_dim=4, width=8, feed_forward=16)
+    model = new_model(part, [*preset.entities, *preset.concepts], seed=0).double()
+    curriculum = Curriculum("coconut", max_stage=3)
+    problems = generate_prosqa(7, seed=5)
+    stages = (0, 3, 1, 0, 3, 3, 2)
+    examples = [
+        curriculum.encode(problem, model.tokenizer, stage)
+        for problem, stage in zip(problems, stages, strict=True)
+    ]
+    return _Watched(model), collate(examples, model.tokenizer)
+
+
+def _flat(model: nn.Module) -> Tensor:
+    return torch.cat(
+        [
+            (torch.zeros_like(p) if p.grad is None else p.grad).flatten()
+            for p in model.parameters()
+        ]
+    )
+
+
+def _split(model: _Watched, batch: dict[str, Tensor], size: int) -> list[tuple[int, int, Any]]:
+    """Labelled tokens, rows and gradient of every part, each by itself."""
+    found = []
+    for start in range(0, len(batch["labels"]), size):
+        rows = {key: value[start : start + size] for key, value in batch.items()}
+        model.zero_grad()
+        loss = model(**rows).loss
+        loss.backward()
+        labelled = int((rows["labels"][:, 1:] != -100).sum())
+        found.append((labelled, len(rows["labels"]), (_flat(model), loss.detach())))
+    model.zero_grad()
+    return found
+
+
+def accumulate(function: Function) -> None:
+    """Check exercise 4: the gradient of a whole batch, from parts of it.
+
+    Args:
+        function: `(model, batch, size)` to the loss of the whole batch; leaves the gradient in
+            the parameters.
+
+    Raises:
+        CheckFailed: what is wrong.
+    """
+    name = "accumulate"
+    model, batch = _model_and_batch()
+    for size in (3, 2, 7):
+        model.zero_grad()
+        split = _split(model, batch, size)
+        whole = _split(model, batch, 7)[0][2]
+        for stale in (None, whole[0]):  # the second call finds the gradient of the first
+            model.rows = []
+            loss = call(name, function, model, batch, size)
+            if isinstance(loss, (str, bytes)) or not _is_number(loss):
+                raise CheckFailed(
+                    f"{name} should return the loss of the whole batch, one number, "
+                    f"not {type(loss).__name__}."
+                )
+            if max(model.rows, default=0) > size:
+                raise CheckFailed(
+                    f"{name}: you put {max(model.rows)} rows through the model at once; no part "
+                    f"may have more than size={size}. Cut every tensor of the batch."
+                )
+            if all(p.grad is None for p in model.parameters()):
+                raise CheckFailed(
+                    f"{name}: no parameter has a gradient afterwards. Each part should call "
+                    ".backward(), and nothing may be zeroed after that."
+                )
+            got = {
+                "the gradient": _flat(model).detach(),
+                "the loss": torch.as_tensor(loss).detach().double().reshape(()),
+            }
+            want = {"the gradient": whole[0], "the loss": whole[1]}
+            compare(name, got, want, _accumulate_mistakes(split, whole, stale))
+    passed(name, "gradient and loss are those of the whole batch, for parts of 3, 2 and 7 rows")
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.numel() == 1
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _accumulate_mistakes(split: list[Any], whole: Any, stale: Tensor | None) -> list[Mistake]:
+    labelled = sum(count for count, _, _ in split)
+    rows = sum(count for _, count, _ in split)
+
+    def weighed(weight: Callable[[int, int], float]) -> Callable[[], Mapping[str, Tensor]]:
+        def result() -> Mapping[str, Tensor]:
+            terms = [weight(tokens, count) * found[0] for tokens, count, found in split]
+            return {"the gradient": torch.stack(terms).sum(0)}
+
+        return result
+
+    mistakes = [
+        Mistake(
+            "your gradient is the mean of the parts' means. The parts have different numbers of "
+            "labelled tokens, so a token weighs more in a part that has few. Weigh each part by "
+            "its labelled tokens.",
+            weighed(lambda tokens, count: 1 / len(split)),
+        ),
+        Mistake(
+            "your gradient is the sum of the parts' means: it grows with the number of parts. "
+            "Multiply each part's loss by its share of the labelled tokens.",
+            weighed(lambda tokens, count: 1.0),
+        ),
+        Mistake(
+            "you weigh the parts by their rows. The loss is a mean over labelled tokens, and rows "
+            "have different numbers of these.",
+            weighed(lambda tokens, count: count / rows),
+        ),
+        Mistake(
+            "you divide twice: the shares of the labelled tokens add up to 1 already, do not "
+            "divide by the number of parts as well.",
+            weighed(lambda tokens, count: tokens / labelled / len(split)),
+        ),
+        Mistake(
+            "your gradient is that of the sum over tokens. Divide by the labelled tokens of the "
+            "whole batch.",
+            weighed(lambda tokens, count: float(tokens)),
+        ),
+        Mistake(
+            "only the last part is left in the gradient: you zero the gradients inside the loop. "
+            "Zero them once, before it.",
+            lambda: {"the gradient": split[-1][0] / labelled * split[-1][2][0]},
+        ),
+        Mistake(
+            "the last, smaller part is missing. Let slices run past the end: Python cuts them.",
+            lambda: {
+                "the gradient": sum(t / labelled * found[0] for t, _, found in split[:-1])
+                if len(split) > 1
+                else whole[0]
+            },
+        ),
+        Mistake(
+            "the gradient is right, but the loss you return is that of the last part.",
+            lambda: {"the gradient": whole[0], "the loss": split[-1][2][1]},
+        ),
+        Mistake(
+            "the gradient is right, but the loss you return is the mean of the parts' means. "
+            "Weigh it as you weigh the gradient.",
+            lambda: {
+                "the gradient": whole[0],
+                "the loss": torch.stack([found[1] for _, _, found in split]).mean(),
+            },
+        ),
+    ]
+    if stale is not None:
+        mistakes.insert(
+            0,
+            Mistake(
+                "called twice, the second gradient has the first one in it: you do not zero the "
+                "gradients before you begin.",
+                lambda: {"the gradient": whole[0] + stale},
+            ),
+        )
+    return mistakes
