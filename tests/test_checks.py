@@ -32,6 +32,9 @@ from coconut_lab.checks.reference import (
 )
 from coconut_lab.checks.stages import SUMS, sum_tokenizer
 from coconut_lab.curriculum import Curriculum, Example
+from coconut_lab.evaluation import Score
+from coconut_lab.recipe import Phase, Recipe
+from coconut_lab.schedule import moments
 from coconut_lab.shortcuts import RULES, Page
 
 NAMES = sorted(name for name in checks.__all__ if name != "CheckFailed")
@@ -307,6 +310,67 @@ def test_solution_passes_quickly_and_says_so_in_one_line(
     assert not printed.err
 
 
+def accumulate_token_by_token(model, batch, size):
+    """One row at a time, as sums over tokens; the division comes at the end."""
+    for parameter in model.parameters():
+        parameter.grad = None
+    total, count = 0.0, 0
+    for row in range(len(batch["labels"])):
+        one = {name: value[row : row + 1] for name, value in batch.items()}
+        labelled = int((one["labels"][:, 1:] != -100).sum())
+        loss = model(**one).loss * labelled
+        loss.backward()
+        total, count = total + loss.detach(), count + labelled
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad /= count
+    return total / count
+
+
+def train_part_by_tensors(model, make_optimizer, batch_at, rate_at, steps, saved):
+    """Keeps tensors in a list, the optimizer's state too, and takes gradients by hand."""
+    optimizer = make_optimizer(model)
+    done, weights, states = saved or (0, [], [])
+    parameters = list(model.parameters())
+    with torch.no_grad():
+        for parameter, weight in zip(parameters, weights, strict=False):
+            parameter.copy_(weight)
+    for parameter, state in zip(parameters, states, strict=False):
+        optimizer.state[parameter] = state
+    for step in range(done, done + steps):
+        optimizer.param_groups[0]["lr"] = rate_at(step)
+        gradients = torch.autograd.grad(model(batch_at(step)), parameters)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+    return (
+        done + steps,
+        [parameter.detach().clone() for parameter in parameters],
+        [{k: v.clone() for k, v in optimizer.state[p].items()} for p in parameters],
+    )
+
+
+def rate_by_the_package(step, phases, peak, warmup):
+    recipe = Recipe(
+        name="any",
+        phases=tuple(Phase(steps=n, stage=stage, final_rate=f) for stage, n, f in phases),
+    )
+    since = 0
+    for moment in moments(recipe, 1000):
+        since = 1 if moment.reset else since + 1
+        if moment.step == step:
+            return peak * moment.share * min(1.0, since / warmup)
+    raise AssertionError(step)
+
+
+def share_by_sums(mean, labelled_here, labelled, processes):
+    return processes * (mean * labelled_here) / labelled
+
+
+def wilson_by_the_package(right, total):
+    return Score(right, total).interval
+
+
 @pytest.mark.parametrize(
     ("name", "function"),
     [
@@ -314,6 +378,11 @@ def test_solution_passes_quickly_and_says_so_in_one_line(
         ("mcnemar", p_value_by_tossing_every_coin),
         ("verdict", verdict_by_tossing_every_coin),
         ("longest_chain", chain_by_recursion),
+        ("accumulate", accumulate_token_by_token),
+        ("train_part", train_part_by_tensors),
+        ("rate_at", rate_by_the_package),
+        ("loss_share", share_by_sums),
+        ("wilson", wilson_by_the_package),
         ("feed_back", feed_back_by_all_layers),
         ("feed_back", feed_back_with_a_cache),
         ("think_without_cache", loop_over_whole_rows),
@@ -415,6 +484,14 @@ def test_wrong_types_are_reported(name: str, result: Any) -> None:
         ("make_labels", torch.zeros(1, 4).long(), "it should be (3, "),
         ("count_thoughts", (1.0, 1.0), "should return two whole numbers"),
         ("count_thoughts", (7, 7), "for steps=1, stage=0, max_stage=3, c=1, pad_to_max=True"),
+        ("rate_at", [0.1, 0.2], "the rate should be one number, not list"),
+        ("loss_share", "a lot", "should be one number, not str"),
+        ("wilson", 0.5, "should return (low, high)"),
+        ("wilson", ("a", "b"), "each end should be one number"),
+        ("wilson", (0.9, 0.99), "for 950 right of 1000 you return 0.9000 to 0.9900"),
+        ("accumulate", torch.zeros(3), "should return the loss of the whole batch, one number"),
+        ("accumulate", 0.0, "Each part should call .backward()"),
+        ("train_part", {}, "even without a stop the weights after 9 steps are off"),
         ("plan", [3], "a list of pairs (stage, new_optimizer)"),
         ("plan", [(0, True)], "the plan has 1 entries, it should have 18"),
         ("reach", torch.zeros(4, 3), "one row for each thought, one column for each label"),

@@ -127,3 +127,16 @@ def test_tables_show_every_result(methods, depth):
     assert len(comparison_table(scores).rows) == len(scores) - 1
     rows = {row[:2] for row in depth_table(depth_scores(depth["results"])).rows}
     assert rows == {(NAMES[entry["method"]], str(entry["layers"])) for entry in depth["results"]}
+def test_what_notebook_04_says_of_the_reset_is_what_was_measured():
+    found = json.loads((RESULTS / "reset-seeds.json").read_text(encoding="utf-8"))["seeds"]
+    runs = {(entry["seed"], entry["beta2"]) for entry in found}
+    assert runs == {(seed, beta2) for seed in range(4) for beta2 in (0.98, 0.999)}
+    gaps = {
+        window: [entry["stage"][window] - entry["never"][window] for entry in found]
+        for window in ("1-10", "11-50", "51-100")
+    }
+    assert all(entry["stage"]["before"] == entry["never"]["before"] for entry in found)
+    assert all(0 < gap < 0.05 for gap in gaps["1-10"])
+    assert sum(gap < 0 for gap in gaps["11-50"]) == 6
+    assert all(abs(gap) < 0.05 for gap in gaps["11-50"])
+    assert all(round(abs(gap), 2) <= 0.02 for gap in gaps["51-100"])

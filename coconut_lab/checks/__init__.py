@@ -7,13 +7,16 @@ from coconut_lab.checks.gradients import thought_gradients
 from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think_without_cache
 from coconut_lab.checks.making import add_node
 from coconut_lab.checks.masks import make_labels, reach
+from coconut_lab.checks.rates import loss_share, rate_at, wilson
 from coconut_lab.checks.reading import chain_holds, fed_from, step_holds
+from coconut_lab.checks.running import accumulate, train_part
 from coconut_lab.checks.schedule import count_thoughts, plan
 from coconut_lab.checks.shortcut import farther_option
 from coconut_lab.checks.stages import encode_stage
 
 __all__ = [
     "CheckFailed",
+    "accumulate",
     "add_node",
     "align",
     "chain_holds",
@@ -23,14 +26,18 @@ __all__ = [
     "fed_from",
     "feed_back",
     "longest_chain",
+    "loss_share",
     "make_labels",
     "mcnemar",
     "plan",
+    "rate_at",
     "reach",
     "step_holds",
     "think_with_cache",
     "think_without_cache",
     "thought_gradients",
+    "train_part",
     "verdict",
+    "wilson",
     "wilson_interval",
 ]
