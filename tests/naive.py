@@ -59,7 +59,7 @@ def published_generate(language_model, prompt, thought_id, eos_id, limit):
         if token == eos_id:
             return written, True
         written.append(token)
-        pieces.append(embed.weight[token])
+        pieces.append(embed(torch.tensor([token]))[0])
         logits, _ = _full_pass(language_model, torch.stack(pieces))
     return written, False
 
@@ -85,7 +85,7 @@ def naive_halting(language_model, head, tail, limit, eos_id, most, stops):
         if token == eos_id:
             return written, True, thoughts
         written.append(token)
-        pieces.append(embed.weight[token])
+        pieces.append(embed(torch.tensor([token]))[0])
     return written, False, thoughts
 
 

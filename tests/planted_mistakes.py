@@ -2070,7 +2070,7 @@ def interval_in_percent(right, total):
 
 
 @planted("wilson", "stands around the share")
-def interval_around_the_share(right, total):
+def interval_around_the_share_itself(right, total):
     share, _, half, shrink = wilson_parts(right, total)
     return share - half / shrink, share + half / shrink
 

@@ -127,6 +127,8 @@ def test_tables_show_every_result(methods, depth):
     assert len(comparison_table(scores).rows) == len(scores) - 1
     rows = {row[:2] for row in depth_table(depth_scores(depth["results"])).rows}
     assert rows == {(NAMES[entry["method"]], str(entry["layers"])) for entry in depth["results"]}
+
+
 def test_what_notebook_04_says_of_the_reset_is_what_was_measured():
     found = json.loads((RESULTS / "reset-seeds.json").read_text(encoding="utf-8"))["seeds"]
     runs = {(entry["seed"], entry["beta2"]) for entry in found}
