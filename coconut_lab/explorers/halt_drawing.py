@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from coconut_lab.evaluation import Score
 from coconut_lab.explorers.halt_state import FIXED, VERDICTS, HaltState, Setting
@@ -52,7 +53,8 @@ def render(state: HaltState) -> str:
     )
     return (
         f'<div class="coconut-halt" data-rule="{safe(state.rule)}" data-place="{state.place}" '
-        f'style="box-sizing:border-box;max-width:1000px;padding:16px 20px;line-height:1.45;'
+        f'style="box-sizing:border-box;display:grid;grid-template-columns:minmax(0,1fr);'
+        f"max-width:1000px;padding:16px 20px;line-height:1.45;"
         f"overflow-wrap:anywhere;border:1px solid {FAINT};border-radius:10px;background:{PAPER};"
         f'color:{INK};font-family:{FONT};font-size:13px">'
         f'<div class="words" style="font-size:17px;font-weight:600">{safe(in_words(setting))}</div>'
@@ -247,7 +249,7 @@ def _base(state: HaltState) -> float:
     return min(0.9, math.floor(least * 10) / 10)
 
 
-def _interval(x: float, y, found: Score, colour: str) -> str:
+def _interval(x: float, y: Callable[[float], float], found: Score, colour: str) -> str:
     low, high = (y(bound) for bound in found.interval)
     return (
         f'<path class="interval" d="M{x:.1f} {low:.1f}V{high:.1f}M{x - 4:.1f} {low:.1f}h8'

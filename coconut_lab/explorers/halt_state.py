@@ -155,7 +155,7 @@ def read_study(
     settings[FIXED] = tuple(fixed)
     for signal in study.signals:
         given = chosen.get(signal)
-        thresholds = set(study.thresholds(signal, count)) | ({given} - {None})
+        thresholds = {*study.thresholds(signal, count), *([] if given is None else [given])}
         # At a higher entropy, and at a lower probability or margin, a rule stops earlier.
         found = []
         for threshold in sorted(thresholds, reverse=signal == "entropy"):
