@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 from torch import Tensor
 
+from coconut_lab.curriculum import IGNORED, Example
 from coconut_lab.tokenizer import ANSWER_MARK, thought_tokens, token_id
 
 # What a column of a row can be: letter, colour (Okabe–Ito, told apart in greyscale by the letter).
@@ -99,6 +103,73 @@ def draw_batch(batch: dict[str, Tensor], tokenizer: Any, title: str = "") -> Fig
     return figure
 
 
+def draw_stages(examples: Sequence[Example], tokenizer: Any, names: Sequence[str]) -> Figure:
+    """Draw what one problem looks like at several stages, and which columns have a label.
+
+    Args:
+        examples: the encoded problem, one per row.
+        tokenizer: the tokenizer, with the thought tokens.
+        names: what stands left of each row.
+
+    Returns:
+        The figure; a notebook cell that ends in it shows it.
+    """
+    width = max(len(example.input_ids) for example in examples)
+    figure, axes = plt.subplots(figsize=(0.235 * width + 0.9, 0.3 * len(examples) + 0.8))
+    found: set[str] = set()
+    for row, example in enumerate(examples):
+        kinds = column_kinds(example.input_ids, [1] * len(example.input_ids), tokenizer)
+        found.update(kinds)
+        for column, (kind, label) in enumerate(zip(kinds, example.labels, strict=True)):
+            learned = label != IGNORED
+            _box(axes, column, row, KINDS[kind][1], KINDS[kind][0], bold=learned)
+            if learned:
+                axes.plot([column + 0.15, column + 0.85], [row + 0.86] * 2, "k", linewidth=1.8)
+    axes.set(xlim=(-0.1, width + 0.1), ylim=(len(examples) + 0.1, -0.1), xlabel="column")
+    axes.set_xticks([c + 0.5 for c in range(0, width, 5)], list(map(str, range(0, width, 5))))
+    axes.set_yticks([row + 0.5 for row in range(len(names))], list(names))
+    _bare(axes)
+    handles = [
+        Patch(facecolor=colour, edgecolor="grey", label=f"{letter}  {kind}")
+        for kind, (letter, colour) in KINDS.items()
+        if kind in found
+    ]
+    _legend_below(figure, [*handles, Line2D([], [], color="k", linewidth=1.8, label="has a label")])
+    return figure
+
+
+def draw_losses(curves: dict[str, list[float]], changes: Sequence[int], window: int) -> Figure:
+    """Draw the losses of several runs, smoothed, on a logarithmic scale; lines begin a stage.
+
+    Args:
+        curves: for each run its loss at every optimizer step.
+        changes: the steps at which a new stage begins.
+        window: each point is the mean of so many steps.
+
+    Returns:
+        The figure; a notebook cell that ends in it shows it.
+    """
+    figure, axes = plt.subplots(figsize=(7.5, 2.7))
+    styles = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", ":"))
+    for (name, losses), (colour, dashes) in zip(curves.items(), styles, strict=False):
+        means = [
+            sum(losses[step - window : step]) / window for step in range(window, len(losses) + 1)
+        ]
+        axes.plot(range(window, len(losses) + 1), means, dashes, color=colour, label=name)
+    for step in changes:
+        axes.axvline(step, color="grey", linewidth=0.8)
+    axes.set(xlabel="optimizer step", ylabel=f"loss (mean of {window} steps)", yscale="log")
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    axes.tick_params(labelsize=8)
+    figure.tight_layout()
+    plt.close(figure)
+    return figure
+
+
 def draw_passes(columns: Sequence[str], first_thought: int, thoughts: int) -> Figure:
     """Draw which columns each pass computes, without and with a cache.
 
@@ -174,11 +245,14 @@ def draw_gradients(
     return figure
 
 
-def _box(axes: Axes, column: int, row: int, colour: str, text: str) -> None:
+def _box(axes: Axes, column: int, row: int, colour: str, text: str, *, bold: bool = False) -> None:
     axes.add_patch(
         Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="grey", linewidth=0.6)
     )
-    axes.text(column + 0.5, row + 0.52, text, ha="center", va="center", fontsize=8)
+    weight = "bold" if bold else "normal"
+    axes.text(
+        column + 0.5, row + 0.52, text, ha="center", va="center", fontsize=8, fontweight=weight
+    )
 
 
 def _bare(axes: Axes) -> None:
@@ -187,7 +261,7 @@ def _bare(axes: Axes) -> None:
         spine.set_visible(False)
 
 
-def _legend_below(figure: Figure, handles: list[Patch]) -> None:
+def _legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
     figure.tight_layout()
     figure.legend(
         handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=len(handles),

@@ -67,20 +67,18 @@ def depth_recipes(method: str, layers: int, seed: int) -> tuple[Recipe, Recipe]:
     if stages:
         phases = (
             Phase(stage=0, steps=50),
-            Phase(stage=1, steps=150),
-            Phase(stage=2, steps=150),
-            Phase(stage=3, steps=150),
-            Phase(stage=4, steps=150),
-            Phase(stage=5, steps=600, mix_probability=0.0, final_rate=0.05),
+            *(Phase(stage=stage, steps=130) for stage in HOPS),
+            Phase(stage=5, steps=430, mix_probability=0.0, final_rate=0.05),
         )
     else:
-        phases = (Phase(stage=5, steps=650), Phase(stage=5, steps=600, final_rate=0.05))
+        phases = (Phase(stage=5, steps=570), Phase(stage=5, steps=430, final_rate=0.05))
     recipe = dataclasses.replace(
         recipe,
         name=f"depth-{method}-{layers}",
         problems=dataclasses.replace(recipe.problems, hops=(HOPS[0], HOPS[-1])),
         curriculum=dataclasses.replace(recipe.curriculum, max_stage=HOPS[-1]),
         phases=phases,
+        batch_size=64,
     )
     return base, recipe
 

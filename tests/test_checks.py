@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from make_exercises import has_solution
 from notebook_files import ROOT, read
-from planted_mistakes import PLANTED, right_thoughts
+from planted_mistakes import PLANTED, right_thoughts, thought_by_thought
 
 from coconut_lab import checks, collate
 from coconut_lab.checks.base import Mistake, compare
+from coconut_lab.checks.blame import Slip, blame
 from coconut_lab.checks.reference import (
     EOS,
     THOUGHT,
@@ -25,7 +26,8 @@ from coconut_lab.checks.reference import (
     run_cached,
     unroll,
 )
-from coconut_lab.curriculum import Example
+from coconut_lab.checks.stages import SUMS, sum_tokenizer
+from coconut_lab.curriculum import Curriculum, Example
 
 NAMES = sorted(name for name in checks.__all__ if name != "CheckFailed")
 
@@ -134,6 +136,53 @@ def gradients_by_backward(language_model, input_ids, labels, thought_id):
     return tuple(thought.grad for thought in thoughts)
 
 
+def encode_stage_by_the_package(problem, tokenizer, stage, max_stage, c):
+    return Curriculum("coconut", max_stage, c).encode(problem, tokenizer, stage).input_ids
+
+
+def labels_by_rows(input_ids, attention_mask, eot_id):
+    labels = []
+    for ids, mask in zip(input_ids.tolist(), attention_mask.tolist(), strict=True):
+        first = ids.index(eot_id) + 1
+        labels.append([ids[c] if c >= first and mask[c] else -100 for c in range(len(ids))])
+    return torch.tensor(labels, dtype=torch.int32)
+
+
+def counts_by_the_package(steps, stage, max_stage, c, pad_to_max):
+    curriculum = Curriculum("coconut", max_stage, c, pad_to_max)
+    return [
+        curriculum.thoughts_in_training(steps, stage),
+        curriculum.thoughts_in_prompt(steps, stage),
+    ]
+
+
+def plan_backwards(phases, steps_per_epoch, reset):
+    stages = [stage for stage, epochs in phases for _ in range(epochs * steps_per_epoch)]
+    begins = set(range(0, len(stages), steps_per_epoch))
+    if reset == "stage":
+        begins = {step for step in begins if step == 0 or stages[step] != stages[step - 1]}
+    return [[stage, int(step in begins)] for step, stage in enumerate(stages)]
+
+
+def reach_by_backward(language_model, input_ids, labels, thought_id, cut):
+    lengths = []
+    for column in [c for c in range(labels.shape[1]) if labels[0, c] != -100]:
+
+        def once_more(inputs, place):
+            hidden = language_model.base_model(inputs_embeds=inputs[:, :place])
+            thought = hidden.last_hidden_state[:, -1]
+            if cut:
+                return thought.detach().requires_grad_()
+            thought.retain_grad()
+            return thought
+
+        hidden, thoughts = thought_by_thought(language_model, input_ids, thought_id, once_more)
+        scores = language_model.lm_head(hidden)[0, column - 1].log_softmax(-1)
+        (-scores[labels[0, column]]).backward()
+        lengths.append([thought.grad.norm().item() for thought in thoughts])
+    return torch.tensor(lengths).T
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_solution_passes_quickly_and_says_so_in_one_line(
     name: str, capsys: pytest.CaptureFixture[str]
@@ -156,6 +205,11 @@ def test_solution_passes_quickly_and_says_so_in_one_line(
         ("think_with_cache", cached_by_the_models_own_cache),
         ("align", align_by_the_package),
         ("thought_gradients", gradients_by_backward),
+        ("encode_stage", encode_stage_by_the_package),
+        ("make_labels", labels_by_rows),
+        ("count_thoughts", counts_by_the_package),
+        ("plan", plan_backwards),
+        ("reach", reach_by_backward),
     ],
 )
 def test_other_right_ways_pass(name: str, function: Callable[..., Any]) -> None:
@@ -235,6 +289,15 @@ def test_wrong_types_are_reported(name: str, result: Any) -> None:
             {name: torch.zeros(1, 4) for name in ("input_ids", "attention_mask", "position_ids")},
             "3 rows came in, 1 went out",
         ),
+        ("encode_stage", [1.5], "should return a list of token ids, not list with other things"),
+        ("encode_stage", [7] * 3, "token 0 is"),
+        ("make_labels", torch.zeros(1, 4), "they should be int64"),
+        ("make_labels", torch.zeros(1, 4).long(), "it should be (3, "),
+        ("count_thoughts", (1.0, 1.0), "should return two whole numbers"),
+        ("count_thoughts", (7, 7), "for steps=1, stage=0, max_stage=3, c=1, pad_to_max=True"),
+        ("plan", [3], "a list of pairs (stage, new_optimizer)"),
+        ("plan", [(0, True)], "the plan has 1 entries, it should have 18"),
+        ("reach", torch.zeros(4, 3), "one row for each thought, one column for each label"),
     ],
 )  # fmt: skip
 def test_wrong_shapes_are_reported_with_the_right_ones(name: str, result: Any, says: str) -> None:
@@ -289,6 +352,31 @@ def test_the_two_references_agree(count: int) -> None:
         assert len(thoughts) == len(cached_thoughts) == count
         for one, other in zip(thoughts, cached_thoughts, strict=True):
             assert (one - other).abs().max() < bound
+
+
+def test_a_slip_that_explains_every_case_is_blamed_before_one_that_explains_the_first() -> None:
+    cases = [(1,), (2,)]
+    slips = [Slip("the first only", lambda x: 5), Slip("all of them", lambda x: 5 * x)]
+
+    def describe(case, got, want):
+        return f"{case} gives {got}, it should be {want}."
+
+    with pytest.raises(checks.CheckFailed, match="all of them"):
+        blame("f", cases, [5, 10], lambda x: x, slips, describe)
+    with pytest.raises(checks.CheckFailed, match="the first only"):
+        blame("f", cases, [5, 7], lambda x: x, slips, describe)
+    with pytest.raises(checks.CheckFailed, match=r"f: \(2,\) gives 7, it should be 2"):
+        blame("f", cases, [1, 7], lambda x: x, slips, describe)
+    blame("f", cases, [1, 2], lambda x: x, slips, describe)
+
+
+def test_tokens_of_the_sums_reach_over_line_breaks() -> None:
+    """Without that, tokenizing everything in one go could not be told from the right way."""
+    tokenizer, problem = sum_tokenizer(), SUMS[0]
+    apart = [tokenizer(s + "\n", add_special_tokens=False).input_ids for s in problem.steps]
+    whole = tokenizer("\n".join(problem.steps) + "\n", add_special_tokens=False).input_ids
+    assert [token for step in apart for token in step] != whole
+    assert tokenizer("a").input_ids[0] == tokenizer.bos_token_id
 
 
 def test_rows_have_as_many_placeholders_as_asked_for() -> None:

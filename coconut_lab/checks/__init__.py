@@ -4,11 +4,19 @@ from coconut_lab.checks.alignment import align
 from coconut_lab.checks.base import CheckFailed
 from coconut_lab.checks.gradients import thought_gradients
 from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think_without_cache
+from coconut_lab.checks.masks import make_labels, reach
+from coconut_lab.checks.schedule import count_thoughts, plan
+from coconut_lab.checks.stages import encode_stage
 
 __all__ = [
     "CheckFailed",
     "align",
+    "count_thoughts",
+    "encode_stage",
     "feed_back",
+    "make_labels",
+    "plan",
+    "reach",
     "think_with_cache",
     "think_without_cache",
     "thought_gradients",
