@@ -1079,3 +1079,8 @@ def reached_backwards(model, ids, labels, thought_id, cut):
 @planted("reach", "one row for each thought, one column for each label")
 def reached_transposed(model, ids, labels, thought_id, cut):
     return reached(model, ids, labels, thought_id, cut).T
+
+
+# --- 05, in a file of its own ---------------------------------------------------------------------
+
+import planted_inference  # noqa: E402, F401

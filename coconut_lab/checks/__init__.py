@@ -3,21 +3,28 @@
 from coconut_lab.checks.alignment import align
 from coconut_lab.checks.base import CheckFailed
 from coconut_lab.checks.gradients import thought_gradients
+from coconut_lab.checks.halts import choose_threshold, train_classifier
 from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think_without_cache
 from coconut_lab.checks.masks import make_labels, reach
 from coconut_lab.checks.schedule import count_thoughts, plan
 from coconut_lab.checks.stages import encode_stage
+from coconut_lab.checks.thinking import halt_by_row, think_fixed, write_on
 
 __all__ = [
     "CheckFailed",
     "align",
+    "choose_threshold",
     "count_thoughts",
     "encode_stage",
     "feed_back",
+    "halt_by_row",
     "make_labels",
     "plan",
     "reach",
+    "think_fixed",
     "think_with_cache",
     "think_without_cache",
     "thought_gradients",
+    "train_classifier",
+    "write_on",
 ]
