@@ -322,7 +322,7 @@ def labels_shifted_early(states, steps, train, test):
 
 
 @planted("train_classifier", "upside down")
-def labels_upside_down(states, steps, train, test):
+def stop_labels_upside_down(states, steps, train, test):
     return classifier(states, 1 - labels_of(states, steps), train, test)
 
 

@@ -8,7 +8,8 @@ from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think
 from coconut_lab.checks.masks import make_labels, reach
 from coconut_lab.checks.schedule import count_thoughts, plan
 from coconut_lab.checks.stages import encode_stage
-from coconut_lab.checks.thinking import halt_by_row, think_fixed, write_on
+from coconut_lab.checks.thinking import halt_by_row, think_fixed
+from coconut_lab.checks.writing import write_on
 
 __all__ = [
     "CheckFailed",
