@@ -118,7 +118,16 @@ def _run(name: str, function: Function, made: Made) -> tuple[Tensor, float, floa
             f"{name}: weight has {len(weight)} entries, it should have {WIDTH}, one per entry of "
             "a state."
         )
-    return weight, float(bias), float(accuracy)
+    return weight, _number(name, "bias", bias), _number(name, "accuracy", accuracy)
+
+
+def _number(name: str, what: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckFailed(
+            f"{name}: {what} should be one number, not {type(value).__name__}."
+        ) from error
 
 
 def _check_labels(name: str, weight: Tensor, bias: float) -> None:
@@ -180,10 +189,11 @@ def choose_threshold(function: Function) -> None:
                 f"{name} should return a number and a HaltPoint, not "
                 f"({type(threshold).__name__}, {type(point).__name__})."
             )
-        _check_choice(name, choosing, measuring, float(threshold), within)
-        want = measuring.at("learned", float(threshold))
+        threshold = _number(name, "threshold", threshold)
+        _check_choice(name, choosing, measuring, threshold, within)
+        want = measuring.at("learned", threshold)
         if point != want:
-            if point == choosing.at("learned", float(threshold)):
+            if point == choosing.at("learned", threshold):
                 raise CheckFailed(
                     f"{name}: your point is that of the problems that you chose on. It flatters "
                     "the rule, since the threshold was picked for them. Measure on the others: "

@@ -291,8 +291,9 @@ def counted(model: Any) -> Iterator[list[int]]:
     passes: list[int] = []
 
     def note(module: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        given = options.get("inputs_embeds", options.get("input_ids"))
-        passes.append((arguments[0] if given is None else given).shape[1])
+        named = [options.get(key) for key in ("inputs_embeds", "input_ids")]
+        given = next(value for value in (*named, *arguments) if value is not None)
+        passes.append(given.shape[1])
 
     hook = model.base_model.register_forward_pre_hook(note, with_kwargs=True)
     try:

@@ -78,8 +78,8 @@ def in_words(setting: Setting) -> str:
     if setting.rule == "entropy":
         return f"Stop when the forced answer has an entropy of at most {threshold:.3g} nats"
     if setting.rule == "margin":
-        return f"Stop when the forced answer leads by a margin of at least {threshold:.4g}"
-    return f"Stop when the learned halt “{setting.rule}” says {threshold:.4g} or more"
+        return f"Stop when the forced answer leads by a margin of at least {threshold:.6g}"
+    return f"Stop when the learned halt “{setting.rule}” says {threshold:.6g} or more"
 
 
 # --- the strip ------------------------------------------------------------------------------------
