@@ -97,7 +97,7 @@ def check_fit(
         return
     mixed = curriculum.mix_probability or any(phase.mix_probability for phase in recipe.phases)
     for index, part in enumerate(parts):
-        for stage in stages | set(range(len(part.steps) + 1) if mixed else ()):
+        for stage in sorted(stages | set(range(len(part.steps) + 1) if mixed else ())):
             length = (
                 len(part.question)
                 + curriculum.thoughts_in_training(len(part.steps), stage)

@@ -18,7 +18,7 @@ STEPS = 40
 
 def recipe(steps: int = STEPS) -> Recipe:
     """Four stages of equal length."""
-    phases = tuple(Phase(steps // 4, stage) for stage in range(4))
+    phases = tuple(Phase(steps // 4, stage=stage) for stage in range(4))
     return Recipe("trial", phases, curriculum=CurriculumPart(max_stage=2))
 
 
@@ -71,7 +71,7 @@ def small_trainer(folder: Path, steps: int) -> Trainer:
     """A real trainer whose model is tiny, with `steps` steps at each of four stages."""
     small = Recipe(
         "small",
-        tuple(Phase(steps, stage) for stage in range(4)),
+        tuple(Phase(steps, stage=stage) for stage in range(4)),
         batch_size=4,
         problems=ProblemsPart(count=8),
         model=ModelPart(layers=1, heads=2, head_dim=8, width=16, feed_forward=16),

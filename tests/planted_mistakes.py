@@ -6,8 +6,13 @@ check that an exercise calls needs at least three mistakes with messages of thei
 
 from __future__ import annotations
 
+import functools
+import math
+import operator
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -1079,6 +1084,458 @@ def reached_backwards(model, ids, labels, thought_id, cut):
 @planted("reach", "one row for each thought, one column for each label")
 def reached_transposed(model, ids, labels, thought_id, cut):
     return reached(model, ids, labels, thought_id, cut).T
+
+
+# --- 01, exercise 1: fed_from ---------------------------------------------------------------------
+
+
+def latent_between(tokens, first, last):
+    """Latent from `first` positions after <bot> to `last` after the last thought."""
+    if "<bot>" not in tokens:
+        return [None] * len(tokens)
+    start = tokens.index("<bot>")
+    end = start + tokens.count("<thought>")
+    return [at - 1 if start + first <= at <= end + last else None for at in range(len(tokens))]
+
+
+@planted("fed_from", "<bot> does not get a hidden state")
+def fed_at_bot(tokens):
+    return latent_between(tokens, 0, 0)
+
+
+@planted("fed_from", "<eot> does not get a hidden state")
+def fed_at_eot(tokens):
+    return latent_between(tokens, 1, 1)
+
+
+@planted("fed_from", "neither <bot> nor <eot>")
+def fed_at_both_markers(tokens):
+    return latent_between(tokens, 0, 1)
+
+
+@planted("fed_from", "the first thought is missing")
+def fed_without_the_first(tokens):
+    return latent_between(tokens, 2, 0)
+
+
+@planted("fed_from", "off by one: a placeholder")
+def fed_from_itself(tokens):
+    return [at if token == "<thought>" else None for at, token in enumerate(tokens)]
+
+
+@planted("fed_from", "every thought comes from <bot>")
+def fed_from_bot_always(tokens):
+    return [tokens.index("<bot>") if token == "<thought>" else None for token in tokens]
+
+
+@planted("fed_from", "not where it goes in")
+def fed_where_it_is_taken(tokens):
+    return [at if after == "<thought>" else None for at, after in enumerate([*tokens[1:], "end"])]
+
+
+@planted("fed_from", "everything after <bot>")
+def fed_to_the_end(tokens):
+    seen, sources = False, []
+    for at, token in enumerate(tokens):
+        sources.append(at - 1 if seen else None)
+        seen = seen or token == "<bot>"
+    return sources
+
+
+@planted("fed_from", "positions count from 0 here")
+def fed_counted_from_bot(tokens):
+    number, sources = 0, []
+    for token in tokens:
+        sources.append(number if token == "<thought>" else None)
+        number += token == "<thought>"
+    return sources
+
+
+@planted("fed_from", "ValueError")
+def fed_needs_an_eot(tokens):
+    return latent_between(tokens[: tokens.index("<eot>")], 1, 0)
+
+
+# --- 01, exercise 2: chain_holds ------------------------------------------------------------------
+
+
+@planted("chain_holds", "the first edge is not checked")
+def chain_without_its_first_edge(facts, asked, answer, steps):
+    return bool(steps) and steps[-1] == answer and all(e in facts for e in pairwise(steps))
+
+
+@planted("chain_holds", "it says False for a good chain: Tom")
+def chain_of_reversed_edges(facts, asked, answer, steps):
+    chain = (asked, *steps)
+    return chain[-1] == answer and all((b, a) in facts for a, b in pairwise(chain))
+
+
+@planted("chain_holds", "in the wrong direction")
+def chain_in_both_directions(facts, asked, answer, steps):
+    chain = (asked, *steps)
+    return chain[-1] == answer and all(
+        (a, b) in facts or (b, a) in facts for a, b in pairwise(chain)
+    )
+
+
+@planted("chain_holds", "Only the ends of the chain")
+def chain_of_two_ends(facts, asked, answer, steps):
+    return bool(steps) and (asked, steps[0]) in facts and steps[-1] == answer
+
+
+def reached_from(facts, start):
+    found, queue = {start}, [start]
+    for name in queue:
+        queue += [b for a, b in facts if a == name and b not in found]
+        found |= set(queue)
+    return found
+
+
+@planted("chain_holds", "jumps over hops")
+def chain_that_jumps(facts, asked, answer, steps):
+    chain = (asked, *steps)
+    ways = all(b in reached_from(facts, a) for a, b in pairwise(chain))
+    return chain[-1] == answer and ways
+
+
+@planted("chain_holds", "the end is not checked")
+def chain_with_an_open_end(facts, asked, answer, steps):
+    return bool(steps) and all(edge in facts for edge in pairwise((asked, *steps)))
+
+
+@planted("chain_holds", "because a shorter one exists")
+def chain_that_must_be_shortest(facts, asked, answer, steps):
+    layer, hops = {asked}, 0
+    while layer and answer not in layer:
+        layer, hops = {b for a, b in facts if a in layer}, hops + 1
+    right = all(edge in facts for edge in pairwise((asked, *steps)))
+    return right and bool(steps) and steps[-1] == answer and len(steps) == hops
+
+
+@planted("chain_holds", "a chain without steps")
+def chain_may_be_empty(facts, asked, answer, steps):
+    right = all(edge in facts for edge in pairwise((asked, *steps)))
+    return right and (not steps or steps[-1] == answer)
+
+
+@planted("chain_holds", "good chain of one step")
+def chain_of_two_steps_at_least(facts, asked, answer, steps):
+    chain = (asked, *steps)
+    right = all(edge in facts for edge in pairwise(chain))
+    return len(steps) > 1 and right and chain[-1] == answer
+
+
+@planted("chain_holds", "True or False")
+def chain_of_faults(facts, asked, answer, steps):
+    return [edge for edge in pairwise((asked, *steps)) if edge not in facts]
+
+
+# --- 01, exercise 3: step_holds -------------------------------------------------------------------
+
+
+def recomputed(step, number, divide=None, equal=None):
+    left, right = step[2:-2].split("=")
+    sign = next(mark for mark in "+-*/" if mark in left)
+    a, b = map(number, left.split(sign))
+    if sign == "/":
+        value = divide(a, b) if divide else a / b
+    else:
+        value = a + b if sign == "+" else a - b if sign == "-" else a * b
+    return equal(value, number(right)) if equal else value == number(right)
+
+
+def exact(text):
+    value = Fraction(text.replace(",", "").rstrip("%"))
+    return value / 100 if "%" in text else value
+
+
+@planted("step_holds", "floating point: 0.1 + 0.2")
+def step_in_floats(step):
+    return recomputed(step, lambda text: float(exact(text)))
+
+
+@planted("step_holds", "floating point: 0.1 + 0.2")
+def step_in_fractions_of_floats(step):
+    return recomputed(step, lambda text: Fraction(float(exact(text))))
+
+
+@planted("step_holds", "compares with a tolerance")
+def step_with_a_tolerance(step):
+    return recomputed(step, lambda text: float(exact(text)), equal=math.isclose)
+
+
+@planted("step_holds", "the nearest float is the same")
+def step_with_a_tiny_tolerance(step):
+    return recomputed(step, exact, equal=lambda a, b: abs(a - b) < 1e-9)
+
+
+@planted("step_holds", "it compares rounded values")
+def step_rounded(step):
+    return recomputed(step, exact, equal=lambda a, b: round(a, 2) == round(b, 2))
+
+
+@planted("step_holds", "the percent sign is dropped")
+def step_without_percent(step):
+    return recomputed(step.replace("%", ""), exact)
+
+
+@planted("step_holds", "ValueError")
+def step_that_cannot_read_percent(step):
+    return recomputed(step, lambda text: Fraction(text.replace(",", "")))
+
+
+@planted("step_holds", "ValueError: Invalid literal for Fraction: '1,250'")
+def step_that_cannot_read_commas(step):
+    return recomputed(step, Fraction)
+
+
+@planted("step_holds", "a comma is a thousands separator")
+def step_with_a_comma_for_a_point(step):
+    return recomputed(step, lambda text: exact(text.split(",")[0]))
+
+
+@planted("step_holds", "cut to a whole number")
+def step_of_whole_divisions(step):
+    return recomputed(step, exact, divide=lambda a, b: a // b if b > 1 and a > 1 else a / b)
+
+
+@planted("step_holds", "a result may be negative")
+def step_of_positive_results(step):
+    return "=-" not in step and recomputed(step, exact)
+
+
+@planted("step_holds", "it says True for <<12-5=8>>")
+def step_believed(step):
+    return "=" in step
+
+
+# --- 01, exercise 4: add_node ---------------------------------------------------------------------
+
+
+def node_added(
+    labels, depths, count, r, sample,
+    sides=((0, 1), (0, 2), (0, 1, 2, 3)),
+    weight=lambda depth: depth * 1.5 + 1,
+    join=lambda below: functools.reduce(operator.or_, below, 0),
+    deepen=lambda above: 1 + min(above) if above else 0,
+    most=min,
+):  # fmt: skip
+    """The right step, around parts that may be wrong."""
+    side = sides[0] if r <= 0.35 else sides[1] if r <= 0.7 else sides[2]
+    candidates = [node for node, label in enumerate(labels) if label in side]
+    weights = [weight(depths[node]) for node in candidates]
+    parents = sample(candidates, weights, most(count, len(candidates)))
+    below, above = [labels[p] for p in parents], [depths[p] for p in parents]
+    return parents, join(below), deepen(above)
+
+
+@planted("add_node", "nodes with label 0 are missing")
+def node_without_group_0(*arguments):
+    return node_added(*arguments, sides=((1,), (2,), (0, 1, 2, 3)))
+
+
+@planted("add_node", "nodes with label 3 are candidates for every r")
+def node_below_both_always(*arguments):
+    return node_added(*arguments, sides=((0, 1, 3), (0, 2, 3), (0, 1, 2, 3)))
+
+
+@planted("add_node", "candidates are chosen with `label & 1`")
+def node_by_bits(*arguments):
+    return node_added(*arguments, sides=((1, 3), (2, 3), (0, 1, 2, 3)))
+
+
+@planted("add_node", "the two sides are swapped")
+def node_on_the_other_side(*arguments):
+    return node_added(*arguments, sides=((0, 2), (0, 1), (0, 1, 2, 3)))
+
+
+@planted("add_node", "all nodes are candidates for every r")
+def node_without_sides(*arguments):
+    return node_added(*arguments, sides=((0, 1, 2, 3),) * 3)
+
+
+@planted("add_node", "those with label 3 too")
+def node_never_below_both(*arguments):
+    return node_added(*arguments, sides=((0, 1), (0, 2), (0, 1, 2)))
+
+
+@planted("add_node", "the candidates are")
+def node_of_two_sides_at_most(*arguments):
+    return node_added(*arguments, sides=((0, 1), (0, 2), (1, 2)))
+
+
+@planted("add_node", "the weights are uniform")
+def node_of_uniform_weights(*arguments):
+    return node_added(*arguments, weight=lambda depth: 1)
+
+
+@planted("add_node", "the factor 1.5 is missing")
+def node_of_plain_depths(*arguments):
+    return node_added(*arguments, weight=lambda depth: depth + 1)
+
+
+@planted("add_node", "the + 1 is missing")
+def node_of_weights_without_one(*arguments):
+    return node_added(*arguments, weight=lambda depth: depth * 1.5)
+
+
+@planted("add_node", "upside down")
+def node_of_shallow_parents(*arguments):
+    return node_added(*arguments, weight=lambda depth: 1 / (1 + 1.5 * depth))
+
+
+@planted("add_node", "min(count, len(candidates))")
+def node_of_too_many_parents(*arguments):
+    return node_added(*arguments, most=lambda count, there: count)
+
+
+@planted("add_node", "but sample was asked for 1")
+def node_of_one_parent(*arguments):
+    return node_added(*arguments, most=lambda count, there: min(count, 1))
+
+
+@planted("add_node", "is the AND of the parents' labels")
+def node_label_and(*arguments):
+    return node_added(*arguments, join=lambda below: functools.reduce(operator.and_, below, 3))
+
+
+@planted("add_node", "is the sum of the parents' labels")
+def node_label_sum(*arguments):
+    return node_added(*arguments, join=sum)
+
+
+@planted("add_node", "is the XOR of the parents' labels")
+def node_label_xor(*arguments):
+    return node_added(*arguments, join=lambda below: functools.reduce(operator.xor, below, 0))
+
+
+@planted("add_node", "is the largest of the parents' labels")
+def node_label_max(*arguments):
+    return node_added(*arguments, join=lambda below: max(below, default=0))
+
+
+@planted("add_node", "only one parent's label")
+def node_label_of_the_first(*arguments):
+    return node_added(*arguments, join=lambda below: below[0] if below else 0)
+
+
+@planted("add_node", "a node without parents should have label 0")
+def node_label_alone(*arguments):
+    return node_added(
+        *arguments, join=lambda below: functools.reduce(operator.or_, below) if below else 1
+    )
+
+
+@planted("add_node", "the depth is that of the parent")
+def node_depth_of_the_parent(*arguments):
+    return node_added(*arguments, deepen=lambda above: min(above, default=0))
+
+
+@planted("add_node", "counted along the longest way")
+def node_depth_of_the_longest_way(*arguments):
+    return node_added(*arguments, deepen=lambda above: 1 + max(above) if above else 0)
+
+
+@planted("add_node", "a node without parents should have depth 0")
+def node_depth_alone(*arguments):
+    return node_added(*arguments, deepen=lambda above: 1 + min(above, default=0))
+
+
+@planted("add_node", "sample should be called once")
+def node_of_parents_one_by_one(labels, depths, count, r, sample):
+    nodes = list(range(len(labels)))
+    parents = [sample(nodes, [1.0] * len(nodes), 1)[0] for _ in range(count)]
+    return parents, 0, 0
+
+
+# --- 01, exercise 5: farther_option ---------------------------------------------------------------
+
+
+def hops_from(statement, starts):
+    hops, queue = dict.fromkeys(starts, 0), list(starts)
+    for name in queue:
+        for parent, child in statement.facts:
+            if parent == name and child not in hops:
+                hops[child] = hops[name] + 1
+                queue.append(child)
+    return hops
+
+
+def parentless(statement):
+    return {a for a, _ in statement.facts} - {b for _, b in statement.facts}
+
+
+def ways_to(statement, option):
+    """Hops to an option from each parentless node that leads to it."""
+    found = [hops_from(statement, [start]) for start in parentless(statement)]
+    return [hops[option] for hops in found if option in hops]
+
+
+def higher(statement, score, tie="tie"):
+    first, second = statement.options
+    if score(first) == score(second):
+        return tie
+    return first if score(first) > score(second) else second
+
+
+@planted("farther_option", "takes the option that can be reached")
+def option_that_answers_the_question(statement):
+    hops = hops_from(statement, [statement.asked])
+    return higher(statement, lambda option: hops.get(option, -1))
+
+
+@planted("farther_option", "the option out of reach counts as farther")
+def option_out_of_reach(statement):
+    hops = hops_from(statement, [statement.asked])
+    return higher(statement, lambda option: hops.get(option, math.inf))
+
+
+@planted("farther_option", "it takes the nearer option")
+def option_that_is_nearer(statement):
+    hops = hops_from(statement, parentless(statement))
+    return higher(statement, lambda option: -hops[option])
+
+
+@planted("farther_option", "from the farthest parentless node")
+def option_far_from_the_farthest(statement):
+    return higher(statement, lambda option: max(ways_to(statement, option)))
+
+
+@planted("farther_option", "the mean over the parentless nodes")
+def option_far_on_average(statement):
+    return higher(statement, lambda option: statistics.fmean(ways_to(statement, option)))
+
+
+@planted("farther_option", "the longest way down")
+def option_by_the_longest_way(statement):
+    def layer(name):
+        return max((layer(a) + 1 for a, b in statement.facts if b == name), default=0)
+
+    return higher(statement, layer)
+
+
+@planted("farther_option", "on a tie it takes the first option")
+def option_first_on_a_tie(statement):
+    hops = hops_from(statement, parentless(statement))
+    return higher(statement, hops.__getitem__, statement.options[0])
+
+
+@planted("farther_option", "on a tie it takes the second option")
+def option_second_on_a_tie(statement):
+    hops = hops_from(statement, parentless(statement))
+    return higher(statement, hops.__getitem__, statement.options[1])
+
+
+@planted("farther_option", "start from every name")
+def option_from_everywhere(statement):
+    hops = hops_from(statement, {name for fact in statement.facts for name in fact})
+    return higher(statement, hops.__getitem__)
+
+
+@planted("farther_option", "it should return 'tie', not None")
+def option_none_on_a_tie(statement):
+    hops = hops_from(statement, parentless(statement))
+    return higher(statement, hops.__getitem__, None)
 
 
 # --- 05, in a file of its own ---------------------------------------------------------------------

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from notebook_files import ROOT, read
 from planted_mistakes import PLANTED, right_thoughts, thought_by_thought
 
 from coconut_lab import checks, collate
+from coconut_lab.arithmetic import read_equation
 from coconut_lab.checks.base import Mistake, compare
 from coconut_lab.checks.blame import Slip, blame
 from coconut_lab.checks.reference import (
@@ -28,6 +31,7 @@ from coconut_lab.checks.reference import (
 )
 from coconut_lab.checks.stages import SUMS, sum_tokenizer
 from coconut_lab.curriculum import Curriculum, Example
+from coconut_lab.shortcuts import RULES, Page
 
 NAMES = sorted(name for name in checks.__all__ if name != "CheckFailed")
 
@@ -183,6 +187,63 @@ def reach_by_backward(language_model, input_ids, labels, thought_id, cut):
     return torch.tensor(lengths).T
 
 
+def fed_from_by_mode(tokens):
+    sources, latent = [], False
+    for at, token in enumerate(tokens):
+        latent = latent and token != "<eot>"
+        sources.append(at - 1 if latent else None)
+        latent = latent or token == "<bot>"
+    return tuple(sources)
+
+
+def chain_holds_by_walking(facts, asked, answer, steps):
+    place = asked
+    for step in steps:
+        if step not in {child for parent, child in facts if parent == place}:
+            return False
+        place = step
+    return place == answer
+
+
+def step_holds_by_the_package(step):
+    equation = read_equation(step)
+    return equation.value == equation.stated
+
+
+def add_node_with_shares_and_a_set(labels, depths, count, r, sample):
+    barred = 2 if r <= 0.35 else 1 if r <= 0.7 else 4
+    nodes = [node for node in reversed(range(len(labels))) if not labels[node] & barred]
+    total = sum(depths[node] * 1.5 + 1 for node in nodes)
+    weights = [(depths[node] * 1.5 + 1) / total for node in nodes]
+    parents = sample(nodes, weights, min(count, len(nodes))) if count else []
+    label = any(labels[p] & 1 for p in parents) + 2 * any(labels[p] & 2 for p in parents)
+    return parents, label, min((depths[p] + 1 for p in parents), default=0)
+
+
+def farther_option_by_the_package(statement):
+    """The rule of the audit, on a graph in which any two leaves stand for target and distractor."""
+    names = sorted({name for fact in statement.facts for name in fact})
+    facts = [(names.index(a), names.index(b)) for a, b in statement.facts]
+    graph = SimpleNamespace(
+        names=names,
+        parents=lambda node: [a for a, b in facts if b == node],
+        distances=lambda start: hops_in(facts, start, len(names)),
+    )
+    score = RULES["farther from its nearest entity", "nearer to its nearest entity"]
+    first, second = (score(Page(graph, statement), names.index(o)) for o in statement.options)
+    return "tie" if first == second else statement.options[second > first]
+
+
+def hops_in(facts, start, size):
+    """Hops from one node by relaxing every edge as often as there are nodes."""
+    hops = [math.inf] * size
+    hops[start] = 0
+    for _ in range(size):
+        for a, b in facts:
+            hops[b] = min(hops[b], hops[a] + 1)
+    return tuple(None if far == math.inf else far for far in hops)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_solution_passes_quickly_and_says_so_in_one_line(
     name: str, capsys: pytest.CaptureFixture[str]
@@ -210,6 +271,11 @@ def test_solution_passes_quickly_and_says_so_in_one_line(
         ("count_thoughts", counts_by_the_package),
         ("plan", plan_backwards),
         ("reach", reach_by_backward),
+        ("fed_from", fed_from_by_mode),
+        ("chain_holds", chain_holds_by_walking),
+        ("step_holds", step_holds_by_the_package),
+        ("add_node", add_node_with_shares_and_a_set),
+        ("farther_option", farther_option_by_the_package),
     ],
 )
 def test_other_right_ways_pass(name: str, function: Callable[..., Any]) -> None:

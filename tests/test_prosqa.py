@@ -291,6 +291,8 @@ def test_audit_finds_the_published_shortcut() -> None:
     problems = load_problems(PUBLISHED)
     scores = shortcut_audit(problems)
     assert scores["farther from its nearest entity"] == pytest.approx(0.925, abs=0.0005)
+    assert scores["farther from its entities on average"] == pytest.approx(0.948, abs=0.0005)
+    assert next(iter(scores)) == "farther from its entities on average"
     assert scores["nearer to its nearest entity"] == pytest.approx(0.075, abs=0.0005)
     assert scores == shortcut_audit(one.in_symbols() for one in problems)
 

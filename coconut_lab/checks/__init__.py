@@ -5,23 +5,31 @@ from coconut_lab.checks.base import CheckFailed
 from coconut_lab.checks.gradients import thought_gradients
 from coconut_lab.checks.halts import choose_threshold, train_classifier
 from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think_without_cache
+from coconut_lab.checks.making import add_node
 from coconut_lab.checks.masks import make_labels, reach
+from coconut_lab.checks.reading import chain_holds, fed_from, step_holds
 from coconut_lab.checks.schedule import count_thoughts, plan
+from coconut_lab.checks.shortcut import farther_option
 from coconut_lab.checks.stages import encode_stage
 from coconut_lab.checks.thinking import halt_by_row, think_fixed
 from coconut_lab.checks.writing import write_on
 
 __all__ = [
     "CheckFailed",
+    "add_node",
     "align",
+    "chain_holds",
     "choose_threshold",
     "count_thoughts",
     "encode_stage",
+    "farther_option",
+    "fed_from",
     "feed_back",
     "halt_by_row",
     "make_labels",
     "plan",
     "reach",
+    "step_holds",
     "think_fixed",
     "think_with_cache",
     "think_without_cache",

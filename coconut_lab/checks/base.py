@@ -160,6 +160,34 @@ def compare(
         right.append(key)
 
 
+def compare_lists(
+    name: str,
+    got: Sequence[Any],
+    want: Sequence[Any],
+    mistakes: Sequence[tuple[str, Sequence[Any]]],
+    otherwise: Callable[[int], str],
+) -> None:
+    """Compare one result per case, and name the mistake that gives the same results everywhere.
+
+    Args:
+        name: how the exercise calls the function.
+        got: the learner's results, one per case.
+        want: the right ones.
+        mistakes: message and results of each typical mistake, tried in order.
+        otherwise: what to say of the first case that is wrong, by its index, if no mistake fits.
+
+    Raises:
+        CheckFailed: they differ.
+    """
+    if list(got) == list(want):
+        return
+    for message, wrong in mistakes:
+        if list(got) == list(wrong):
+            raise CheckFailed(f"{name}: {message}.")
+    at = next(i for i, (a, b) in enumerate(zip(got, want, strict=True)) if a != b)
+    raise CheckFailed(f"{name}: {otherwise(at)}.")
+
+
 def passed(name: str, what: str) -> None:
     """Tell the learner that a check passed, in one line."""
     print(f"{name} passes: {what}.")
