@@ -12,10 +12,11 @@ PYTEST_FLAGS ?=
 PY         := $(VENV)/bin/python
 LAB_READY  := $(VENV)/.ready-lab
 TEST_READY := $(VENV)/.ready-test
-MODELS     := tiny-base tiny-coconut
+MODELS     := tiny-base tiny-coconut tiny-cot tiny-no-cot tiny-icot tiny-pause tiny-no-curriculum \
+              tiny-no-thought tiny-pause-as-thought tiny-mixed
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint exercises notebooks models bench pins clean
+.PHONY: help lab test lint exercises notebooks models results bench pins clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:[^#]*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +47,10 @@ notebooks: $(TEST_READY)  ## run every notebook from top to bottom and keep its 
 
 models: $(LAB_READY)  ## train the shipped models again
 	$(PY) -m coconut_lab.shipping $(MODELS)
+
+results: $(LAB_READY)  ## measure every method, and depth against hops (hours; goes on where it was stopped)
+	$(PY) -m coconut_lab.study methods depth
+	$(PY) -m coconut_lab.result_views
 
 bench: $(TEST_READY)  ## print the measurements of tests/benchmarks
 	for script in tests/benchmarks/bench_*.py; do $(PY) "$$script" || exit 1; done

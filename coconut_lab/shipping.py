@@ -21,7 +21,7 @@ from coconut_lab.probing import frontier_mass
 from coconut_lab.problems import Problem
 from coconut_lab.prosqa import generate_prosqa
 from coconut_lab.recipe import Recipe, load_recipe
-from coconut_lab.training import LOG_FILE, Trainer
+from coconut_lab.training import LOG_FILE, Trainer, graded_stages
 
 #: The problems that cards are measured on: another seed than any recipe's.
 UNSEEN = 1000
@@ -51,21 +51,19 @@ def measure(
     Returns:
         `accuracy`, one entry per number of thoughts with its 95% interval, when the model must
         answer right behind its thoughts; `accuracy_with_words`, the same when it may write steps
-        before; and `frontier_mass`, one entry per thought with its control.
+        before; and, for models that think, `frontier_mass`, one entry per thought with its control.
     """
-    most = curriculum.max_stage * curriculum.thoughts_per_step
     found: dict[str, list[dict[str, Any]]] = {}
     for key, answer_now in (("accuracy", True), ("accuracy_with_words", False)):
         found[key] = []
-        for thoughts in range(0, most + 1, curriculum.thoughts_per_step):
-            stage = thoughts // curriculum.thoughts_per_step
+        for stage in graded_stages(curriculum):
             result = score(
                 model, model.tokenizer, problems, curriculum, stage, answer_now=answer_now
             )
             low, high = result.interval
             found[key].append(
                 {
-                    "thoughts": thoughts,
+                    "thoughts": curriculum.thoughts_in_prompt(curriculum.max_stage, stage),
                     "right": result.right,
                     "total": result.total,
                     "accuracy": round(result.accuracy, 4),
@@ -73,6 +71,8 @@ def measure(
                     "high": round(high, 4),
                 }
             )
+    if curriculum.rule.stand_in != "thoughts":
+        return found
     masses = frontier_mass(model, model.tokenizer, problems, curriculum)
     found["frontier_mass"] = [
         dataclasses.asdict(mass) | {"mass": round(mass.mass, 4), "uniform": round(mass.uniform, 4)}

@@ -39,7 +39,7 @@ from coconut_lab.recipe import Phase, Recipe, RecipeError, load_recipe
 from coconut_lab.run_folder import LOG_FILE, RunFolder, TrainingError
 from coconut_lab.schedule import Moment, moments, schedule_table
 
-__all__ = ["LOG_FILE", "Trainer", "TrainingError", "main"]
+__all__ = ["LOG_FILE", "Trainer", "TrainingError", "graded_stages", "main"]
 
 
 class Trainer:
@@ -290,10 +290,8 @@ class Trainer:
         """Score on the validation problems for every number of thoughts (or pauses)."""
         self.model.eval()
         curriculum = self.curriculum
-        graded = curriculum.rule.stand_in is not None and curriculum.rule.removes == "steps"
-        stages = range(curriculum.max_stage + 1) if graded else [curriculum.max_stage]
         found = {}
-        for stage in stages:
+        for stage in graded_stages(curriculum):
             thoughts = curriculum.thoughts_in_prompt(curriculum.max_stage, stage)
             result = score(self.model, self.tokenizer, self.validation, curriculum, stage)
             found[str(thoughts)] = round(result.accuracy, 4)
@@ -356,6 +354,12 @@ class Trainer:
             yield
         finally:
             signal.signal(signal.SIGINT, usual)
+
+
+def graded_stages(curriculum: Curriculum) -> Sequence[int]:
+    """List the stages at which prompts differ in their number of thoughts (or pauses)."""
+    graded = curriculum.rule.stand_in is not None and curriculum.rule.removes == "steps"
+    return range(curriculum.max_stage + 1) if graded else [curriculum.max_stage]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -244,6 +245,55 @@ def hops_in(facts, start, size):
     return tuple(None if far == math.inf else far for far in hops)
 
 
+def interval_by_bisection(right, total):
+    """The shares from which what was seen is 1.96 standard deviations away (Wilson's idea)."""
+
+    def too_far(share):
+        return abs(right / total - share) > 1.96 * math.sqrt(share * (1 - share) / total)
+
+    ends = []
+    for outside in (0.0, 1.0):
+        inside = right / total
+        if not too_far(outside) and outside != inside:
+            inside = outside
+        for _ in range(60):
+            middle = (inside + outside) / 2
+            inside, outside = (inside, middle) if too_far(middle) else (middle, outside)
+        ends.append(inside)
+    return tuple(ends)
+
+
+def p_value_by_tossing_every_coin(first, second):
+    differ = [one for one, other in zip(first, second, strict=True) if one != other]
+    seen, ways = abs(2 * differ.count("1") - len(differ)), Counter({0: 1})
+    for _ in differ:
+        ways = ways_after_a_toss(ways)
+    extreme = sum(count for lead, count in ways.items() if abs(lead) >= seen)
+    return torch.tensor(extreme / 2 ** len(differ), dtype=torch.float64)
+
+
+def ways_after_a_toss(ways):
+    after: Counter[int] = Counter()
+    for lead, count in ways.items():
+        after[lead + 1] += count
+        after[lead - 1] += count
+    return after
+
+
+def verdict_by_tossing_every_coin(first, second, comparisons):
+    if p_value_by_tossing_every_coin(first, second) * comparisons >= 0.05:
+        return "undecided"
+    return "first" if first.count("1") > second.count("1") else "second"
+
+
+def chain_by_recursion(method, layers, thoughts, steps):
+    if method == "coconut" and thoughts:
+        return layers + chain_by_recursion(method, layers, thoughts - 1, steps)
+    if method == "cot" and steps:
+        return layers + chain_by_recursion(method, layers, thoughts, steps - 1)
+    return layers
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_solution_passes_quickly_and_says_so_in_one_line(
     name: str, capsys: pytest.CaptureFixture[str]
@@ -260,6 +310,10 @@ def test_solution_passes_quickly_and_says_so_in_one_line(
 @pytest.mark.parametrize(
     ("name", "function"),
     [
+        ("wilson_interval", interval_by_bisection),
+        ("mcnemar", p_value_by_tossing_every_coin),
+        ("verdict", verdict_by_tossing_every_coin),
+        ("longest_chain", chain_by_recursion),
         ("feed_back", feed_back_by_all_layers),
         ("feed_back", feed_back_with_a_cache),
         ("think_without_cache", loop_over_whole_rows),

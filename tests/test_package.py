@@ -17,7 +17,7 @@ ORDER = (
     "arithmetic gsm8k word_problems tasks loading tokenizer curriculum states coconut prompts "
     "sampling halting generation answers evaluation probing halt_study halt_training checkpoints "
     "hub recipe batches schedule material models run_folder training shipping halt_building study "
-    "figures explorers checks"
+    "result_views result_figures figures explorers checks"
 ).split()
 
 

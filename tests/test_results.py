@@ -6,7 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from coconut_lab.curriculum import METHODS
 from coconut_lab.recipe import Recipe, load_recipe
+from coconut_lab.result_views import (
+    NAMES,
+    comparison_table,
+    depth_scores,
+    depth_table,
+    method_scores,
+    methods_table,
+    read_results,
+    score_of,
+)
+from coconut_lab.study import DEPTH_METHODS, HOPS, PER_HOP, depth_recipes, tiny_recipe
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -38,3 +50,80 @@ def test_the_readme_quotes_the_seeds(seeds):
     quoted = re.search(r"ten training seeds reach ([\d.]+) to ([\d.]+)%", text)
     assert quoted
     assert quoted.groups() == (f"{min(reached):.1%}"[:-1], f"{max(reached):.1%}"[:-1])
+
+
+# --- the studies ----------------------------------------------------------------------------------
+
+LAYERS = (1, 2, 3, 4)
+FEWEST_SEEDS = 3
+
+
+@pytest.fixture(scope="module")
+def methods():
+    return read_results("methods", RESULTS)
+
+
+@pytest.fixture(scope="module")
+def depth():
+    return read_results("depth", RESULTS)
+
+
+def test_studies_belong_to_the_recipes_of_the_package(methods, depth):
+    assert set(methods["recipes"]) == set(METHODS)
+    assert set(depth["recipes"]) == set(DEPTH_METHODS)
+    for method, data in methods["recipes"].items():
+        assert Recipe.from_dict(data) == tiny_recipe(method, 0)
+    for method, data in depth["recipes"].items():
+        assert Recipe.from_dict(data) == depth_recipes(method, 2, 0)[1]
+
+
+def test_every_method_gets_equally_many_steps(methods, depth):
+    for study in (methods, depth):
+        steps = {
+            sum(phase.steps for phase in Recipe.from_dict(data).phases)
+            for data in study["recipes"].values()
+        }
+        assert len(steps) == 1
+
+
+def test_counts_are_those_of_the_outcomes(methods, depth):
+    parts = [(entry, 1000) for entry in methods["results"]]
+    for entry in depth["results"]:
+        assert [part["hops"] for part in entry["by_hops"]] == list(HOPS)
+        parts += [(part, PER_HOP) for part in entry["by_hops"]]
+    for part, total in parts:
+        assert set(part["outcomes"]) <= {"0", "1"}
+        assert len(part["outcomes"]) == part["total"] == total
+        assert part["outcomes"].count("1") == part["right"]
+        score = score_of(part)
+        assert part["accuracy"] == round(score.accuracy, 4)
+        assert (part["low"], part["high"]) == tuple(round(end, 4) for end in score.interval)
+
+
+def test_every_cell_is_measured_once_with_three_seeds_or_more(methods, depth):
+    cells = [(entry["method"], entry["seed"]) for entry in methods["results"]]
+    assert len(cells) == len(set(cells))
+    for method in METHODS:
+        assert len([1 for name, _ in cells if name == method]) >= FEWEST_SEEDS, method
+    cells = [(entry["method"], entry["layers"], entry["seed"]) for entry in depth["results"]]
+    assert len(cells) == len(set(cells))
+    for method in DEPTH_METHODS:
+        for layers in LAYERS:
+            seeds = {seed for *cell, seed in cells if cell == [method, layers]}
+            assert len(seeds) >= FEWEST_SEEDS, (method, layers)
+
+
+def test_tables_show_every_result(methods, depth):
+    scores = method_scores(methods["results"])
+    table = methods_table(scores)
+    assert {row[0] for row in table.rows} == {
+        NAMES[entry["method"]] for entry in methods["results"]
+    }
+    shown = str(table)
+    for entry in methods["results"]:
+        low, high = score_of(entry).interval
+        text = f"{100 * entry['accuracy']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+        assert text in shown, entry["method"]
+    assert len(comparison_table(scores).rows) == len(scores) - 1
+    rows = {row[:2] for row in depth_table(depth_scores(depth["results"])).rows}
+    assert rows == {(NAMES[entry["method"]], str(entry["layers"])) for entry in depth["results"]}

@@ -2,6 +2,7 @@
 
 from coconut_lab.checks.alignment import align
 from coconut_lab.checks.base import CheckFailed
+from coconut_lab.checks.comparing import longest_chain, mcnemar, verdict, wilson_interval
 from coconut_lab.checks.gradients import thought_gradients
 from coconut_lab.checks.halts import choose_threshold, train_classifier
 from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think_without_cache
@@ -26,7 +27,9 @@ __all__ = [
     "fed_from",
     "feed_back",
     "halt_by_row",
+    "longest_chain",
     "make_labels",
+    "mcnemar",
     "plan",
     "reach",
     "step_holds",
@@ -35,5 +38,7 @@ __all__ = [
     "think_without_cache",
     "thought_gradients",
     "train_classifier",
+    "verdict",
+    "wilson_interval",
     "write_on",
 ]
