@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,6 +16,7 @@ from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 from torch import Tensor
 
 from coconut_lab.curriculum import IGNORED, Example
+from coconut_lab.halt_study import HaltStudy
 from coconut_lab.tokenizer import ANSWER_MARK, thought_tokens, token_id
 
 # What a column of a row can be: letter, colour (Okabe–Ito, told apart in greyscale by the letter).
@@ -240,6 +242,42 @@ def draw_gradients(
     axes.set(xlim=(-0.7, len(kinds) - 0.3), xlabel="column, by kind", ylabel="length of gradient")
     axes.tick_params(labelsize=8)
     axes.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.tight_layout()
+    plt.close(figure)
+    return figure
+
+
+def draw_halting(study: HaltStudy, names: Mapping[str, str], count: int = 16) -> Figure:
+    """Draw accuracy against mean thoughts: fixed numbers with intervals, rules as lines.
+
+    Args:
+        study: what the rules look at.
+        names: signal → what the rule is called; one line each.
+        count: how many thresholds of each rule.
+
+    Returns:
+        The figure.
+    """
+    figure, axes = plt.subplots(figsize=(6.4, 4.0))
+    fixed = [study.fixed(thoughts).score for thoughts in range(study.most + 1)]
+    ends = [
+        [found.accuracy - found.interval[0] for found in fixed],
+        [found.interval[1] - found.accuracy for found in fixed],
+    ]
+    axes.errorbar(
+        [found.thoughts or 0.0 for found in fixed], [found.accuracy for found in fixed], ends,
+        fmt="s--", color="#D55E00", capsize=3, label="fixed number",
+    )  # fmt: skip
+    looks = (("o-", "#0072B2"), ("^:", "#009E73"), ("v-.", "#CC79A7"), ("d-", "#000000"))
+    for (signal, name), (style, colour) in zip(names.items(), cycle(looks), strict=False):
+        line = [point.score for point in study.curve(signal, study.thresholds(signal, count))]
+        line.sort(key=lambda found: found.thoughts or 0.0)
+        axes.plot(
+            [found.thoughts or 0.0 for found in line], [found.accuracy for found in line],
+            style, color=colour, markersize=4, label=name,
+        )  # fmt: skip
+    axes.set(xlabel="mean thoughts per problem", ylabel="accuracy", xticks=range(study.most + 1))
+    axes.legend(frameon=False, fontsize=8)
     figure.tight_layout()
     plt.close(figure)
     return figure

@@ -194,14 +194,14 @@ class HaltStudy:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the study as JSON, whole or not at all; signals keep four digits."""
+        """Write the study as JSON, whole or not at all; signals keep seven digits."""
         values = {
             "hops": self.hops.tolist(),
             "right": self.right.astype(int).tolist(),
             "tokens": self.tokens.tolist(),
             "passes": self.passes.tolist(),
             "signals": {
-                name: [[float(f"{value:.4g}") for value in row] for row in rows.tolist()]
+                name: [[float(f"{value:.7g}") for value in row] for row in rows.tolist()]
                 for name, rows in self.signals.items()
             },
         }

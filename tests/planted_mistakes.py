@@ -2084,3 +2084,9 @@ def interval_not_divided(right, total):
 @planted("wilson", "swapped")
 def interval_upside_down(right, total):
     return wilson_with(right, total, 1.96)[::-1]
+
+
+
+# --- 05, in a file of its own ---------------------------------------------------------------------
+
+import planted_inference  # noqa: E402, F401

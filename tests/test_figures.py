@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from coconut_lab import Curriculum, Problem
+from coconut_lab import Curriculum, HaltStudy, Problem
 from coconut_lab.curriculum import IGNORED
-from coconut_lab.figures import draw_losses, draw_stages
+from coconut_lab.figures import draw_halting, draw_losses, draw_stages
 from coconut_lab.tokenizer import word_tokenizer
 
 
@@ -35,3 +36,27 @@ def test_curves_are_means_of_a_window() -> None:
     assert two.get_ydata().tolist() == pytest.approx([1.0, 2.5])
     assert change.get_xdata() == [1, 1]
     assert one.get_linestyle() != two.get_linestyle()
+
+
+def test_halting_is_drawn_as_the_study_says() -> None:
+    draw = np.random.default_rng(0)
+    shape = (40, 4)
+    study = HaltStudy(
+        np.ones(40, dtype=int), draw.random(shape) < 0.6, np.ones(shape, dtype=int),
+        np.ones(shape, dtype=int), {"steps": draw.random(shape), "entropy": draw.random(shape)},
+    )  # fmt: skip
+    names = {"steps": "learned", "entropy": "confident"}
+    (axes,) = draw_halting(study, names, count=5).axes
+    lines = {line.get_label(): line for line in axes.lines}
+    fixed = next(c for c in axes.containers if c.get_label() == "fixed number")
+    assert fixed.lines[0].get_xdata().tolist() == [0, 1, 2, 3]
+    right = study.right.mean(0)
+    assert fixed.lines[0].get_ydata().tolist() == pytest.approx(right.tolist())
+    low, high = fixed.lines[1][0].get_ydata()[0], fixed.lines[1][1].get_ydata()[0]
+    assert [low, high] == pytest.approx(list(study.fixed(0).score.interval))
+    for signal, name in names.items():
+        points = {(p.score.thoughts, p.score.accuracy)
+                  for p in study.curve(signal, study.thresholds(signal, 5))}  # fmt: skip
+        drawn = set(zip(*(axis.tolist() for axis in lines[name].get_data()), strict=True))
+        assert drawn == points
+    assert lines["learned"].get_linestyle() != lines["confident"].get_linestyle()

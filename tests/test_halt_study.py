@@ -186,7 +186,7 @@ def test_a_study_is_saved_and_loaded(studied, tmp_path):
     for name in ("hops", "right", "tokens", "passes"):
         assert np.array_equal(getattr(found, name), getattr(study, name))
     for name, values in study.signals.items():
-        np.testing.assert_allclose(found.signals[name], values, rtol=1e-3)
+        np.testing.assert_allclose(found.signals[name], values, rtol=1e-6)
     (tmp_path / "bad.json").write_text('{"hops": [1]}')
     with pytest.raises(HaltError, match="no study that can be read"):
         HaltStudy.load(tmp_path / "bad.json")

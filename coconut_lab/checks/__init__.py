@@ -4,6 +4,7 @@ from coconut_lab.checks.alignment import align
 from coconut_lab.checks.base import CheckFailed
 from coconut_lab.checks.comparing import longest_chain, mcnemar, verdict, wilson_interval
 from coconut_lab.checks.gradients import thought_gradients
+from coconut_lab.checks.halts import choose_threshold, train_classifier
 from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think_without_cache
 from coconut_lab.checks.making import add_node
 from coconut_lab.checks.masks import make_labels, reach
@@ -13,6 +14,8 @@ from coconut_lab.checks.running import accumulate, train_part
 from coconut_lab.checks.schedule import count_thoughts, plan
 from coconut_lab.checks.shortcut import farther_option
 from coconut_lab.checks.stages import encode_stage
+from coconut_lab.checks.thinking import halt_by_row, think_fixed
+from coconut_lab.checks.writing import write_on
 
 __all__ = [
     "CheckFailed",
@@ -20,11 +23,13 @@ __all__ = [
     "add_node",
     "align",
     "chain_holds",
+    "choose_threshold",
     "count_thoughts",
     "encode_stage",
     "farther_option",
     "fed_from",
     "feed_back",
+    "halt_by_row",
     "longest_chain",
     "loss_share",
     "make_labels",
@@ -33,11 +38,14 @@ __all__ = [
     "rate_at",
     "reach",
     "step_holds",
+    "think_fixed",
     "think_with_cache",
     "think_without_cache",
     "thought_gradients",
+    "train_classifier",
     "train_part",
     "verdict",
     "wilson",
     "wilson_interval",
+    "write_on",
 ]

@@ -149,9 +149,9 @@ def think_with_cache(function: Function) -> None:
     name = "think_with_cache"
     for model in random_models():
         for count in (3, 1, 0):
-            batch = _padded_batch(count)
+            batch = padded_batch(count)
             ids, real = batch["input_ids"], batch["attention_mask"].bool()
-            with _counted(model) as passes:
+            with counted(model) as passes:
                 result = call(name, function, model, *batch.values(), THOUGHT)
             got = _hidden_and_thoughts(name, result, ids, real)
             want = _named(*unroll(model, ids, batch), real)
@@ -218,7 +218,7 @@ def _one_pass_too_few(model: Any, ids: Tensor) -> Tensor:
     return one_pass(model, inputs).hidden
 
 
-def _padded_batch(count: int) -> Batch:
+def padded_batch(count: int) -> Batch:
     """Three rows with `count` thoughts in the same columns and questions of different lengths."""
     rows = [random_row(count, question, 3, seed) for seed, question in enumerate((7, 4, 5))]
     width = max(map(len, rows))
@@ -286,13 +286,14 @@ def _cache_mistakes(model: Any, batch: Batch) -> list[Mistake]:
 
 
 @contextmanager
-def _counted(model: Any) -> Iterator[list[int]]:
+def counted(model: Any) -> Iterator[list[int]]:
     """Note the number of columns of every pass through the backbone."""
     passes: list[int] = []
 
     def note(module: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        given = options.get("inputs_embeds", options.get("input_ids"))
-        passes.append((arguments[0] if given is None else given).shape[1])
+        named = [options.get(key) for key in ("inputs_embeds", "input_ids")]
+        given = next(value for value in (*named, *arguments) if value is not None)
+        passes.append(given.shape[1])
 
     hook = model.base_model.register_forward_pre_hook(note, with_kwargs=True)
     try:
