@@ -19,9 +19,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from coconut_lab.cache import roomy_cache
 from coconut_lab.files import new_folder
 from coconut_lab.states import (
     CoconutOutput,
@@ -172,7 +173,7 @@ class Coconut(nn.Module):
 
         embeds = self.embed(input_ids)  # (B, T, d)
         columns = is_thought.any(0).nonzero().flatten().tolist()
-        cache = DynamicCache(config=self.config)
+        cache = roomy_cache(self.config, input_ids.shape[1])
         # Without padding there is nothing to mask but the future, which the model does itself.
         mask = None if bool(attention_mask.all()) else attention_mask
         hidden: list[Tensor] = []

@@ -1,0 +1,125 @@
+"""A key-value cache that is written to in place, so that a pass does not copy what is there.
+
+The library's cache joins old and new keys into a new tensor at every pass, and a backward pass
+keeps each of these. A thought adds one column, so n thoughts would copy and keep the whole prompt
+n times. Here all passes share one piece of memory; each sees its first columns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+#: Columns of room that are made beyond what is needed, when a layer has to grow.
+SPARE = 16
+
+
+class _Append(torch.autograd.Function):
+    """Columns `held` (B, H, n, d) and then `new` (B, H, m, d), both written in `room`.
+
+    The room is written to behind autograd's back, which is right only because no column is ever
+    written twice: what an earlier pass has saved for its backward pass stays as it was.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, held: Tensor, new: Tensor, room: _Room) -> Tensor:
+        ctx.columns = [held.shape[-2], new.shape[-2]]
+        return room.write(held, new)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        held, new = gradients[0].split(ctx.columns, dim=-2)
+        return held, new, None
+
+
+class _Room:
+    """Memory for columns of keys or values, and how many of them have been written."""
+
+    def __init__(self, columns: int) -> None:
+        """Take no memory yet; `columns` says how many to expect."""
+        self.expected = columns
+        self.memory: Tensor | None = None  # (B, H, columns, d)
+        self.written = 0
+
+    def write(self, held: Tensor, new: Tensor) -> Tensor:
+        """Put `new` behind `held`, and give both as one view of the memory."""
+        start = held.shape[-2]
+        stop = start + new.shape[-2]
+        memory = self.memory
+        if memory is None or not self._holds(held, memory) or stop > memory.shape[-2]:
+            columns = max(self.expected, stop if memory is None else stop + SPARE)
+            memory = held.new_empty(*held.shape[:-2], columns, held.shape[-1])
+            memory[..., :start, :] = held.detach()
+        else:
+            memory = memory.data  # a new tensor on the same memory: saved views stay valid
+        memory[..., start:stop, :] = new.detach()
+        self.memory, self.written = memory, stop
+        return memory.data[..., :stop, :]
+
+    def _holds(self, held: Tensor, memory: Tensor) -> bool:
+        """Whether `held` is all that was written: not cropped, not other rows, not elsewhere."""
+        return (
+            held.data_ptr() == memory.data_ptr()
+            and held.shape[-2] == self.written
+            and held.stride() == memory.stride()
+            and held.shape[:-2] == memory.shape[:-2]
+        )
+
+
+class RoomyLayer(DynamicLayer):
+    """The keys and values of one layer, with room for the columns to come.
+
+    Args:
+        columns: how many columns to make room for; more are taken when they are needed.
+    """
+
+    def __init__(self, columns: int = 0) -> None:
+        super().__init__()
+        self.rooms = _Room(columns), _Room(columns)
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Put new columns behind those that are there.
+
+        Args:
+            key_states: (B, H, m, d) the new keys.
+            value_states: (B, H, m, d) the new values.
+
+        Returns:
+            All keys and all values, (B, H, n + m, d) each.
+        """
+        if not self.is_initialized:
+            self.dtype, self.device = key_states.dtype, key_states.device
+            self.is_initialized = True
+            self.keys, self.values = key_states, value_states
+        else:
+            self.keys, self.values = (
+                _Append.apply(held, new, room)
+                for held, new, room in zip(
+                    (self.keys, self.values), (key_states, value_states), self.rooms, strict=True
+                )
+            )
+        return self.keys, self.values
+
+
+def roomy_cache(config: Any, columns: int = 0) -> DynamicCache:
+    """Make an empty cache for a model.
+
+    Args:
+        config: of the model. Layers that do not keep every column (sliding windows, states of
+            other kinds) are the library's own.
+        columns: how many columns to make room for; more are taken when they are needed.
+
+    Returns:
+        The cache.
+    """
+    cache = DynamicCache(config=config)
+    cache.layers = [
+        RoomyLayer(columns) if type(layer) is DynamicLayer else layer for layer in cache.layers
+    ]
+    return cache
