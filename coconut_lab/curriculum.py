@@ -341,23 +341,21 @@ def collate(examples: Sequence[Example], tokenizer: Any) -> dict[str, Tensor]:
     ]
     aligned = max((first for first in firsts if first is not None), default=0)
     left = [0 if first is None else aligned - first for first in firsts]
-    width = max(pad + len(example.input_ids) for pad, example in zip(left, examples, strict=True))
-    fill = {"input_ids": padding_id(tokenizer), "labels": IGNORED}
-    rows: dict[str, list[list[int]]] = {
-        "input_ids": [],
-        "attention_mask": [],
-        "position_ids": [],
-        "labels": [],
+    start = torch.tensor(left)[:, None]
+    stop = start + torch.tensor([len(example.input_ids) for example in examples])[:, None]
+    columns = torch.arange(int(stop.max()))
+    real = (columns >= start) & (columns < stop)  # (B, T)
+    input_ids = torch.full(real.shape, padding_id(tokenizer))
+    labels = torch.full(real.shape, IGNORED)
+    # One flat list each: a tensor made from nested lists takes several times as long.
+    for rows, flat in (
+        (input_ids, [token for example in examples for token in example.input_ids]),
+        (labels, [label for example in examples for label in example.labels]),
+    ):
+        rows[real] = torch.tensor(flat, dtype=torch.long)
+    return {
+        "input_ids": input_ids,
+        "attention_mask": real.long(),
+        "position_ids": torch.where(real, columns - start, 0),
+        "labels": labels,
     }
-    for pad, example in zip(left, examples, strict=True):
-        length = len(example.input_ids)
-        values = {
-            "input_ids": example.input_ids,
-            "attention_mask": [1] * length,
-            "position_ids": list(range(length)),
-            "labels": example.labels,
-        }
-        for name, row in values.items():
-            empty = fill.get(name, 0)
-            rows[name].append([empty] * pad + row + [empty] * (width - pad - length))
-    return {name: torch.tensor(row) for name, row in rows.items()}

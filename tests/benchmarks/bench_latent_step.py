@@ -62,7 +62,7 @@ def main() -> None:
     print(
         f"training step, batch {ROWS} x {COLUMNS} tokens, {THREADS} threads: plain {plain:.1f} ms, "
         f"latent with {THOUGHTS} thoughts {thinking:.1f} ms, ratio {thinking / plain:.2f} "
-        "(median; at most 1.50 wanted)"
+        "(median; at most 1.40 wanted)"
     )
 
 
