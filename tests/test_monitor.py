@@ -340,14 +340,6 @@ def test_a_cell_that_waits_takes_the_button_away_and_says_why() -> None:
     monitor.wait()
 
 
-@pytest.fixture
-def usual_interrupts():
-    """Python's own Ctrl-C, also where the tests run in the background and ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("usual_interrupts")
 def test_an_interrupt_while_waiting_stops_the_run() -> None:
     trainer = FakeTrainer(pause=0.01)

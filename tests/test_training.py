@@ -123,14 +123,6 @@ def test_a_stopped_run_goes_on_bit_for_bit(recipe, tmp_path, stop):
     assert log(tmp_path / "parts") == log(tmp_path / "whole")
 
 
-@pytest.fixture
-def usual_interrupts():
-    """Python's own Ctrl-C, also where the tests run in the background and ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("usual_interrupts")
 def test_ctrl_c_leaves_a_checkpoint_after_the_current_step(recipe, tmp_path):
     def interrupt(entry):
