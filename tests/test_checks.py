@@ -16,7 +16,9 @@ import torch
 import torch.nn.functional as F
 from make_exercises import has_solution
 from notebook_files import ROOT, read
-from planted_mistakes import PLANTED, right_thoughts, thought_by_thought
+from planted_mistakes import PLANTED
+from planted_mistakes.batches import right_thoughts
+from planted_mistakes.models import thought_by_thought
 
 from coconut_lab import checks, collate
 from coconut_lab.arithmetic import read_equation
