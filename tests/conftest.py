@@ -30,3 +30,28 @@ def usual_interrupts() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+# What follows is imported only where it is asked for: most tests need neither.
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """The recipe of `small_runs`, read from a file."""
+    from small_runs import SMALL
+
+    from coconut_lab.recipe import load_recipe
+
+    path = tmp_path / "trial.yaml"
+    path.write_text(SMALL)
+    return load_recipe(path)
+
+
+@pytest.fixture
+def stepper():
+    """A thought stepper around a model that was never trained."""
+    from stepped import CHECKPOINT
+
+    from coconut_lab.explorers import ThoughtStepper
+
+    return ThoughtStepper(CHECKPOINT)

@@ -1,4 +1,4 @@
-"""What the mistakes take out of a language model, and the loop around a thought that may be wrong."""
+"""What the mistakes take out of a model, and the loop around a thought that may be wrong."""
 
 from __future__ import annotations
 
