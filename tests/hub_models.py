@@ -7,10 +7,7 @@ from typing import Any
 
 import torch
 from shapes import CONFIGS, bpe_tokenizer
-from transformers import (
-    AutoModelForCausalLM,
-    Gemma2Config,
-)
+from transformers import AutoModelForCausalLM, Gemma2Config
 
 from coconut_lab.problems import Problem
 

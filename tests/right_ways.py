@@ -13,9 +13,7 @@ from planted_mistakes.models import thought_by_thought
 
 from coconut_lab import collate
 from coconut_lab.arithmetic import read_equation
-from coconut_lab.checks.reference import (
-    EOS,
-)
+from coconut_lab.checks.reference import EOS
 from coconut_lab.curriculum import Curriculum, Example
 from coconut_lab.evaluation import Score
 from coconut_lab.recipe import Phase, Recipe

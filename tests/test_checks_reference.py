@@ -11,13 +11,7 @@ from planted_mistakes import PLANTED
 
 from coconut_lab import checks
 from coconut_lab.checks.blame import Slip, blame
-from coconut_lab.checks.reference import (
-    THOUGHT,
-    random_models,
-    random_row,
-    run_cached,
-    unroll,
-)
+from coconut_lab.checks.reference import THOUGHT, random_models, random_row, run_cached, unroll
 from coconut_lab.checks.stages import SUMS, sum_tokenizer
 
 

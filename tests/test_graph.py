@@ -8,10 +8,7 @@ import pytest
 from example_problem import EDGES, NAMES, floyd_warshall, graph, random_graphs
 from hypothesis import given, settings
 
-from coconut_lab.problems import (
-    Graph,
-    ProblemError,
-)
+from coconut_lab.problems import Graph, ProblemError
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,7 @@ import pytest
 import torch
 from hub_models import PROBLEMS, ROOM, SHAPES, save, tokenizer
 from naive import naive_loss, naive_row
-from transformers import (
-    AutoModelForCausalLM,
-    LlamaConfig,
-)
+from transformers import AutoModelForCausalLM, LlamaConfig
 
 from coconut_lab import hub
 from coconut_lab.coconut import Coconut, ModelError

@@ -11,25 +11,13 @@ import threading
 import time
 
 import pytest
-from monitored import (
-    STEPS,
-    FakeTrainer,
-    said,
-    scores,
-    small_trainer,
-)
+from monitored import STEPS, FakeTrainer, said, scores, small_trainer
 
 from coconut_lab import checkpoints
 from coconut_lab.explorers import TrainingMonitor
 from coconut_lab.explorers.monitor import REDRAW_SECONDS
 from coconut_lab.explorers.monitor_drawing import render
-from coconut_lab.explorers.monitor_state import (
-    DONE,
-    READY,
-    STOPPED,
-    elapsed,
-    read_log,
-)
+from coconut_lab.explorers.monitor_state import DONE, READY, STOPPED, elapsed, read_log
 from coconut_lab.training import Trainer
 
 

@@ -10,15 +10,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from monitored import (
-    STEPS,
-    SVG,
-    FakeTrainer,
-    part,
-    recipe,
-    said,
-    scores,
-)
+from monitored import STEPS, SVG, FakeTrainer, part, recipe, said, scores
 
 from coconut_lab import checkpoints
 from coconut_lab.explorers import TrainingMonitor

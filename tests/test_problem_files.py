@@ -11,13 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coconut_lab.loading import load_problems
-from coconut_lab.problems import (
-    Problem,
-    ProblemError,
-    read_json,
-    verify,
-    write_json,
-)
+from coconut_lab.problems import Problem, ProblemError, read_json, verify, write_json
 
 PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "prosqa_valid.json"
 needs_published = pytest.mark.skipif(

@@ -10,13 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coconut_lab.notation import Statement, read_statement, write_english, write_symbols
-from coconut_lab.problems import (
-    Graph,
-    Problem,
-    ProblemError,
-    parse_problem,
-    verify,
-)
+from coconut_lab.problems import Graph, Problem, ProblemError, parse_problem, verify
 
 # --- notations -------------------------------------------------------------------------------
 
