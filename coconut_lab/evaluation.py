@@ -185,13 +185,17 @@ def write_answers(
 ) -> list[Generation]:
     """Let a model answer problems at a stage's number of thoughts.
 
+    A model that was given fewer thoughts than it was trained with may write the missing steps in
+    words, and get it right that way. `answer_now` puts `###` behind `<eot>`, so that it must answer
+    on the strength of its thoughts alone.
+
     Args:
         model: the model, in evaluation mode.
         tokenizer: its tokenizer.
         problems: what to ask.
         curriculum: makes the prompts.
         stage: how many steps are left to thoughts.
-        answer_now: put `###` behind `<eot>`, so that no words come between thoughts and answer.
+        answer_now: allow no words between thoughts and answer.
         batch_size: how many problems go through the model at once.
         max_new_tokens: where to cut an answer.
         halting: when to stop thinking, instead of after the stage's number of thoughts.
@@ -223,22 +227,12 @@ def score(
     halting: Halting | FixedThoughts | None = None,
     judge: Callable[[Generation, Problem], bool] = is_right,
 ) -> Score:
-    """Let a model answer problems at a stage's number of thoughts.
-
-    A model that was given fewer thoughts than it was trained with may write the missing steps in
-    words, and get it right that way. `answer_now` puts `###` behind `<eot>`, so that it must answer
-    on the strength of its thoughts alone.
+    """Let a model answer problems as `write_answers` does, and judge what it wrote.
 
     Args:
-        model: the model, in evaluation mode.
-        tokenizer: its tokenizer.
-        problems: what to ask; at least one.
-        curriculum: makes the prompts.
-        stage: how many steps are left to thoughts.
-        answer_now: allow no words between thoughts and answer.
-        batch_size: how many problems go through the model at once.
+        model, tokenizer, problems, curriculum, stage: as for `write_answers`; at least one problem.
+        answer_now, batch_size, halting: as for `write_answers`.
         max_new_tokens: where to cut an answer; one that is cut counts as wrong.
-        halting: when to stop thinking, instead of after the stage's number of thoughts.
         judge: says whether an answer is right: `is_right`, or `is_right_number` for GSM8K.
 
     Returns:
@@ -251,16 +245,9 @@ def score(
         raise ValueError("there are no problems to score")
     began = time.perf_counter()
     written = write_answers(
-        model,
-        tokenizer,
-        problems,
-        curriculum,
-        stage,
-        answer_now=answer_now,
-        batch_size=batch_size,
-        max_new_tokens=max_new_tokens,
-        halting=halting,
-    )
+        model, tokenizer, problems, curriculum, stage, answer_now=answer_now,
+        batch_size=batch_size, max_new_tokens=max_new_tokens, halting=halting,
+    )  # fmt: skip
     seconds = time.perf_counter() - began
     outcomes = tuple(map(judge, written, problems))
     return Score(

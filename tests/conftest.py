@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 
 # Before transformers and datasets are imported, here and in the kernels that tests start.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
@@ -20,3 +22,36 @@ settings.load_profile("course")
 def _seeded() -> None:
     """Every test starts from the same random numbers."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def usual_interrupts() -> Iterator[None]:
+    """Python's own Ctrl-C, also where the tests run in the background and ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+# What follows is imported only where it is asked for: most tests need neither.
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """The recipe of `small_runs`, read from a file."""
+    from small_runs import SMALL
+
+    from coconut_lab.recipe import load_recipe
+
+    path = tmp_path / "trial.yaml"
+    path.write_text(SMALL)
+    return load_recipe(path)
+
+
+@pytest.fixture
+def stepper():
+    """A thought stepper around a model that was never trained."""
+    from stepped import CHECKPOINT
+
+    from coconut_lab.explorers import ThoughtStepper
+
+    return ThoughtStepper(CHECKPOINT)

@@ -1,10 +1,14 @@
-"""Trainers for the monitor's tests: one that learns nothing, and a real one of a small model."""
+"""Trainers for the monitor's tests: one that learns nothing, and a real one of a small model.
+
+And the monitor's picture, taken apart.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ from coconut_lab.recipe import CurriculumPart, ModelPart, Phase, ProblemsPart, R
 from coconut_lab.training import Trainer
 
 STEPS = 40
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def recipe(steps: int = STEPS) -> Recipe:
@@ -78,3 +83,21 @@ def small_trainer(folder: Path, steps: int) -> Trainer:
         curriculum=CurriculumPart(max_stage=2),
     )
     return Trainer(small, folder, validation=generate_prosqa(4, 9))
+
+
+def part(value: str, name: str) -> ET.Element:
+    """A part of the picture, which must be well formed to be drawn as meant."""
+    (found,) = [e for e in ET.fromstring(value).iter() if e.get("class") == name]
+    return found
+
+
+def said(value: str, name: str) -> str:
+    return "".join(part(value, name).itertext())
+
+
+def scores(value: str) -> dict[tuple[int, str], str]:
+    """Step and number of thoughts → the number that stands in the cell."""
+    found = [e for e in ET.fromstring(value).iter(f"{SVG}g") if e.get("class") == "score"]
+    return {
+        (int(e.get("data-step")), e.get("data-thoughts")): e.find(f"{SVG}text").text for e in found
+    }

@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from transformers import DynamicCache
 
 from coconut_lab import checks
-from coconut_lab.checks.latent_forward import padded_batch
-from coconut_lab.checks.reference import EOT, random_models
+from coconut_lab.checks.reference import EOT, padded_batch, random_models
 from coconut_lab.halt_study import HaltPoint
 
 

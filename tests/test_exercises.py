@@ -170,7 +170,7 @@ def test_typical_mistakes_are_planted(name: str) -> None:
     expected = Counter(planted.expect for planted in PLANTED if planted.check == name)
     assert len(expected) >= MISTAKES_PER_CHECK, (
         f"checks.{name} has {len(expected)} planted mistakes with messages of their own; "
-        f"{MISTAKES_PER_CHECK} are the least (tests/planted_mistakes.py)"
+        f"{MISTAKES_PER_CHECK} are the least (tests/planted_mistakes)"
     )
 
 

@@ -1,83 +1,24 @@
-"""Models by name or folder: five architectures, their new tokens, and what is refused."""
+"""Models by name or folder: five architectures, their new tokens, their positions."""
 
 from __future__ import annotations
 
 import re
-import sys
-import types
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-)
+from hub_models import PROBLEMS, ROOM, SHAPES, save, tokenizer
 from naive import naive_loss, naive_row
-from shapes import CONFIGS, bpe_tokenizer
-from transformers import (
-    AutoModelForCausalLM,
-    BertConfig,
-    BertForMaskedLM,
-    Gemma2Config,
-    GPT2Config,
-    LlamaConfig,
-    T5Config,
-    T5ForConditionalGeneration,
-    ViTConfig,
-    ViTModel,
-)
+from transformers import AutoModelForCausalLM, LlamaConfig
 
 from coconut_lab import hub
 from coconut_lab.coconut import Coconut, ModelError
 from coconut_lab.curriculum import Curriculum, collate
 from coconut_lab.generation import generate
-from coconut_lab.hub import CURRICULA, Lora, check_positions, from_hub, merge_lora
-from coconut_lab.problems import Problem, write_json
+from coconut_lab.hub import check_positions, from_hub
+from coconut_lab.problems import write_json
 from coconut_lab.prosqa import generate_prosqa
 from coconut_lab.tokenizer import TokenizerError
-
-SHAPES = CONFIGS | {
-    # Caps its logits and its attention, which only eager attention can do.
-    "gemma2": lambda vocab: Gemma2Config(
-        vocab_size=vocab, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, head_dim=8, query_pre_attn_scalar=8,
-        max_position_embeddings=64, sliding_window=6, final_logit_softcapping=30.0,
-        initializer_range=0.3, bos_token_id=None, eos_token_id=1, pad_token_id=0,
-    ),
-}  # fmt: skip
-ROOM = 512
-PROBLEMS = [
-    Problem(
-        "Every yumpus is a rempus. Tom is a yumpus. Is Tom a rempus or lempus?",
-        ("Tom is a yumpus.", "Every yumpus is a rempus."),
-        "Tom is a rempus.",
-    ),
-    Problem("Tom is a lempus. Is Tom a lempus or rempus?", ("Tom is a lempus.",), "Tom."),
-]
-
-
-def tokenizer() -> Any:
-    """A BPE tokenizer trained here, without thought tokens and without a padding token."""
-    return bpe_tokenizer(thoughts=False)
-
-
-def save(folder: Path, shape: str = "gpt2", **changes: Any) -> Path:
-    """Write a random model of a shape with the BPE tokenizer, as the hub would hold it."""
-    made = tokenizer()
-    config = SHAPES[shape](len(made) + changes.pop("spare_rows", 0))
-    settings = {"max_position_embeddings": ROOM, "eos_token_id": made.eos_token_id}
-    for name, value in (settings | changes).items():
-        setattr(config, name, value)
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    made.save_pretrained(folder)
-    return folder
-
 
 # --- five architectures ------------------------------------------------------------------------
 
@@ -214,123 +155,6 @@ def test_a_padding_token_is_set_where_it_lacks(tmp_path: Path) -> None:
     assert from_hub(tmp_path / "m", "prosqa").tokenizer.pad_token == "Ġ"
 
 
-# --- what is trained ---------------------------------------------------------------------------
-
-
-def changed_rows(before: torch.Tensor, after: torch.Tensor) -> list[int]:
-    return (before != after).any(1).nonzero().flatten().tolist()
-
-
-@pytest.mark.parametrize("tied", [True, False])
-def test_a_frozen_model_learns_its_new_tokens_only(tmp_path: Path, tied: bool) -> None:
-    folder = save(tmp_path / "m", "llama", tie_word_embeddings=tied)
-    made = from_hub(folder, Curriculum(max_stage=1), freeze=True)
-    model, tokens = made.model, made.model.tokens
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0)
-    batch = collate(
-        [made.curriculum.encode(one, made.tokenizer, 1) for one in PROBLEMS], made.tokenizer
-    )
-    losses = []
-    for _ in range(5):
-        optimizer.zero_grad()
-        loss = model(**batch).loss
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    assert losses[-1] < losses[0]
-    learned = {name for name, value in model.state_dict().items()
-               if not torch.equal(value, before[name])}  # fmt: skip
-    embedding = "language_model.model.embed_tokens.weight"
-    assert learned == {embedding} | ({"language_model.lm_head.weight"} if tied else set())
-    rows = changed_rows(before[embedding], model.state_dict()[embedding])
-    # With tied embeddings the rows also stand for outputs, so even an unused one learns.
-    assert set(rows) == {tokens.bot, tokens.eot, tokens.thought} - (
-        set() if tied else {tokens.thought}
-    )
-    weight = model.language_model.get_input_embeddings().weight
-    assert made.card["parameters_that_get_gradient"] == weight.numel()
-    assert from_hub(folder, "prosqa").card["parameters_that_get_gradient"] > weight.numel()
-
-
-def test_lora_without_peft_says_how_to_install_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(ImportError, match=r"pip install 'coconut-lab\[lora\]'"):
-        from_hub(tmp_path / "no model is looked for", "prosqa", lora=Lora())
-
-
-class Adapter(torch.nn.Module):
-    """Stands in for an adapter of peft, with the same three methods."""
-
-    def __init__(self, base: torch.nn.Module) -> None:
-        super().__init__()
-        self.base_layer = base.requires_grad_(False)
-        self.delta = torch.nn.Parameter(torch.full_like(base.weight, 0.01))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.base_layer(x) + x @ self.delta.T
-
-    def get_base_layer(self) -> torch.nn.Module:
-        return self.base_layer
-
-    def merge(self) -> None:
-        with torch.no_grad():
-            self.base_layer.weight += self.delta
-
-
-def test_adapters_are_put_in_trained_and_merged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = {}
-
-    def get_peft_model(model: torch.nn.Module, config: dict[str, Any]) -> None:
-        asked.update(config)
-        model.requires_grad_(False)
-        for layer in model.model.layers:
-            layer.mlp.up_proj = Adapter(layer.mlp.up_proj)
-
-    peft = types.SimpleNamespace(LoraConfig=dict, get_peft_model=get_peft_model)
-    monkeypatch.setitem(sys.modules, "peft", peft)
-    made = from_hub(save(tmp_path / "m", "llama"), "prosqa", lora=Lora(rank=3, alpha=5))
-    assert (asked["r"], asked["lora_alpha"], asked["target_modules"]) == (3, 5, "all-linear")
-    trained = {name for name, p in made.model.named_parameters() if p.requires_grad}
-    assert trained == {
-        "language_model.model.embed_tokens.weight",
-        *(f"language_model.model.layers.{i}.mlp.up_proj.delta" for i in range(2)),
-    }
-    batch = collate([made.curriculum.encode(PROBLEMS[0], made.tokenizer, 2)], made.tokenizer)
-    loss = made.model(**batch).loss
-    loss.backward()
-    weight = made.model.language_model.get_input_embeddings().weight
-    tokens = made.model.tokens
-    rows = changed_rows(weight.grad, torch.zeros_like(weight))
-    assert rows == [tokens.bot, tokens.eot, tokens.thought]
-    assert merge_lora(made.model) == 2
-    torch.testing.assert_close(made.model(**batch).loss, loss)
-    made.model.save_pretrained(tmp_path / "merged")
-    torch.testing.assert_close(Coconut.from_pretrained(tmp_path / "merged")(**batch).loss, loss)
-
-
-@pytest.mark.parametrize("shape", ["gpt2", "llama"])
-def test_real_adapters_are_merged(tmp_path: Path, shape: str) -> None:
-    pytest.importorskip("peft", reason="the optional library peft is not installed")
-    made = from_hub(save(tmp_path / "m", shape), "prosqa", lora=Lora(rank=2))
-    batch = collate([made.curriculum.encode(PROBLEMS[0], made.tokenizer, 2)], made.tokenizer)
-    optimizer = torch.optim.SGD(made.model.parameters(), lr=0.5)
-    for _ in range(3):
-        optimizer.zero_grad()
-        made.model(**batch).loss.backward()
-        optimizer.step()
-    loss = made.model(**batch).loss
-    assert merge_lora(made.model) > 0
-    made.model.save_pretrained(tmp_path / "merged")
-    torch.testing.assert_close(
-        Coconut.from_pretrained(tmp_path / "merged")(**batch).loss, loss, rtol=1e-4, atol=1e-5
-    )
-
-
 # --- positions ---------------------------------------------------------------------------------
 
 
@@ -355,107 +179,3 @@ def test_positions_are_counted_before_anything_is_trained(tmp_path: Path) -> Non
         ModelError, match=rf"problem \d+ needs {need} positions .* the model has {need - 1} "
     ):
         from_hub(short, "prosqa", problems=problems, max_new_tokens=40)
-
-
-# --- what is refused ---------------------------------------------------------------------------
-
-
-def test_curricula_are_those_of_the_paper(tmp_path: Path) -> None:
-    found = {name: (c.max_stage, c.thoughts_per_step) for name, c in CURRICULA.items()}
-    assert found == {"gsm8k-aug": (3, 2), "prontoqa": (6, 1), "prosqa": (6, 1)}
-    with pytest.raises(ModelError, match="task='gsm8k'; there are gsm8k-aug, prontoqa, prosqa"):
-        from_hub(tmp_path, "gsm8k")
-
-
-@pytest.mark.parametrize("name", ["openai-community/gpt2", "no such name", "/nowhere/x", "a/b/c"])
-def test_names_that_cannot_be_reached(name: str) -> None:
-    message = (
-        "not in the cache and the hub cannot be reached. Three ways"
-        if name == "openai-community/gpt2"
-        else "there is no model .* on the hub, and no folder of that name"
-    )
-    with pytest.raises(ModelError, match=message):
-        from_hub(name, "prosqa")
-
-
-@pytest.mark.parametrize(
-    ("kind", "message"),
-    [
-        (RepositoryNotFoundError, "there is no model 'owner/name' on the hub"),
-        (GatedRepoError, "asks you to accept its licence"),
-        (LocalEntryNotFoundError, r"Three ways: \(1\) give the path of a folder"),
-        (HFValidationError, "there is no model"),
-        (ConnectionError, "the hub cannot be reached"),
-        (RuntimeError, "'owner/name' cannot be loaded: what the library says"),
-    ],
-)
-def test_reasons_of_the_hub_are_put_in_words(
-    monkeypatch: pytest.MonkeyPatch, kind: type[Exception], message: str
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        # As the library does: its own error, with the hub's behind it.
-        raise OSError("what the library says") from kind.__new__(kind)
-
-    monkeypatch.setattr(hub.AutoConfig, "from_pretrained", fail)
-    with pytest.raises(ModelError, match=message):
-        from_hub("owner/name", "prosqa")
-
-
-def test_encoders_are_refused(tmp_path: Path) -> None:
-    bert = BertForMaskedLM(
-        BertConfig(vocab_size=len(tokenizer()), hidden_size=8, num_hidden_layers=1,
-                   num_attention_heads=1, intermediate_size=8)
-    )  # fmt: skip
-    t5 = T5ForConditionalGeneration(
-        T5Config(vocab_size=60, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
-    )
-    vit = ViTModel(ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1,
-                             intermediate_size=8, image_size=16, patch_size=8))  # fmt: skip
-    for model, what in (
-        (bert, r"\(bert\) is an encoder; thoughts need a decoder-only model, such as GPT-2"),
-        (t5, r"\(t5\) is an encoder-decoder; thoughts need"),
-        (vit, r"\(vit\) is no language model"),
-    ):
-        model.save_pretrained(tmp_path / "m")
-        tokenizer().save_pretrained(tmp_path / "m")
-        with pytest.raises(ModelError, match=what):
-            from_hub(tmp_path / "m", "prosqa")
-
-
-def test_a_model_that_looks_ahead_is_refused(tmp_path: Path) -> None:
-    bert = BertForMaskedLM(
-        BertConfig(vocab_size=len(tokenizer()), hidden_size=8, num_hidden_layers=1,
-                   num_attention_heads=1, intermediate_size=8, initializer_range=0.5)
-    )  # fmt: skip
-    made = tokenizer()
-    made.add_tokens(["<bot>"])
-    bert.resize_token_embeddings(len(made))
-    with pytest.raises(ModelError, match="'bert' looks ahead: its first position changes"):
-        hub._check_causal("bert", bert, made)
-    gpt2 = AutoModelForCausalLM.from_config(
-        GPT2Config(vocab_size=len(made), n_embd=8, n_layer=1, n_head=1, initializer_range=0.5)
-    )
-    hub._check_causal("gpt2", gpt2, made)
-
-
-def test_folders_that_are_no_model(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="the folder .* cannot be loaded as a model"):
-        from_hub(tmp_path, "prosqa")
-    save(tmp_path / "m")
-    weights = tmp_path / "m" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ModelError, match="the folder .*/m cannot be loaded as a model"):
-        from_hub(tmp_path / "m", "prosqa")
-    weights.unlink()
-    torch.save({}, tmp_path / "m" / "pytorch_model.bin")  # would have to be unpickled
-    with pytest.raises(ModelError, match="weights as safetensors"):
-        from_hub(tmp_path / "m", "prosqa")
-
-
-def test_a_tokenizer_with_nothing_to_pad_or_to_end_with(tmp_path: Path) -> None:
-    save(tmp_path / "m")
-    bare = tokenizer()
-    bare.eos_token = None
-    bare.save_pretrained(tmp_path / "m")
-    with pytest.raises(TokenizerError, match="no end-of-sequence token.*set tokenizer.eos_token"):
-        from_hub(tmp_path / "m", "prosqa")

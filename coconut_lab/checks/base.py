@@ -14,6 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+#: What a learner wrote.
+Function = Callable[..., Any]
+
 TOLERANCE = 1e-4  # the mistakes are off by 1e-2 or more, rounding by 1e-6 or less
 
 
@@ -39,7 +42,7 @@ class Mistake:
     result: Callable[[], Mapping[str, Tensor]]
 
 
-def call(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+def call(name: str, function: Function, *arguments: Any) -> Any:
     """Run a learner's function.
 
     Args:
@@ -72,7 +75,7 @@ def call(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
     return result
 
 
-def _place(error: Exception, function: Callable[..., Any]) -> str:
+def _place(error: Exception, function: Function) -> str:
     """Where in the learner's own code an exception came from."""
     code = getattr(function, "__code__", None)
     frames = [

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from coconut_lab.checks.base import CheckFailed, call, close, parts, passed, tensor
+from coconut_lab.checks.base import CheckFailed, Function, call, close, parts, passed, tensor
 from coconut_lab.halt_study import HaltPoint, HaltStudy
-
-Function = Callable[..., Any]
-
 
 # --- exercise 4 -----------------------------------------------------------------------------------
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +9,7 @@ from torch import Tensor
 
 from coconut_lab.checks.base import (
     CheckFailed,
+    Function,
     Mistake,
     call,
     close,
@@ -20,21 +19,19 @@ from coconut_lab.checks.base import (
     tensor,
     tensors,
 )
+from coconut_lab.checks.effort import check_effort, counted
 from coconut_lab.checks.reference import (
-    PAD,
     THOUGHT,
     WRONG_PICKS,
     Batch,
     columns_of,
     one_pass,
+    padded_batch,
     random_models,
     random_row,
     run_cached,
     unroll,
 )
-
-Function = Callable[..., Any]
-
 
 # --- exercise 1 -----------------------------------------------------------------------------------
 
@@ -156,7 +153,10 @@ def think_with_cache(function: Function) -> None:
             got = _hidden_and_thoughts(name, result, ids, real)
             want = _named(*unroll(model, ids, batch), real)
             compare(name, got, want, _cache_mistakes(model, batch), " = (B, T, d)")
-            _check_effort(name, passes, ids)
+            check_effort(
+                name, passes, ids.shape[1], count,
+                "The last thought can travel with <eot> and everything after it.",
+            )  # fmt: skip
             cut = _named(*unroll(model, ids, batch, detach=True), real)["hidden"]
             _check_gradient(name, model, got["hidden"], want["hidden"], cut)
     passed(name, "padded rows are right, in n + 1 passes, each column computed once")
@@ -218,18 +218,6 @@ def _one_pass_too_few(model: Any, ids: Tensor) -> Tensor:
     return one_pass(model, inputs).hidden
 
 
-def padded_batch(count: int) -> Batch:
-    """Three rows with `count` thoughts in the same columns and questions of different lengths."""
-    rows = [random_row(count, question, 3, seed) for seed, question in enumerate((7, 4, 5))]
-    width = max(map(len, rows))
-    pads = [width - len(row) for row in rows]
-    return {
-        "input_ids": torch.tensor([[PAD] * pad + row for pad, row in zip(pads, rows, strict=True)]),
-        "attention_mask": torch.tensor([[0] * pad + [1] * (width - pad) for pad in pads]),
-        "position_ids": torch.tensor([[0] * pad + [*range(width - pad)] for pad in pads]),
-    }
-
-
 def _cache_mistakes(model: Any, batch: Batch) -> list[Mistake]:
     """The wrong vectors, and what goes wrong with caches, masks and positions."""
     real = batch["attention_mask"].bool()
@@ -283,39 +271,6 @@ def _cache_mistakes(model: Any, batch: Batch) -> list[Mistake]:
         ),
         *(_picked(text, model, batch["input_ids"], batch, pick) for text, pick in WRONG_PICKS),
     ]
-
-
-@contextmanager
-def counted(model: Any) -> Iterator[list[int]]:
-    """Note the number of columns of every pass through the backbone."""
-    passes: list[int] = []
-
-    def note(module: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        named = [options.get(key) for key in ("inputs_embeds", "input_ids")]
-        given = next(value for value in (*named, *arguments) if value is not None)
-        passes.append(given.shape[1])
-
-    hook = model.base_model.register_forward_pre_hook(note, with_kwargs=True)
-    try:
-        yield passes
-    finally:
-        hook.remove()
-
-
-def _check_effort(name: str, passes: list[int], ids: Tensor) -> None:
-    width, needed = ids.shape[1], len(columns_of(ids)) + 1
-    if sum(passes) > width:
-        raise CheckFailed(
-            f"{name}: the values are right, but {sum(passes)} columns went through the model where "
-            f"{width} are enough ({' + '.join(map(str, passes))}). Send only columns that are not "
-            "in the cache yet."
-        )
-    if len(passes) > needed:
-        raise CheckFailed(
-            f"{name}: the values are right, but {needed - 1} thoughts took {len(passes)} passes "
-            f"({' + '.join(map(str, passes))} columns); {needed} are enough. The last thought can "
-            "travel with <eot> and everything after it."
-        )
 
 
 def _check_gradient(name: str, model: Any, got: Tensor, want: Tensor, cut: Tensor) -> None:

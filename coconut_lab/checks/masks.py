@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from coconut_lab.checks.base import CheckFailed, Mistake, call, compare, passed, tensor
+from coconut_lab.checks.base import CheckFailed, Function, Mistake, call, compare, passed, tensor
 from coconut_lab.checks.reference import (
     BOT,
     EOS,
@@ -24,7 +24,6 @@ from coconut_lab.checks.reference import (
     unroll,
 )
 
-Function = Callable[..., Any]
 IGNORED = -100
 
 

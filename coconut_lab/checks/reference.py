@@ -55,6 +55,18 @@ def random_row(thoughts: int, question: int, tail: int, seed: int) -> list[int]:
     return [*words[:question], BOT, *[THOUGHT] * thoughts, EOT, *words[question:]]
 
 
+def padded_batch(count: int) -> Batch:
+    """Three rows with `count` thoughts in the same columns and questions of different lengths."""
+    rows = [random_row(count, question, 3, seed) for seed, question in enumerate((7, 4, 5))]
+    width = max(map(len, rows))
+    pads = [width - len(row) for row in rows]
+    return {
+        "input_ids": torch.tensor([[PAD] * pad + row for pad, row in zip(pads, rows, strict=True)]),
+        "attention_mask": torch.tensor([[0] * pad + [1] * (width - pad) for pad in pads]),
+        "position_ids": torch.tensor([[0] * pad + [*range(width - pad)] for pad in pads]),
+    }
+
+
 def _final_norm(model: Any) -> Any:
     backbone = model.base_model
     return backbone.ln_f if hasattr(backbone, "ln_f") else backbone.norm

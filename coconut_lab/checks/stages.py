@@ -14,12 +14,10 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
-from coconut_lab.checks.base import CheckFailed, call, passed
+from coconut_lab.checks.base import CheckFailed, Function, call, passed
 from coconut_lab.checks.blame import Slip, blame
 from coconut_lab.problems import Problem
 from coconut_lab.tokenizer import add_thought_tokens, word_tokenizer
-
-Function = Callable[..., Any]
 
 SYMBOLS = (
     Problem("| a b | b c [Q] f d [R] a", ("b", "c", "d", "e", "f"), "f"),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from coconut_lab.checks.base import (
     CheckFailed,
+    Function,
     Mistake,
     call,
     close,
@@ -18,20 +19,18 @@ from coconut_lab.checks.base import (
     passed,
     tensor,
 )
-from coconut_lab.checks.latent_forward import counted, padded_batch
+from coconut_lab.checks.effort import check_effort, counted
 from coconut_lab.checks.reference import (
     EOT,
     THOUGHT,
     Batch,
     one_pass,
+    padded_batch,
     random_models,
     random_row,
     unroll,
 )
 from coconut_lab.checks.writing import extended, next_positions
-
-Function = Callable[..., Any]
-
 
 # --- exercise 1 -----------------------------------------------------------------------------------
 
@@ -57,18 +56,11 @@ def think_fixed(function: Function) -> None:
             compare(name, got, _fixed(model, ids, count), _fixed_mistakes(model, ids, count),
                     " = (1, d)")  # fmt: skip
             _check_cache(name, cache, ids.shape[1] + count + 1)
-            if sum(passes) > ids.shape[1] + count + 1:
-                raise CheckFailed(
-                    f"{name}: the values are right, but {sum(passes)} columns went through the "
-                    f"model ({' + '.join(map(str, passes))}) where {ids.shape[1] + count + 1} are "
-                    "enough. Send only columns that are not in the cache yet."
-                )
-            if len(passes) > count + 1:
-                raise CheckFailed(
-                    f"{name}: the values are right, but {count} thoughts took {len(passes)} "
-                    f"passes; {count + 1} are enough. The number is known beforehand, so the last "
-                    "thought and <eot> go in together (with 0 thoughts, <bot> and <eot>)."
-                )
+            check_effort(
+                name, passes, ids.shape[1] + count + 1, count,
+                "The number is known beforehand, so the last thought and <eot> go in together "
+                "(with 0 thoughts, <bot> and <eot>).",
+            )  # fmt: skip
     passed(name, "3, 1 and 0 thoughts, <eot> behind them, in n + 1 passes with one cache")
 
 

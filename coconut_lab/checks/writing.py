@@ -11,11 +11,27 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from coconut_lab.checks.base import CheckFailed, Mistake, call, compare, parts, passed, tensor
-from coconut_lab.checks.latent_forward import counted, padded_batch
-from coconut_lab.checks.reference import EOT, Batch, columns_of, one_pass, random_models, unroll
+from coconut_lab.checks.base import (
+    CheckFailed,
+    Function,
+    Mistake,
+    call,
+    compare,
+    parts,
+    passed,
+    tensor,
+)
+from coconut_lab.checks.effort import counted
+from coconut_lab.checks.reference import (
+    EOT,
+    Batch,
+    columns_of,
+    one_pass,
+    padded_batch,
+    random_models,
+    unroll,
+)
 
-Function = Callable[..., Any]
 WRITTEN = 4
 
 

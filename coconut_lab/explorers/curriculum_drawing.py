@@ -8,9 +8,10 @@ from coconut_lab.curriculum import ICOT_LAMBDA, IGNORED
 from coconut_lab.explorers.curriculum_state import LETTERS, Cell, CurriculumState, Row
 from coconut_lab.explorers.svg import (
     BLUE,
+    CARD,
     FAINT,
-    FONT,
     GREEN,
+    HEADING,
     INK,
     LINE,
     MUTED,
@@ -25,7 +26,6 @@ from coconut_lab.explorers.svg import (
 )
 from coconut_lab.explorers.wording import STAND_INS, count, replaced
 
-_HEADING = f"margin:0 0 6px;font-size:13px;font-weight:600;color:{MUTED}"
 #: Fill and line of each letter. What the loss sees is underlined as well.
 _LOOKS = {
     "Q": ("#eef1f4", FAINT),
@@ -70,24 +70,21 @@ def render(state: CurriculumState) -> str:
     prompt = [cell for cell in state.prompt.cells if cell.letter != "Q"]
     return (
         f'<div class="coconut-curriculum" data-method="{safe(curriculum.method)}" '
-        f'data-stage="{state.stage}" style="box-sizing:border-box;max-width:1000px;'
-        f"padding:16px 20px;line-height:1.45;overflow-wrap:anywhere;border:1px solid {FAINT};"
-        f"border-radius:10px;background:{PAPER};color:{INK};font-family:{FONT};"
-        f'font-size:13px">'
+        f'data-stage="{state.stage}" style="{CARD}">'
         '<div style="display:flex;flex-wrap:wrap;justify-content:space-between;gap:2px 24px">'
         f'<div style="font-size:17px;font-weight:600">{safe(curriculum.method)}, {of}</div>'
         f'<div style="color:{MUTED}">{" · ".join(settings)}</div></div>'
-        f'<div style="{_HEADING};margin-top:10px">All stages at once</div>'
+        f'<div style="{HEADING};margin-top:10px">All stages at once</div>'
         f"{scrolling(strip(state), 480)}"
         '<div style="display:flex;flex-wrap:wrap;gap:16px 28px;'
         f'margin-top:14px;padding-top:12px;border-top:1px solid {FAINT}">'
-        f'<div style="flex:1 1 460px;min-width:0"><div style="{_HEADING}">'
+        f'<div style="flex:1 1 460px;min-width:0"><div style="{HEADING}">'
         f"What the model is trained on: {count(_length(row), 'token')}</div>"
         f'<div class="encoding">{bands}</div>{_legend(state)}</div>'
         f'<div class="rule" style="flex:1 1 270px;min-width:0;max-width:100%">{_rule(state)}</div>'
         "</div>"
         f'<div style="margin-top:14px;padding-top:12px;border-top:1px solid {FAINT}">'
-        f'<div style="{_HEADING}">What it is asked at inference: the prompt'
+        f'<div style="{HEADING}">What it is asked at inference: the prompt'
         f'{_prompt_note(state)}</div><div class="prompt" style="display:flex;flex-wrap:wrap;'
         f'gap:4px;align-items:center">{_block(len(question))}{_cells(prompt)}'
         f'<span style="color:{MUTED};padding-left:6px">→ the model goes on from here</span>'
@@ -247,7 +244,7 @@ def _rule(state: CurriculumState) -> str:
         for name, value, note in facts
     )
     return (
-        f'<div style="{_HEADING}">The rule</div>'
+        f'<div style="{HEADING}">The rule</div>'
         f'<p class="replaced" style="margin:0 0 8px;font-size:14.5px">'
         f"{safe(replaced(state.curriculum, state.stage, state.steps) + more)}</p>"
         f'<p class="loss" style="margin:0 0 8px;font-size:14.5px">{safe(loss_in_words(state))}</p>'

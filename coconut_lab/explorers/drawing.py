@@ -8,8 +8,8 @@ from coconut_lab.explorers import panels
 from coconut_lab.explorers.layout import NODE_HEIGHT, NODE_WIDTH, Point, lay_out
 from coconut_lab.explorers.state import State
 from coconut_lab.explorers.svg import (
+    CARD,
     FAINT,
-    FONT,
     INK,
     LINE,
     MUTED,
@@ -48,10 +48,7 @@ def render(state: State) -> str:
     note = f'<p style="margin:10px 0 0;color:{MUTED}">{safe(state.note)}</p>' if state.note else ""
     return (
         f'<div class="coconut-stepper" data-thought="{state.thought}" data-budget="{state.budget}" '
-        f'style="box-sizing:border-box;max-width:1000px;padding:16px 20px;line-height:1.45;'
-        f"overflow-wrap:anywhere;"
-        f"border:1px solid {FAINT};border-radius:10px;background:{PAPER};color:{INK};"
-        f'font-family:{FONT};font-size:13px">'
+        f'style="{CARD}">'
         f'<div style="display:flex;flex-wrap:wrap;justify-content:space-between;gap:2px 24px">'
         f'<div style="font-size:17px;font-weight:600">Is {root} a {first} or a {second}?</div>'
         f'<div style="color:{MUTED}">{source}{facts}</div></div>'

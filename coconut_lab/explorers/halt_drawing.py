@@ -9,8 +9,9 @@ from coconut_lab.evaluation import Score
 from coconut_lab.explorers.halt_state import FIXED, VERDICTS, HaltState, Setting
 from coconut_lab.explorers.svg import (
     BLUE,
+    CARD,
     FAINT,
-    FONT,
+    HEADING,
     INK,
     MUTED,
     PAPER,
@@ -22,7 +23,6 @@ from coconut_lab.explorers.svg import (
 )
 from coconut_lab.explorers.wording import count
 
-_HEADING = f"margin:0 0 6px;font-size:13px;font-weight:600;color:{MUTED}"
 _RIGHT, _WRONG = "#d3efe6", PAPER
 _CELL, _ROW, _LEFT, _TOP = 44.0, 22.0, 74.0, 37.0
 _WIDTH, _HEIGHT = 430.0, 300.0  # of the curve
@@ -53,19 +53,16 @@ def render(state: HaltState) -> str:
     )
     return (
         f'<div class="coconut-halt" data-rule="{safe(state.rule)}" data-place="{state.place}" '
-        f'style="box-sizing:border-box;display:grid;grid-template-columns:minmax(0,1fr);'
-        f"max-width:1000px;padding:16px 20px;line-height:1.45;"
-        f"overflow-wrap:anywhere;border:1px solid {FAINT};border-radius:10px;background:{PAPER};"
-        f'color:{INK};font-family:{FONT};font-size:13px">'
+        f'style="{CARD};display:grid;grid-template-columns:minmax(0,1fr)">'
         f'<div class="words" style="font-size:17px;font-weight:600">{safe(in_words(setting))}</div>'
         f'<div style="display:flex;flex-wrap:wrap;gap:2px 26px;margin:4px 0 12px">{head}</div>'
         '<div style="display:flex;flex-wrap:wrap;gap:16px 28px">'
-        f'<div style="flex:1 1 400px;min-width:0"><div style="{_HEADING}">'
+        f'<div style="flex:1 1 400px;min-width:0"><div style="{HEADING}">'
         f"Where {count(len(state.sample), 'problem')} of {len(state.study.hops)} stop</div>"
         f"{scrolling(strip(state), 330)}{_strip_legend()}</div>"
-        f'<div style="flex:1 1 400px;min-width:0"><div style="{_HEADING}">'
+        f'<div style="flex:1 1 400px;min-width:0"><div style="{HEADING}">'
         f"What it costs and what it gains</div>{scrolling(curve(state), 330)}{_curve_legend(state)}"
-        f'<div style="{_HEADING};margin-top:14px">Stopped too early, on time, too late</div>'
+        f'<div style="{HEADING};margin-top:14px">Stopped too early, on time, too late</div>'
         f"{_table(state)}</div></div></div>"
     )
 

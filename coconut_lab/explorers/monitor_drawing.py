@@ -22,9 +22,10 @@ from coconut_lab.explorers.monitor_state import (
 )
 from coconut_lab.explorers.svg import (
     BLUE,
+    CARD,
     FAINT,
-    FONT,
     GREEN,
+    HEADING,
     INK,
     LINE,
     MUTED,
@@ -41,7 +42,6 @@ from coconut_lab.explorers.svg import (
 )
 from coconut_lab.explorers.wording import count, in_short, replaced
 
-_HEADING = f"margin:0 0 6px;font-size:13px;font-weight:600;color:{MUTED}"
 #: Tints of Okabe and Ito's colours, one for each stage; letters say the same.
 _TINTS = ("#eceff2", "#dcedf9", "#d8f0e8", "#fbe8d0", "#f6e2ee", "#faf6cd", "#e0e3f4")
 _COLOURS = {RUNNING: BLUE, DONE: GREEN, STOPPING: VERMILLION, STOPPED: VERMILLION,
@@ -66,9 +66,7 @@ def render(state: MonitorState) -> str:
     alert = ' role="alert"' if state.status == FAILED else ""
     return (
         f'<div class="coconut-monitor" data-status="{state.status}" data-step="{state.done}" '
-        f'style="box-sizing:border-box;max-width:1000px;padding:16px 20px;line-height:1.45;'
-        f"overflow-wrap:anywhere;border:1px solid {FAINT};border-radius:10px;"
-        f'background:{PAPER};color:{INK};font-family:{FONT};font-size:13px">'
+        f'style="{CARD}">'
         '<div style="display:flex;flex-wrap:wrap;justify-content:space-between;gap:2px 24px">'
         f'<div style="font-size:17px;font-weight:600">{safe(state.plan.name)}</div>'
         f'<div class="status"{alert} style="font-weight:600;border-left:4px solid {colour};'
@@ -76,10 +74,10 @@ def render(state: MonitorState) -> str:
         f"{_progress(state)}"
         f'<p class="stage" style="margin:10px 0 0;font-size:14.5px">{_stage(state)}</p>'
         '<div style="display:flex;flex-wrap:wrap;gap:14px 24px;margin-top:12px">'
-        f'<div style="flex:1 1 440px;min-width:0"><div style="{_HEADING}">Loss on a log scale'
+        f'<div style="flex:1 1 440px;min-width:0"><div style="{HEADING}">Loss on a log scale'
         f"{_bin_words(state)}</div>{scrolling(curves(state), 420)}</div>"
-        f'<div style="flex:0 1 324px;min-width:0"><div style="{_HEADING}">The plan, in steps</div>'
-        f'{_schedule(state)}<div style="{_HEADING};margin-top:14px">{_accuracy_heading(state)}'
+        f'<div style="flex:0 1 324px;min-width:0"><div style="{HEADING}">The plan, in steps</div>'
+        f'{_schedule(state)}<div style="{HEADING};margin-top:14px">{_accuracy_heading(state)}'
         f"</div>{accuracy(state)}</div></div></div>"
     )
 

@@ -1,4 +1,4 @@
-"""Small parts of pictures: escaped text, numbers, colours, bars."""
+"""Small parts of pictures: colours, the card around them, escaped text, numbers, bars."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from html import escape
 BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 INK, MUTED, LINE, FAINT, PAPER = "#1d2530", "#56616e", "#8b95a1", "#dfe4ea", "#ffffff"
 FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
+
+#: Styles of the card that holds a picture, and of the headings on it.
+CARD = (
+    "box-sizing:border-box;max-width:1000px;padding:16px 20px;line-height:1.45;"
+    f"overflow-wrap:anywhere;border:1px solid {FAINT};border-radius:10px;background:{PAPER};"
+    f"color:{INK};font-family:{FONT};font-size:13px"
+)
+HEADING = f"margin:0 0 6px;font-size:13px;font-weight:600;color:{MUTED}"
 
 # What XML cannot hold: control characters and lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")

@@ -177,3 +177,21 @@ def open_page(browser):
     )
     yield page, watch
     context.close()
+
+
+@pytest.fixture(scope="module")
+def notebook(request, open_page, lab):
+    """The module's CELLS, run from top to bottom as its NOTEBOOK, with its PICTURE in view."""
+    page, watch = open_page
+    lab.run(page, request.module.NOTEBOOK, *request.module.CELLS)
+    page.wait_for_selector(request.module.PICTURE, timeout=120_000)
+    return page, watch
+
+
+@pytest.fixture
+def page(notebook):
+    """The page; whatever a test did in it, it must have raised no error and left the machine."""
+    page, watch = notebook
+    yield page
+    assert watch.errors == []
+    assert watch.elsewhere == []

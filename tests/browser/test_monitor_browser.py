@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from looking import outside, shows, slider
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -12,20 +13,18 @@ IMPORTS = """\
 from pathlib import Path
 from coconut_lab.explorers import TrainingMonitor
 from monitored import FakeTrainer, small_trainer"""
-STATUS = ".coconut-monitor .status"
+PICTURE = ".coconut-monitor"
+STATUS = f"{PICTURE} .status"
 
 
-@pytest.fixture
-def page(open_page):
-    """The page; whatever a test did in it, it must have raised no error and left the machine."""
-    page, watch = open_page
-    yield page
-    assert watch.errors == []
-    assert watch.elsewhere == []
+@pytest.fixture(scope="module")
+def notebook(open_page):
+    """A page for notebooks: here each test runs one of its own."""
+    return open_page
 
 
-def shows(page, status, seconds=60):
-    page.wait_for_selector(f".coconut-monitor[data-status='{status}']", timeout=1000 * seconds)
+def says(page, status):
+    shows(page, PICTURE, seconds=60, status=status)
 
 
 def step(page):
@@ -68,12 +67,12 @@ def test_a_run_in_the_background_is_watched_and_stopped(page, lab) -> None:
         f"{IMPORTS}\nmonitor = TrainingMonitor(FakeTrainer(pause=0.02, steps=4000))\nmonitor",
         "monitor.start()",
     )
-    shows(page, "running")
+    says(page, "running")
     moves(page, 0)
     moves(page, step(page))  # it is drawn again and again
     assert "left at this pace" in page.locator(".coconut-monitor .pace").inner_text()
     press_stop(page)
-    shows(page, "stopped")
+    says(page, "stopped")
     at = step(page)
     said = page.locator(STATUS).inner_text()
     assert said == f"stopped at step {at:,}; run again to go on"
@@ -92,12 +91,12 @@ def test_a_cell_that_waits_says_how_to_stop(page, lab) -> None:
         "monitor.start()",
         "model = monitor.wait()",
     )
-    shows(page, "running")
+    says(page, "running")
     moves(page, 0)
     page.get_by_text("interrupt the kernel").wait_for(timeout=10_000)
     assert page.get_by_role("button", name="Stop", exact=True).is_disabled()
     interrupt(page)
-    shows(page, "stopped")
+    says(page, "stopped")
     assert page.get_by_text("A cell waits for this run").count() == 0
     raised(page)
 
@@ -111,10 +110,10 @@ def test_an_interrupt_of_the_kernel_leaves_a_run_that_goes_on(page, lab) -> None
         "model = monitor.train()",
         "print('next cell ran,', type(model).__name__)",
     )
-    shows(page, "running")
+    says(page, "running")
     moves(page, 5)
     interrupt(page)
-    shows(page, "stopped")
+    says(page, "stopped")
     at = step(page)
     assert 5 < at < 160
     assert page.locator(STATUS).inner_text() == f"stopped at step {at}; run again to go on"
@@ -123,7 +122,7 @@ def test_an_interrupt_of_the_kernel_leaves_a_run_that_goes_on(page, lab) -> None
     assert "next cell ran" not in "".join(outputs(page))
     page.locator(".jp-CodeCell").nth(1).locator(".cm-content").click()
     page.keyboard.press("Shift+Enter")
-    shows(page, "done")
+    says(page, "done")
     assert step(page) == 160
     assert page.locator(".coconut-monitor .score").count() == 12
     page.keyboard.press("Shift+Enter")
@@ -140,16 +139,15 @@ def test_a_log_can_be_stepped_through(page, lab) -> None:
         "card = json.loads((folder / 'card.json').read_text())",
         "TrainingMonitor.from_log(folder / 'log.jsonl', card['recipe'])",
     )
-    shows(page, "log")
+    says(page, "log")
     last = step(page)
-    box = page.locator(".widget-slider").filter(has_text=re.compile(r"^Up to step\s*\d"))
-    box.get_by_role("slider").focus()
+    slider(page, "Up to step").focus()
     page.keyboard.press("Home")
-    page.wait_for_selector(".coconut-monitor[data-step='1']", timeout=10_000)
+    shows(page, PICTURE, step=1)
     page.keyboard.press("ArrowRight")
-    page.wait_for_selector(".coconut-monitor[data-step='11']", timeout=10_000)
+    shows(page, PICTURE, step=11)
     page.keyboard.press("End")
-    page.wait_for_selector(f".coconut-monitor[data-step='{last}']", timeout=10_000)
+    shows(page, PICTURE, step=last)
     assert outputs(page) == []
 
 
@@ -157,13 +155,4 @@ def test_a_log_can_be_stepped_through(page, lab) -> None:
 def test_everything_stands_within_the_page(page, width) -> None:
     page.set_viewport_size({"width": width, "height": 1000})
     page.wait_for_timeout(300)
-    outside = page.evaluate("""
-      () => {
-        const card = document.querySelector('.coconut-monitor').getBoundingClientRect();
-        return [...document.querySelectorAll('.coconut-monitor *')]
-          .filter(e => !e.parentElement.closest('.scrolling'))
-          .map(e => e.getBoundingClientRect())
-          .filter(r => r.width && (r.left < card.left || r.right > card.right + 1)).length;
-      }
-    """)
-    assert outside == 0
+    assert outside(page, PICTURE) == 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 
 import pytest
+from looking import cut, outside, shows, slider
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
+NOTEBOOK, PICTURE = "stepper.ipynb", ".coconut-stepper"
 CELLS = (
     "from coconut_lab.explorers import ThoughtStepper",
     "from explorer_models import random_checkpoint",
@@ -39,58 +40,31 @@ STOPWATCH = """
 """
 
 
-@pytest.fixture(scope="module")
-def notebook(open_page, lab):
-    """The notebook, run from top to bottom, with the picture in view."""
-    page, watch = open_page
-    lab.run(page, "stepper.ipynb", *CELLS)
-    page.wait_for_selector(".coconut-stepper", timeout=120_000)
-    return page, watch
-
-
-@pytest.fixture
-def page(notebook):
-    """The page; whatever a test did in it, it must have raised no error and left the machine."""
-    page, watch = notebook
-    yield page
-    assert watch.errors == []
-    assert watch.elsewhere == []
-
-
 def picture(page):
-    return page.locator(".coconut-stepper")
-
-
-def slider(page, label):
-    box = page.locator(".widget-slider").filter(has_text=re.compile(rf"^{label}\s*\d"))
-    return box.get_by_role("slider")
-
-
-def shows(page, thought):
-    page.wait_for_selector(f".coconut-stepper[data-thought='{thought}']", timeout=10_000)
+    return page.locator(PICTURE)
 
 
 def test_arrow_keys_step_through_the_thoughts(page) -> None:
     handle = slider(page, "Thought")
     handle.focus()
     page.keyboard.press("Home")
-    shows(page, 0)
+    shows(page, PICTURE, thought=0)
     assert page.locator(".graph .node[data-probability]").count() == 0
     before = picture(page).inner_html()
     page.keyboard.press("ArrowRight")
-    shows(page, 1)
+    shows(page, PICTURE, thought=1)
     assert picture(page).inner_html() != before
     assert page.locator(".graph .node[data-probability]").count() >= 10
     assert page.locator(".graph .ring").count() >= 1
     assert page.locator(".caption").inner_text().startswith("Thought 1 puts")
     page.keyboard.press("End")
-    shows(page, 3)
+    shows(page, PICTURE, thought=3)
 
 
 def test_the_budget_has_a_slider_of_its_own(page) -> None:
     slider(page, "Thought budget").focus()
     page.keyboard.press("End")
-    page.wait_for_selector(".coconut-stepper[data-budget='3']", timeout=10_000)
+    shows(page, PICTURE, budget=3)
     assert page.locator(".score").inner_text() == "98.0% (96.9 to 98.7)"
 
 
@@ -98,7 +72,7 @@ def test_time_from_key_to_picture(page) -> None:
     page.evaluate(STOPWATCH)
     slider(page, "Thought").focus()
     page.keyboard.press("Home")
-    shows(page, 0)
+    shows(page, PICTURE, thought=0)
     page.wait_for_timeout(200)
     page.evaluate("window.times.length = 0")
     for step in range(20):
@@ -115,29 +89,16 @@ def test_time_from_key_to_picture(page) -> None:
 def test_play_runs_to_the_last_thought(page) -> None:
     slider(page, "Thought").focus()
     page.keyboard.press("Home")
-    shows(page, 0)
+    shows(page, PICTURE, thought=0)
     page.locator(".widget-play button").first.click()
-    shows(page, 1)
-    shows(page, 3)
+    shows(page, PICTURE, thought=1)
+    shows(page, PICTURE, thought=3)
 
 
 def test_everything_stands_within_the_page(page) -> None:
     """No label is cut off, and nothing sticks out of the card."""
-    cut = page.evaluate("""
-      () => [...document.querySelectorAll('.jp-OutputArea-output .widget-label, '
-             + '.jp-OutputArea-output button')]
-        .filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)
-    """)
-    assert cut == []
-    outside = page.evaluate("""
-      () => {
-        const card = document.querySelector('.coconut-stepper').getBoundingClientRect();
-        return [...document.querySelectorAll('.coconut-stepper *')]
-          .map(e => e.getBoundingClientRect())
-          .filter(r => r.width && (r.left < card.left || r.right > card.right)).length;
-      }
-    """)
-    assert outside == 0
+    assert cut(page) == []
+    assert outside(page, PICTURE, slack=0) == 0
 
 
 def type_own(page, text):

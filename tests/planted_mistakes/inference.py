@@ -1,4 +1,4 @@
-"""Typical mistakes in the exercises of notebook 05; part of the table in `planted_mistakes`."""
+"""Typical mistakes in 05."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import copy
 
 import torch
 import torch.nn.functional as F
-from planted_mistakes import embed, planted, word_of
 from transformers import DynamicCache
+
+from planted_mistakes.models import embed, word_of
+from planted_mistakes.table import planted
 
 # --- exercise 1: think_fixed ----------------------------------------------------------------------
 
