@@ -42,9 +42,7 @@ def validation_problems(recipe: Recipe, count: int = 200) -> list[Problem]:
     """
     part = recipe.problems
     if part.source is None:
-        return generate_prosqa(
-            count, part.seed + 1, part.preset, hops=part.hops, nodes=part.nodes
-        )
+        return generate_prosqa(count, part.seed + 1, part.preset, hops=part.hops, nodes=part.nodes)
     source = part.validation
     if source is None:
         return []

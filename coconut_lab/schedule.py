@@ -42,11 +42,14 @@ def moments(recipe: Recipe, problems: int) -> Iterator[Moment]:
     for phase in recipe.phases:
         new_stage = previous is None or phase.stage != previous.stage
         for inner in range(phase.steps):
-            reset = step == 0 or {
-                "stage": inner == 0 and new_stage,
-                "every_epoch": (inner == 0 and new_stage) or step % epoch == 0,
-                "never": False,
-            }[recipe.optimizer.reset]
+            reset = (
+                step == 0
+                or {
+                    "stage": inner == 0 and new_stage,
+                    "every_epoch": (inner == 0 and new_stage) or step % epoch == 0,
+                    "never": False,
+                }[recipe.optimizer.reset]
+            )
             share = 1 - (1 - phase.final_rate) * inner / phase.steps
             yield Moment(step, reset, phase, share, inner + 1 == phase.steps)
             step += 1

@@ -115,9 +115,7 @@ def trained(
     return model, trainer.curriculum, json.loads(last)["seconds"]
 
 
-def measured(
-    model: Coconut, curriculum: Curriculum, problems: Sequence[Problem]
-) -> dict[str, Any]:
+def measured(model: Coconut, curriculum: Curriculum, problems: Sequence[Problem]) -> dict[str, Any]:
     """Score a model with all its thoughts; outcomes are kept as a string of 0 and 1."""
     result = score(model, model.tokenizer, problems, curriculum, curriculum.max_stage)
     low, high = result.interval

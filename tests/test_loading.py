@@ -194,9 +194,7 @@ def test_gsm8k_comes_from_the_cache_of_datasets(tmp_path: Path) -> None:
     assert load_problems("gsm8k-aug") == load_problems("whynlp/gsm8k-aug") == PROBLEMS
     assert load_problems("gsm8k-aug", limit=1) == PROBLEMS[:1]
     assert load_problems("gsm8k-aug", limit=9) == PROBLEMS
-    with pytest.raises(
-        ProblemError, match=r"cannot be loaded .*Unknown split.*three way"
-    ):
+    with pytest.raises(ProblemError, match=r"cannot be loaded .*Unknown split.*three way"):
         load_problems("gsm8k-aug", split="test")
 
 

@@ -241,10 +241,7 @@ def _model_and_batch() -> tuple[_Watched, dict[str, Tensor]]:
 
 def _flat(model: nn.Module) -> Tensor:
     return torch.cat(
-        [
-            (torch.zeros_like(p) if p.grad is None else p.grad).flatten()
-            for p in model.parameters()
-        ]
+        [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in model.parameters()]
     )
 
 
