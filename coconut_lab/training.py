@@ -95,7 +95,9 @@ class Trainer:
             add_pause(self.model)
         self.tokenizer = self.model.tokenizer
         renamed = names if recipe.problems.rename and recipe.problems.source is None else []
-        self.batches = Batches(problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed)
+        self.batches = Batches(
+            problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed
+        )
         limit = getattr(self.model.config, "max_position_embeddings", None)
         check_fit(self.recipe, self.curriculum, self.batches.parts, limit)
         self._chunks = self._share_of_batch()
@@ -242,7 +244,9 @@ class Trainer:
             )
         )
 
-    def _train_step(self, model: Any, moment: Moment, batch: dict[str, Tensor]) -> dict[str, Any]:
+    def _train_step(
+        self, model: Any, moment: Moment, batch: dict[str, Tensor]
+    ) -> dict[str, Any]:
         part, accelerator = self.recipe.optimizer, self.accelerator
         model.train()
         seed = f"{self.recipe.seed}/dropout/{moment.step}"
