@@ -17,7 +17,8 @@ ORDER = (
     "arithmetic gsm8k word_problems tasks loading tokenizer curriculum cache states coconut "
     "prompts sampling halting generation answers evaluation probing halt_study halt_training "
     "checkpoints hub recipe batches schedule material models run_folder gpus costs estimates "
-    "training shipping halt_building study result_views result_figures figures explorers checks"
+    "sharding training shipping halt_building study result_views result_figures figures explorers "
+    "checks"
 ).split()
 
 
