@@ -13,13 +13,12 @@ import json
 import math
 import os
 import random
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from coconut_lab.estimates import dry_run
 from coconut_lab.evaluation import score
 from coconut_lab.files import new_folder
 from coconut_lab.gpus import Gpu, find_gpu
+from coconut_lab.interrupts import first_interrupt
 from coconut_lab.material import check_fit, names_of, training_problems, validation_problems
 from coconut_lab.models import add_pause, first_model
 from coconut_lab.problems import Problem
@@ -201,7 +201,7 @@ class Trainer:
             desc=self.recipe.name,
         )
         # Dropout draws from the global generators: they are seeded per step, and given back after.
-        with self._interrupts(), torch.random.fork_rng(), bar:
+        with first_interrupt(self.stop), torch.random.fork_rng(), bar:
             for moment, batch in self._made_ahead():
                 if moment.reset:
                     self._optimizer.optimizer.state.clear()
@@ -363,24 +363,6 @@ class Trainer:
             return self._stopped.is_set()
         flag = torch.tensor(float(self._stopped.is_set()), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
-
-    @contextmanager
-    def _interrupts(self) -> Iterator[None]:
-        """Turn the first Ctrl-C into `stop`, so that a step is never left half done."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        usual = signal.getsignal(signal.SIGINT)
-
-        def on_interrupt(number: int, frame: Any) -> None:
-            signal.signal(signal.SIGINT, usual)  # a second one ends at once
-            self.stop()
-
-        signal.signal(signal.SIGINT, on_interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, usual)
 
 
 def graded_stages(curriculum: Curriculum) -> Sequence[int]:

@@ -17,18 +17,21 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import FullyShardedDataParallelPlugin
 
 from coconut_lab.coconut import Coconut
+from coconut_lab.material import validation_problems
+from coconut_lab.problems import write_json
+from coconut_lab.prosqa import generate_prosqa
 from coconut_lab.recipe import load_recipe
 from coconut_lab.training import Trainer
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
-#: Two layers and untied parts of a batch, mixed stages: processes hold rows with other thoughts.
+#: Stages are mixed, so that processes hold rows with different numbers of thoughts.
 RECIPE = """
 name: trial
 seed: 3
 batch_size: 8
 micro_batch: 2
-problems: {preset: tiny, count: 40, seed: 1}
+problems: {preset: tiny, source: FOLDER/train.json, validation: FOLDER/validation.json}
 model: {layers: 2, heads: 2, width: 16, feed_forward: 16, positions: 96}
 curriculum: {method: coconut, max_stage: 2, mix_probability: 0.3}
 phases:
@@ -41,15 +44,21 @@ optimizer: {lr: 1e-2, warmup_steps: 2}
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recipe") / "trial.yaml"
-    path.write_text(RECIPE)
+    folder = tmp_path_factory.mktemp("recipe")
+    write_json(generate_prosqa(40, 1), folder / "train.json")
+    write_json(generate_prosqa(12, 2), folder / "validation.json")
+    path = folder / "trial.yaml"
+    path.write_text(RECIPE.replace("FOLDER", str(folder)))
     return path
 
 
 @pytest.fixture(scope="module")
 def whole(recipe: Path) -> Path:
     """The folder of a run in this process alone."""
-    run = Trainer(load_recipe(recipe), recipe.parent / "whole", progress=False)
+    trial = load_recipe(recipe)
+    run = Trainer(
+        trial, recipe.parent / "whole", validation=validation_problems(trial), progress=False
+    )
     run.train()
     run.save(run.folder / "model")
     return run.folder
@@ -64,8 +73,7 @@ def start(config: str, processes: int, recipe: Path, folder: Path, **settings: s
         [
             *[sys.executable, "-m", "accelerate.commands.launch"],
             *["--config_file", str(CONFIGS / config), "--num_processes", str(processes)],
-            # bfloat16 rounds too much to be compared with one process.
-            *["--mixed_precision", "no", *script, str(recipe), "--output", str(folder)],
+            *[*script, str(recipe), "--output", str(folder)],
         ],
         env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"} | settings,
         capture_output=True,
@@ -152,6 +160,6 @@ def test_two_processes_that_share_the_weights(recipe: Path, whole: Path, tmp_pat
     assert_same_run(tmp_path / "alone", whole)
 
     # Scored by both processes together, after each phase.
-    ours, theirs = log(tmp_path / "run"), log(tmp_path / "run")
+    ours, theirs = log(tmp_path / "run"), log(whole)
     assert [entry["step"] for entry in ours if "accuracy" in entry] == [2, 5, 8]
     assert [entry.get("accuracy") for entry in ours] == [e.get("accuracy") for e in theirs]
