@@ -13,13 +13,12 @@ import json
 import math
 import os
 import random
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +30,26 @@ from tqdm.auto import tqdm
 from coconut_lab.batches import Batches
 from coconut_lab.coconut import Coconut
 from coconut_lab.curriculum import IGNORED, Curriculum
+from coconut_lab.estimates import dry_run
 from coconut_lab.evaluation import score
+from coconut_lab.files import new_folder
+from coconut_lab.gpus import Gpu, find_gpu
+from coconut_lab.interrupts import first_interrupt
 from coconut_lab.material import check_fit, names_of, training_problems, validation_problems
 from coconut_lab.models import add_pause, first_model
 from coconut_lab.problems import Problem
 from coconut_lab.recipe import Phase, Recipe, RecipeError, load_recipe
 from coconut_lab.run_folder import LOG_FILE, RunFolder, TrainingError
 from coconut_lab.schedule import Moment, moments, schedule_table
+from coconut_lab.sharding import (
+    is_sharded,
+    load_optimizer,
+    load_weights,
+    shared_cuts,
+    whole_optimizer,
+    whole_outside_layers,
+    whole_weights,
+)
 
 __all__ = ["LOG_FILE", "Trainer", "TrainingError", "graded_stages", "main"]
 
@@ -95,9 +107,7 @@ class Trainer:
             add_pause(self.model)
         self.tokenizer = self.model.tokenizer
         renamed = names if recipe.problems.rename and recipe.problems.source is None else []
-        self.batches = Batches(
-            problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed
-        )
+        self.batches = Batches(problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed)
         limit = getattr(self.model.config, "max_position_embeddings", None)
         check_fit(self.recipe, self.curriculum, self.batches.parts, limit)
         self._chunks = self._share_of_batch()
@@ -146,11 +156,14 @@ class Trainer:
             ]
         )
 
+    def dry_run(self, gpu: Gpu | None = None) -> str:
+        """Say what the run needs on a GPU (see `estimates.dry_run`), without running it."""
+        processes = self.accelerator.num_processes
+        return dry_run(self.recipe, self.model, self.batches, self.curriculum, gpu, processes)
+
     def batch(self, step: int, phase: Phase) -> dict[str, Tensor]:
         """Make the whole batch of a step."""
-        if self.recipe.objective == "walks":
-            return self.batches.walks(step, self.recipe.walks)
-        return self.batches.curriculum(step, self.curriculum, phase.stage, phase.mix_probability)
+        return self.batches.training(step, self.recipe, phase, self.curriculum)
 
     def stop(self) -> None:
         """End after the current step, with a checkpoint; may be called from any thread."""
@@ -177,8 +190,8 @@ class Trainer:
         if self.accelerator.is_main_process:
             self._run.prepare()
         self.accelerator.wait_for_everyone()
-        model = self.accelerator.prepare(self.model)
-        self._resume(model)
+        model = self._prepare()
+        self._resume()
         began = time.perf_counter()
         bar = tqdm(
             total=self.recipe.total_steps,
@@ -188,17 +201,18 @@ class Trainer:
             desc=self.recipe.name,
         )
         # Dropout draws from the global generators: they are seeded per step, and given back after.
-        with self._interrupts(), torch.random.fork_rng(), bar:
+        with first_interrupt(self.stop), torch.random.fork_rng(), bar:
             for moment, batch in self._made_ahead():
-                if moment.reset or self._optimizer is None:
-                    self._new_optimizer(model)
+                if moment.reset:
+                    self._optimizer.optimizer.state.clear()
+                    self._since_reset = 0
                 entry = self._train_step(model, moment, batch)
                 entry["seconds"] = round(time.perf_counter() - began, 2)
                 self.step = moment.step + 1
                 last = self.step == self.recipe.total_steps
                 main = self.accelerator.is_main_process
                 if moment.ends_phase and self.validation and self.recipe.objective != "walks":
-                    if main:
+                    if main or is_sharded(self.model):
                         entry["accuracy"] = self._validate()
                     self.accelerator.wait_for_everyone()
                 if main:
@@ -210,9 +224,8 @@ class Trainer:
                     stage=moment.phase.stage, loss=f"{entry['loss']:.3f}", refresh=False
                 )
                 stopped = self._anyone_stopped()
-                if main and (last or stopped or self.step % self.save_every == 0):
-                    state = self._optimizer.optimizer.state_dict()["state"]
-                    self._run.save(self.step, self._since_reset, self.model, state)
+                if last or stopped or self.step % self.save_every == 0:
+                    self._save_checkpoint()
                 if stopped:
                     raise KeyboardInterrupt(f"stopped after step {moment.step}; run again to go on")
         return self.model.eval()
@@ -232,21 +245,35 @@ class Trainer:
                     coming = pool.submit(self.batch, left[index + 1].step, left[index + 1].phase)
                 yield moment, batch
 
-    def _new_optimizer(self, model: Any) -> None:
+    def _prepare(self) -> Any:
+        """Give the model as `accelerate` wraps it, and make its optimizer."""
         part = self.recipe.optimizer
-        self._since_reset = 0
-        self._optimizer = self.accelerator.prepare(
-            torch.optim.AdamW(
-                (parameter for parameter in model.parameters() if parameter.requires_grad),
-                lr=part.lr,
-                betas=(part.beta1, part.beta2),
-                weight_decay=part.weight_decay,
-            )
+        self.accelerator.free_memory()  # it keeps what it has prepared before
+        optimizer = torch.optim.AdamW(
+            (parameter for parameter in self.model.parameters() if parameter.requires_grad),
+            lr=part.lr,
+            betas=(part.beta1, part.beta2),
+            weight_decay=part.weight_decay,
         )
+        # Together, because FSDP puts parts of the weights in their place.
+        model, self._optimizer = self.accelerator.prepare(self.model, optimizer)
+        return model
 
-    def _train_step(
-        self, model: Any, moment: Moment, batch: dict[str, Tensor]
-    ) -> dict[str, Any]:
+    def _save_checkpoint(self) -> None:
+        """Let the main process write a checkpoint; all of them hand in what they hold."""
+        weights = whole_weights(self.model)
+        state = whole_optimizer(self._optimizer.optimizer)
+        if self.accelerator.is_main_process:
+            self._run.save(self.step, self._since_reset, self.model, state, weights)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model as `Coconut.save_pretrained`; to be called by all processes."""
+        weights = whole_weights(self.model)
+        if self.accelerator.is_main_process:
+            with new_folder(folder) as temporary:
+                self.model.write_files(temporary, weights)
+
+    def _train_step(self, model: Any, moment: Moment, batch: dict[str, Tensor]) -> dict[str, Any]:
         part, accelerator = self.recipe.optimizer, self.accelerator
         model.train()
         seed = f"{self.recipe.seed}/dropout/{moment.step}"
@@ -260,12 +287,13 @@ class Trainer:
         labelled = (batch["labels"][:, 1:] != IGNORED).sum(1)  # (B,)
         total = int(labelled.sum())
         loss = torch.zeros((), device=accelerator.device)
+        cuts = shared_cuts(self.model, batch, self.model.tokens.thought)
         for chunk in self._chunks:
             rows = {k: v[chunk].to(accelerator.device) for k, v in batch.items()}
             # Processes exchange gradients once, with the last part. Their mean is taken there.
             last = chunk is self._chunks[-1]
             with nullcontext() if last else accelerator.no_sync(model):
-                mean = model(**rows).loss
+                mean = model(**rows, also_cut=cuts).loss
                 share = int(labelled[chunk].sum()) / total
                 loss += share * mean.detach()
                 accelerator.backward(mean * (share * accelerator.num_processes))
@@ -293,7 +321,8 @@ class Trainer:
         found = {}
         for stage in graded_stages(curriculum):
             thoughts = curriculum.thoughts_in_prompt(curriculum.max_stage, stage)
-            result = score(self.model, self.tokenizer, self.validation, curriculum, stage)
+            with whole_outside_layers(self.model):
+                result = score(self.model, self.tokenizer, self.validation, curriculum, stage)
             found[str(thoughts)] = round(result.accuracy, 4)
         return found
 
@@ -316,17 +345,15 @@ class Trainer:
             ) from error
         return SummaryWriter(str(self.folder))
 
-    def _resume(self, model: Any) -> None:
+    def _resume(self) -> None:
         """Take weights, optimizer and step from the newest checkpoint, if there is one."""
         facts, weights, state = self._run.newest()
-        self.step = 0
+        self.step = self._since_reset = 0
         if facts:
-            self.model.load_state_dict(weights)
-            self.step = facts["step"]
-            self._new_optimizer(model)
-            self._since_reset = facts["since_reset"]
-            whole = self._optimizer.optimizer.state_dict()
-            self._optimizer.optimizer.load_state_dict(whole | {"state": state})
+            # Of tied weights the file of a model with adapters names one.
+            load_weights(self.model, weights, strict=not self.model.has_adapters)
+            load_optimizer(self._optimizer.optimizer, state)
+            self.step, self._since_reset = facts["step"], facts["since_reset"]
         if self.accelerator.is_main_process:
             self._run.trim_log(self.step)
 
@@ -336,24 +363,6 @@ class Trainer:
             return self._stopped.is_set()
         flag = torch.tensor(float(self._stopped.is_set()), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
-
-    @contextmanager
-    def _interrupts(self) -> Iterator[None]:
-        """Turn the first Ctrl-C into `stop`, so that a step is never left half done."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        usual = signal.getsignal(signal.SIGINT)
-
-        def on_interrupt(number: int, frame: Any) -> None:
-            signal.signal(signal.SIGINT, usual)  # a second one ends at once
-            self.stop()
-
-        signal.signal(signal.SIGINT, on_interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, usual)
 
 
 def graded_stages(curriculum: Curriculum) -> Sequence[int]:
@@ -369,9 +378,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", help="folder for log and checkpoints (default runs/NAME)")
     parser.add_argument("--seed", type=int, help="replaces the recipe's seed")
     parser.add_argument("--tensorboard", action="store_true", help="also write for TensorBoard")
-    parser.add_argument("--dry-run", action="store_true", help="print the schedule, train nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the schedule and what it needs, train nothing"
+    )
+    parser.add_argument("--gpu", help="with --dry-run: what to size it for, such as A100-40")
     chosen = parser.parse_args(arguments)
+    if chosen.gpu and not chosen.dry_run:
+        parser.error("--gpu goes with --dry-run; training takes the GPU that is there")
     try:
+        gpu = find_gpu(chosen.gpu) if chosen.gpu else None
         changes = {} if chosen.seed is None else {"seed": chosen.seed}
         recipe = load_recipe(chosen.recipe, **changes)
         folder = Path(chosen.output or Path("runs") / recipe.name)
@@ -385,10 +400,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if main_process:
             print(trainer.describe(), flush=True)
         if chosen.dry_run:
+            if main_process:
+                print(trainer.dry_run(gpu))
             return 0
-        model = trainer.train()
+        trainer.train()
+        trainer.save(folder / "model")
         if main_process:
-            model.save_pretrained(folder / "model")
             steps = trainer.recipe.total_steps
             print(f"{recipe.name}: {steps} steps done; the model is in {folder / 'model'}")
     except (RecipeError, TrainingError, OSError, ValueError) as error:

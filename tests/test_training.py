@@ -263,8 +263,8 @@ def test_a_full_disk_while_saving_leaves_the_older_checkpoint(recipe, tmp_path, 
     run = trainer(recipe, tmp_path / "run", save_every=2)
     usual = Coconut.write_files
 
-    def fails_later(self, folder):
-        usual(self, folder)
+    def fails_later(self, folder, *rest):
+        usual(self, folder, *rest)
         if "step-000004" in folder.name:
             raise OSError(28, "No space left on device")
 
