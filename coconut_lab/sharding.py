@@ -59,9 +59,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], strict: bool = Tr
             own[name].copy_(_part(value, own[name]))
 
 
-def load_optimizer(
-    optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Tensor]]
-) -> None:
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Tensor]]) -> None:
     """Put a whole state per parameter into an optimizer, whose parameters may be sharded."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     parts = {

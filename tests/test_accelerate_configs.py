@@ -137,9 +137,7 @@ def test_one_process(recipe: Path, whole: Path, tmp_path: Path) -> None:
     assert_same_model(tmp_path / "run" / "model", whole / "model")
 
 
-def test_two_processes_with_the_whole_model_each(
-    recipe: Path, whole: Path, tmp_path: Path
-) -> None:
+def test_two_processes_with_the_whole_model_each(recipe: Path, whole: Path, tmp_path: Path) -> None:
     told = start("several_gpus.yaml", 2, recipe, tmp_path / "run")
     assert "2 process(es) x 2 part(s) of 2 problems" in told
     assert_same_run(tmp_path / "run", whole)
