@@ -2090,3 +2090,7 @@ def interval_upside_down(right, total):
 # --- 05, in a file of its own ---------------------------------------------------------------------
 
 import planted_inference  # noqa: E402, F401
+
+# --- 09, likewise ---------------------------------------------------------------------------------
+
+import planted_real_models  # noqa: E402, F401
