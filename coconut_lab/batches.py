@@ -13,7 +13,7 @@ from torch import Tensor
 
 from coconut_lab.curriculum import IGNORED, Curriculum, Example, Tokenized, collate, tokenize
 from coconut_lab.problems import Graph, Problem
-from coconut_lab.recipe import WalksPart
+from coconut_lab.recipe import Phase, Recipe, WalksPart
 from coconut_lab.tokenizer import thought_tokens
 
 #: Batches are cut from so many batches' worth of problems sorted by length, which saves padding.
@@ -66,6 +66,24 @@ class Batches:
     def rows(self, step: int) -> list[int]:
         """Indices of the problems of a step."""
         return self._pool(step // POOL)[step % POOL]
+
+    def training(
+        self, step: int, recipe: Recipe, phase: Phase, curriculum: Curriculum
+    ) -> dict[str, Tensor]:
+        """Make the whole batch of a step of a recipe.
+
+        Args:
+            step: the optimizer step, from 0.
+            recipe: says what is trained on, and how walks are made.
+            phase: the phase that the step belongs to.
+            curriculum: encodes each problem.
+
+        Returns:
+            As `collate`.
+        """
+        if recipe.objective == "walks":
+            return self.walks(step, recipe.walks)
+        return self.curriculum(step, curriculum, phase.stage, phase.mix_probability)
 
     def curriculum(
         self, step: int, curriculum: Curriculum, stage: int, mix_probability: float | None = None

@@ -31,7 +31,9 @@ from tqdm.auto import tqdm
 from coconut_lab.batches import Batches
 from coconut_lab.coconut import Coconut
 from coconut_lab.curriculum import IGNORED, Curriculum
+from coconut_lab.estimates import dry_run
 from coconut_lab.evaluation import score
+from coconut_lab.gpus import Gpu, find_gpu
 from coconut_lab.material import check_fit, names_of, training_problems, validation_problems
 from coconut_lab.models import add_pause, first_model
 from coconut_lab.problems import Problem
@@ -95,9 +97,7 @@ class Trainer:
             add_pause(self.model)
         self.tokenizer = self.model.tokenizer
         renamed = names if recipe.problems.rename and recipe.problems.source is None else []
-        self.batches = Batches(
-            problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed
-        )
+        self.batches = Batches(problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed)
         limit = getattr(self.model.config, "max_position_embeddings", None)
         check_fit(self.recipe, self.curriculum, self.batches.parts, limit)
         self._chunks = self._share_of_batch()
@@ -146,11 +146,14 @@ class Trainer:
             ]
         )
 
+    def dry_run(self, gpu: Gpu | None = None) -> str:
+        """Say what the run needs on a GPU (see `estimates.dry_run`), without running it."""
+        processes = self.accelerator.num_processes
+        return dry_run(self.recipe, self.model, self.batches, self.curriculum, gpu, processes)
+
     def batch(self, step: int, phase: Phase) -> dict[str, Tensor]:
         """Make the whole batch of a step."""
-        if self.recipe.objective == "walks":
-            return self.batches.walks(step, self.recipe.walks)
-        return self.batches.curriculum(step, self.curriculum, phase.stage, phase.mix_probability)
+        return self.batches.training(step, self.recipe, phase, self.curriculum)
 
     def stop(self) -> None:
         """End after the current step, with a checkpoint; may be called from any thread."""
@@ -244,9 +247,7 @@ class Trainer:
             )
         )
 
-    def _train_step(
-        self, model: Any, moment: Moment, batch: dict[str, Tensor]
-    ) -> dict[str, Any]:
+    def _train_step(self, model: Any, moment: Moment, batch: dict[str, Tensor]) -> dict[str, Any]:
         part, accelerator = self.recipe.optimizer, self.accelerator
         model.train()
         seed = f"{self.recipe.seed}/dropout/{moment.step}"
@@ -369,9 +370,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", help="folder for log and checkpoints (default runs/NAME)")
     parser.add_argument("--seed", type=int, help="replaces the recipe's seed")
     parser.add_argument("--tensorboard", action="store_true", help="also write for TensorBoard")
-    parser.add_argument("--dry-run", action="store_true", help="print the schedule, train nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the schedule and what it needs, train nothing"
+    )
+    parser.add_argument("--gpu", help="with --dry-run: what to size it for, such as A100-40")
     chosen = parser.parse_args(arguments)
+    if chosen.gpu and not chosen.dry_run:
+        parser.error("--gpu goes with --dry-run; training takes the GPU that is there")
     try:
+        gpu = find_gpu(chosen.gpu) if chosen.gpu else None
         changes = {} if chosen.seed is None else {"seed": chosen.seed}
         recipe = load_recipe(chosen.recipe, **changes)
         folder = Path(chosen.output or Path("runs") / recipe.name)
@@ -385,6 +392,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if main_process:
             print(trainer.describe(), flush=True)
         if chosen.dry_run:
+            if main_process:
+                print(trainer.dry_run(gpu))
             return 0
         model = trainer.train()
         if main_process:

@@ -249,7 +249,8 @@ def test_the_schedule_is_told_before_training(recipe, tmp_path, capsys):
     assert main([str(source), "--output", str(tmp_path / "run"), "--dry-run"]) == 0
     told = capsys.readouterr().out
     assert "effective batch 8: 1 process(es) x 1 part(s) of 8 problems" in told
-    rows = [re.split(r"  +", line) for line in told.splitlines()[-3:]]
+    lines = told.splitlines()
+    rows = [re.split(r"  +", line) for line in lines[3:6]]
     assert [row[1:6] for row in rows] == [
         ["0", "nothing", "0", "0.3", "3"],
         ["1", "first step", "1", "0.3", "3"],
