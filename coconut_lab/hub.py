@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -348,17 +349,18 @@ def _import_peft() -> Any:
 
 
 def _add_lora(peft: Any, language_model: Any, lora: Lora) -> None:
-    # The adapters go into the model itself; the wrapper around it is not needed.
-    peft.get_peft_model(
-        language_model,
-        peft.LoraConfig(
-            task_type="CAUSAL_LM",
-            r=lora.rank,
-            lora_alpha=lora.alpha,
-            lora_dropout=lora.dropout,
-            target_modules="all-linear",
-        ),
+    settings = peft.LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules="all-linear",
     )
+    with warnings.catch_warnings():
+        # It sees by itself that GPT-2 keeps its matrices transposed, and warns of it each time.
+        warnings.simplefilter("ignore")
+        # The adapters go into the model itself; the wrapper around it is not needed.
+        peft.get_peft_model(language_model, settings)
 
 
 def merge_lora(model: Coconut) -> int:
