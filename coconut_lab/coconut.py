@@ -327,14 +327,31 @@ class Coconut(nn.Module):
 
         Args:
             folder: made, or replaced as a whole.
+
+        Raises:
+            ModelError: the model has low-rank adapters; a plain model cannot read them.
         """
         with new_folder(folder) as temporary:
             self.write_files(temporary)
 
-    def write_files(self, folder: Path) -> None:
-        """Write the files of `save_pretrained` into an existing folder."""
+    @property
+    def has_adapters(self) -> bool:
+        """Whether low-rank adapters stand beside weights (`from_hub(…, lora=Lora())`)."""
+        return any(hasattr(module, "get_base_layer") for module in self.language_model.modules())
+
+    def write_files(self, folder: Path, weights: dict[str, Tensor] | None = None) -> None:
+        """Write the files of `save_pretrained` into an existing folder.
+
+        Args:
+            folder: the folder.
+            weights: the state to write, where this process holds only a part of it.
+        """
+        if self.has_adapters:
+            raise ModelError("the model has low-rank adapters; call merge_lora(model) first")
+        if weights is not None:
+            weights = {name.removeprefix("language_model."): w for name, w in weights.items()}
         with quiet_loading():
-            self.language_model.save_pretrained(folder)
+            self.language_model.save_pretrained(folder, state_dict=weights)
         self.tokenizer.save_pretrained(folder)
         (folder / FORMAT_FILE).write_text(json.dumps({"format": FORMAT}) + "\n")
 
@@ -367,11 +384,20 @@ class Coconut(nn.Module):
         try:
             with quiet_loading():
                 tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-                language_model = AutoModelForCausalLM.from_pretrained(
-                    folder, local_files_only=True, use_safetensors=True, **options
+                load: Any = AutoModelForCausalLM.from_pretrained
+                language_model, found = load(
+                    folder,
+                    local_files_only=True,
+                    use_safetensors=True,
+                    output_loading_info=True,
+                    **options,
                 )
         except Exception as error:  # the libraries raise many kinds, safetensors its own
             raise ModelError(f"{folder} cannot be loaded: {error}") from error
+        if missing := sorted(found["missing_keys"]):  # the library would make them up
+            raise ModelError(
+                f"{folder} cannot be loaded: it lacks {len(missing)} weights, such as {missing[0]}"
+            )
         return cls(language_model, tokenizer).eval()
 
 

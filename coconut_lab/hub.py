@@ -54,11 +54,13 @@ class Lora:
         rank: of the two small matrices beside each weight.
         alpha: their product is scaled by alpha / rank.
         dropout: share of their input that is dropped in training.
+        seed: of one of the two matrices; the other starts at zero.
     """
 
     rank: int = 16
     alpha: int = 32
     dropout: float = 0.0
+    seed: int = 0
 
 
 def from_hub(
@@ -263,7 +265,8 @@ def add_to_model(language_model: Any, tokenizer: Any, copy_from: str = "<<") -> 
     rows = language_model.get_input_embeddings().weight.shape[0]
     need = max([len(tokenizer), *(index + 1 for index in new)])
     if rows < need:  # never fewer: some models have spare rows
-        language_model.resize_token_embeddings(need, mean_resizing=False)
+        with torch.random.fork_rng(devices=[]):  # new rows are drawn, and overwritten below
+            language_model.resize_token_embeddings(need, mean_resizing=False)
     matrices: list[Tensor | None] = [language_model.get_input_embeddings().weight]
     output = language_model.get_output_embeddings()
     if output is not None:  # with tied embeddings this copies the same rows once more
@@ -349,18 +352,24 @@ def _import_peft() -> Any:
 
 
 def _add_lora(peft: Any, language_model: Any, lora: Lora) -> None:
-    settings = peft.LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules="all-linear",
-    )
-    with warnings.catch_warnings():
-        # It sees by itself that GPT-2 keeps its matrices transposed, and warns of it each time.
-        warnings.simplefilter("ignore")
+    # GPT-2 keeps its matrices the other way round (Conv1D).
+    turned = any(type(module).__name__ == "Conv1D" for module in language_model.modules())
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # peft asks transformers for something under an old name, which warns.
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.manual_seed(lora.seed)
         # The adapters go into the model itself; the wrapper around it is not needed.
-        peft.get_peft_model(language_model, settings)
+        peft.get_peft_model(
+            language_model,
+            peft.LoraConfig(
+                task_type="CAUSAL_LM",
+                r=lora.rank,
+                lora_alpha=lora.alpha,
+                lora_dropout=lora.dropout,
+                target_modules="all-linear",
+                fan_in_fan_out=turned,
+            ),
+        )
 
 
 def merge_lora(model: Coconut) -> int:

@@ -16,6 +16,8 @@ from coconut_lab.coconut import Coconut
 from coconut_lab.files import new_folder, write_text
 
 LOG_FILE, STATE_FILE, OPTIMIZER_FILE = "log.jsonl", "training.json", "optimizer.safetensors"
+#: In place of the model's own files if it has low-rank adapters, which those cannot hold.
+ADAPTED_FILE = "adapted.safetensors"
 
 
 class TrainingError(RuntimeError):
@@ -78,7 +80,12 @@ class RunFolder:
         write_text(path, "".join(kept))
 
     def save(
-        self, step: int, since_reset: int, model: Coconut, optimizer: dict[int, dict[str, Tensor]]
+        self,
+        step: int,
+        since_reset: int,
+        model: Coconut,
+        optimizer: dict[int, dict[str, Tensor]],
+        weights: dict[str, Tensor] | None = None,
     ) -> None:
         """Write a checkpoint under a new name, then drop all but the last two.
 
@@ -87,9 +94,13 @@ class RunFolder:
             since_reset: steps since the optimizer's state was dropped.
             model: the model.
             optimizer: the optimizer's state per parameter.
+            weights: the model's state, where it is spread over processes; None takes it as it is.
         """
         with new_folder(self.path / f"step-{step:06d}") as temporary:
-            model.write_files(temporary)
+            if model.has_adapters:
+                save_file(_once(weights or model.state_dict()), temporary / ADAPTED_FILE)
+            else:
+                model.write_files(temporary, weights)
             tensors = {
                 f"{index}.{name}": value.contiguous()
                 for index, values in optimizer.items()
@@ -105,8 +116,8 @@ class RunFolder:
         """Read the newest checkpoint.
 
         Returns:
-            `step` and `since_reset`, the weights, and the optimizer's state per parameter; all
-            empty if there is no checkpoint.
+            `step` and `since_reset`, the weights (of those that are tied, perhaps one only), and
+            the optimizer's state per parameter; all empty if there is no checkpoint.
 
         Raises:
             TrainingError: the folder holds a run of another recipe.
@@ -125,4 +136,12 @@ class RunFolder:
         for key, value in load_file(folder / OPTIMIZER_FILE).items():
             index, name = key.split(".", 1)
             state.setdefault(int(index), {})[name] = value
+        if (folder / ADAPTED_FILE).exists():
+            return facts, load_file(folder / ADAPTED_FILE), state
         return facts, Coconut.from_pretrained(folder).state_dict(), state
+
+
+def _once(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Keep one name of each piece of memory: a file has no place for tied weights."""
+    found = {weight.data_ptr(): name for name, weight in reversed(weights.items())}
+    return {name: weights[name].contiguous() for name in found.values()}

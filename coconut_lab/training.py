@@ -322,7 +322,8 @@ class Trainer:
         facts, weights, state = self._run.newest()
         self.step = 0
         if facts:
-            self.model.load_state_dict(weights)
+            # Of tied weights the file of a model with adapters names one.
+            self.model.load_state_dict(weights, strict=not self.model.has_adapters)
             self.step = facts["step"]
             self._new_optimizer(model)
             self._since_reset = facts["since_reset"]
