@@ -2086,11 +2086,7 @@ def interval_upside_down(right, total):
     return wilson_with(right, total, 1.96)[::-1]
 
 
-
-# --- 05, in a file of its own ---------------------------------------------------------------------
+# --- 05 and 09, in files of their own -------------------------------------------------------------
 
 import planted_inference  # noqa: E402, F401
-
-# --- 09, likewise ---------------------------------------------------------------------------------
-
 import planted_real_models  # noqa: E402, F401

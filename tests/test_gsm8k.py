@@ -386,8 +386,8 @@ def test_every_word_problem_is_right(seed: int, steps: int, largest: int) -> Non
 @settings(max_examples=40)
 def test_one_chain_is_right_and_in_order(seed: int, steps: int, largest: int) -> None:
     problems = generate_arithmetic(3, seed, steps=steps, largest=largest, one_chain=True)
-    assert generate_arithmetic(2, seed, steps=steps, largest=largest, one_chain=True) == (
-        problems[:2]
+    assert (
+        generate_arithmetic(2, seed, steps=steps, largest=largest, one_chain=True) == (problems[:2])
     )
     for one in problems:
         assert solve(one.question) == (int(one.answer), steps)

@@ -3,8 +3,8 @@
 from coconut_lab.checks.alignment import align
 from coconut_lab.checks.base import CheckFailed
 from coconut_lab.checks.comparing import longest_chain, mcnemar, verdict, wilson_interval
-from coconut_lab.checks.grading import same_number
 from coconut_lab.checks.gradients import thought_gradients
+from coconut_lab.checks.grading import same_number
 from coconut_lab.checks.halts import choose_threshold, train_classifier
 from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think_without_cache
 from coconut_lab.checks.making import add_node
@@ -27,8 +27,8 @@ __all__ = [
     "align",
     "chain_holds",
     "choose_threshold",
-    "count_work",
     "count_thoughts",
+    "count_work",
     "encode_stage",
     "farther_option",
     "fed_from",

@@ -40,7 +40,7 @@ def _work(
     return steps, total
 
 
-def _slip(message: str, **wrong: Function) -> Slip:
+def _slip(message: str, **wrong: Any) -> Slip:
     return Slip(message, lambda *case: _work(*case, **wrong))
 
 
