@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -60,6 +60,8 @@ class Coconut(nn.Module):
         self.tokens = thought_tokens(tokenizer)
         self.tokenizer = tokenizer
         self.language_model = language_model
+        # The layers that FSDP gathers one at a time, named as in any model of the library.
+        self._no_split_modules = getattr(language_model, "_no_split_modules", None)
         config = language_model.config
         if getattr(config, "is_encoder_decoder", False) or (
             language_model.get_output_embeddings() is None
@@ -138,6 +140,7 @@ class Coconut(nn.Module):
         detach_thoughts: bool = False,
         output_attentions: bool = False,
         output_hidden_states: bool = False,
+        also_cut: Sequence[int] = (),
     ) -> LatentStates:
         """Run all passes over a batch.
 
@@ -152,6 +155,8 @@ class Coconut(nn.Module):
             detach_thoughts: cut the gradient through the thoughts (for teaching).
             output_attentions: also return the attention weights.
             output_hidden_states: also return the hidden states of all layers.
+            also_cut: columns that begin a pass although no row here has a placeholder there:
+                processes that share weights (FSDP) have to make the same passes.
 
         Returns:
             The hidden states, the thoughts and the cache.
@@ -172,7 +177,7 @@ class Coconut(nn.Module):
         is_thought = self._check_batch(input_ids, attention_mask, position_ids)  # (B, T)
 
         embeds = self.embed(input_ids)  # (B, T, d)
-        columns = is_thought.any(0).nonzero().flatten().tolist()
+        columns = sorted({*is_thought.any(0).nonzero().flatten().tolist(), *also_cut})
         cache = roomy_cache(self.config, input_ids.shape[1])
         # Without padding there is nothing to mask but the future, which the model does itself.
         mask = None if bool(attention_mask.all()) else attention_mask
@@ -224,6 +229,7 @@ class Coconut(nn.Module):
         detach_thoughts: bool = False,
         output_attentions: bool = False,
         output_hidden_states: bool = False,
+        also_cut: Sequence[int] = (),
     ) -> CoconutOutput:
         """Think and predict: the loss of a batch, or its logits.
 
@@ -235,6 +241,8 @@ class Coconut(nn.Module):
             detach_thoughts: cut the gradient through the thoughts (for teaching).
             output_attentions: also return the attention weights.
             output_hidden_states: also return the hidden states of all layers.
+            also_cut: columns that begin a pass although no row here has a placeholder there:
+                processes that share weights (FSDP) have to make the same passes.
 
         Returns:
             Loss, logits and thoughts.
@@ -253,6 +261,7 @@ class Coconut(nn.Module):
             detach_thoughts=detach_thoughts,
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
+            also_cut=also_cut,
         )
         loss, labelled = None, None
         if labels is None:

@@ -13,13 +13,12 @@ import json
 import math
 import os
 import random
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +32,24 @@ from coconut_lab.coconut import Coconut
 from coconut_lab.curriculum import IGNORED, Curriculum
 from coconut_lab.estimates import dry_run
 from coconut_lab.evaluation import score
+from coconut_lab.files import new_folder
 from coconut_lab.gpus import Gpu, find_gpu
+from coconut_lab.interrupts import first_interrupt
 from coconut_lab.material import check_fit, names_of, training_problems, validation_problems
 from coconut_lab.models import add_pause, first_model
 from coconut_lab.problems import Problem
 from coconut_lab.recipe import Phase, Recipe, RecipeError, load_recipe
 from coconut_lab.run_folder import LOG_FILE, RunFolder, TrainingError
 from coconut_lab.schedule import Moment, moments, schedule_table
+from coconut_lab.sharding import (
+    is_sharded,
+    load_optimizer,
+    load_weights,
+    shared_cuts,
+    whole_optimizer,
+    whole_outside_layers,
+    whole_weights,
+)
 
 __all__ = ["LOG_FILE", "Trainer", "TrainingError", "graded_stages", "main"]
 
@@ -180,8 +190,8 @@ class Trainer:
         if self.accelerator.is_main_process:
             self._run.prepare()
         self.accelerator.wait_for_everyone()
-        model = self.accelerator.prepare(self.model)
-        self._resume(model)
+        model = self._prepare()
+        self._resume()
         began = time.perf_counter()
         bar = tqdm(
             total=self.recipe.total_steps,
@@ -191,17 +201,18 @@ class Trainer:
             desc=self.recipe.name,
         )
         # Dropout draws from the global generators: they are seeded per step, and given back after.
-        with self._interrupts(), torch.random.fork_rng(), bar:
+        with first_interrupt(self.stop), torch.random.fork_rng(), bar:
             for moment, batch in self._made_ahead():
-                if moment.reset or self._optimizer is None:
-                    self._new_optimizer(model)
+                if moment.reset:
+                    self._optimizer.optimizer.state.clear()
+                    self._since_reset = 0
                 entry = self._train_step(model, moment, batch)
                 entry["seconds"] = round(time.perf_counter() - began, 2)
                 self.step = moment.step + 1
                 last = self.step == self.recipe.total_steps
                 main = self.accelerator.is_main_process
                 if moment.ends_phase and self.validation and self.recipe.objective != "walks":
-                    if main:
+                    if main or is_sharded(self.model):
                         entry["accuracy"] = self._validate()
                     self.accelerator.wait_for_everyone()
                 if main:
@@ -213,9 +224,8 @@ class Trainer:
                     stage=moment.phase.stage, loss=f"{entry['loss']:.3f}", refresh=False
                 )
                 stopped = self._anyone_stopped()
-                if main and (last or stopped or self.step % self.save_every == 0):
-                    state = self._optimizer.optimizer.state_dict()["state"]
-                    self._run.save(self.step, self._since_reset, self.model, state)
+                if last or stopped or self.step % self.save_every == 0:
+                    self._save_checkpoint()
                 if stopped:
                     raise KeyboardInterrupt(f"stopped after step {moment.step}; run again to go on")
         return self.model.eval()
@@ -235,17 +245,33 @@ class Trainer:
                     coming = pool.submit(self.batch, left[index + 1].step, left[index + 1].phase)
                 yield moment, batch
 
-    def _new_optimizer(self, model: Any) -> None:
+    def _prepare(self) -> Any:
+        """Give the model as `accelerate` wraps it, and make its optimizer."""
         part = self.recipe.optimizer
-        self._since_reset = 0
-        self._optimizer = self.accelerator.prepare(
-            torch.optim.AdamW(
-                (parameter for parameter in model.parameters() if parameter.requires_grad),
-                lr=part.lr,
-                betas=(part.beta1, part.beta2),
-                weight_decay=part.weight_decay,
-            )
+        self.accelerator.free_memory()  # it keeps what it has prepared before
+        optimizer = torch.optim.AdamW(
+            (parameter for parameter in self.model.parameters() if parameter.requires_grad),
+            lr=part.lr,
+            betas=(part.beta1, part.beta2),
+            weight_decay=part.weight_decay,
         )
+        # Together, because FSDP puts parts of the weights in their place.
+        model, self._optimizer = self.accelerator.prepare(self.model, optimizer)
+        return model
+
+    def _save_checkpoint(self) -> None:
+        """Let the main process write a checkpoint; all of them hand in what they hold."""
+        weights = whole_weights(self.model)
+        state = whole_optimizer(self._optimizer.optimizer)
+        if self.accelerator.is_main_process:
+            self._run.save(self.step, self._since_reset, self.model, state, weights)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model as `Coconut.save_pretrained`; to be called by all processes."""
+        weights = whole_weights(self.model)
+        if self.accelerator.is_main_process:
+            with new_folder(folder) as temporary:
+                self.model.write_files(temporary, weights)
 
     def _train_step(self, model: Any, moment: Moment, batch: dict[str, Tensor]) -> dict[str, Any]:
         part, accelerator = self.recipe.optimizer, self.accelerator
@@ -261,12 +287,13 @@ class Trainer:
         labelled = (batch["labels"][:, 1:] != IGNORED).sum(1)  # (B,)
         total = int(labelled.sum())
         loss = torch.zeros((), device=accelerator.device)
+        cuts = shared_cuts(self.model, batch, self.model.tokens.thought)
         for chunk in self._chunks:
             rows = {k: v[chunk].to(accelerator.device) for k, v in batch.items()}
             # Processes exchange gradients once, with the last part. Their mean is taken there.
             last = chunk is self._chunks[-1]
             with nullcontext() if last else accelerator.no_sync(model):
-                mean = model(**rows).loss
+                mean = model(**rows, also_cut=cuts).loss
                 share = int(labelled[chunk].sum()) / total
                 loss += share * mean.detach()
                 accelerator.backward(mean * (share * accelerator.num_processes))
@@ -294,7 +321,8 @@ class Trainer:
         found = {}
         for stage in graded_stages(curriculum):
             thoughts = curriculum.thoughts_in_prompt(curriculum.max_stage, stage)
-            result = score(self.model, self.tokenizer, self.validation, curriculum, stage)
+            with whole_outside_layers(self.model):
+                result = score(self.model, self.tokenizer, self.validation, curriculum, stage)
             found[str(thoughts)] = round(result.accuracy, 4)
         return found
 
@@ -317,18 +345,15 @@ class Trainer:
             ) from error
         return SummaryWriter(str(self.folder))
 
-    def _resume(self, model: Any) -> None:
+    def _resume(self) -> None:
         """Take weights, optimizer and step from the newest checkpoint, if there is one."""
         facts, weights, state = self._run.newest()
-        self.step = 0
+        self.step = self._since_reset = 0
         if facts:
             # Of tied weights the file of a model with adapters names one.
-            self.model.load_state_dict(weights, strict=not self.model.has_adapters)
-            self.step = facts["step"]
-            self._new_optimizer(model)
-            self._since_reset = facts["since_reset"]
-            whole = self._optimizer.optimizer.state_dict()
-            self._optimizer.optimizer.load_state_dict(whole | {"state": state})
+            load_weights(self.model, weights, strict=not self.model.has_adapters)
+            load_optimizer(self._optimizer.optimizer, state)
+            self.step, self._since_reset = facts["step"], facts["since_reset"]
         if self.accelerator.is_main_process:
             self._run.trim_log(self.step)
 
@@ -338,24 +363,6 @@ class Trainer:
             return self._stopped.is_set()
         flag = torch.tensor(float(self._stopped.is_set()), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
-
-    @contextmanager
-    def _interrupts(self) -> Iterator[None]:
-        """Turn the first Ctrl-C into `stop`, so that a step is never left half done."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        usual = signal.getsignal(signal.SIGINT)
-
-        def on_interrupt(number: int, frame: Any) -> None:
-            signal.signal(signal.SIGINT, usual)  # a second one ends at once
-            self.stop()
-
-        signal.signal(signal.SIGINT, on_interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, usual)
 
 
 def graded_stages(curriculum: Curriculum) -> Sequence[int]:
@@ -396,9 +403,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if main_process:
                 print(trainer.dry_run(gpu))
             return 0
-        model = trainer.train()
+        trainer.train()
+        trainer.save(folder / "model")
         if main_process:
-            model.save_pretrained(folder / "model")
             steps = trainer.recipe.total_steps
             print(f"{recipe.name}: {steps} steps done; the model is in {folder / 'model'}")
     except (RecipeError, TrainingError, OSError, ValueError) as error:
