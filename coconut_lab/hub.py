@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -353,7 +354,9 @@ def _import_peft() -> Any:
 def _add_lora(peft: Any, language_model: Any, lora: Lora) -> None:
     # GPT-2 keeps its matrices the other way round (Conv1D).
     turned = any(type(module).__name__ == "Conv1D" for module in language_model.modules())
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # peft asks transformers for something under an old name, which warns.
+        warnings.simplefilter("ignore", FutureWarning)
         torch.manual_seed(lora.seed)
         # The adapters go into the model itself; the wrapper around it is not needed.
         peft.get_peft_model(

@@ -3,6 +3,7 @@
 "Sam has 4 pens. Eva has 3 times as many pens as Sam. How many pens does Eva have?" Each problem
 holds two chains of the same length, its sentences in random order, and a coin decides whose end is
 asked for. No answer stands in its question, and every step after the first uses the one before it.
+With `one_chain` there is no second chain, and the sentences stand in order: a smaller task.
 """
 
 from __future__ import annotations
@@ -44,7 +45,12 @@ _RESULT: Mapping[str, Callable[[int, int], int]] = {
 
 
 def generate_arithmetic(
-    count: int, seed: int, *, steps: int | tuple[int, int] = (2, 3), largest: int = 99
+    count: int,
+    seed: int,
+    *,
+    steps: int | tuple[int, int] = (2, 3),
+    largest: int = 99,
+    one_chain: bool = False,
 ) -> list[Problem]:
     """Make arithmetic word problems in the format of GSM8K-Aug; each step uses the one before it.
 
@@ -56,6 +62,9 @@ def generate_arithmetic(
         seed: a number from 0 on.
         steps: how many: one number, or (lowest, highest), all equally often.
         largest: no number of a problem is above it.
+        one_chain: leave out the second chain and the shuffling: each sentence speaks of the person
+            of the one before it. Nothing has to be looked up, only computed, which a model from
+            random weights learns much sooner.
 
     Returns:
         `count` problems; steps such as `<<4*3=12>>`, all whole numbers.
@@ -71,10 +80,10 @@ def generate_arithmetic(
     if largest < 20:
         raise ProblemError(f"largest={largest}; give at least 20, or few problems can be made")
     random, deck = Random(seed).random, Deck(counts)
-    return [_word_problem(random, deck.deal(random()), largest) for _ in range(count)]
+    return [_word_problem(random, deck.deal(random()), largest, one_chain) for _ in range(count)]
 
 
-def _word_problem(random: Stream, steps: int, largest: int) -> Problem:
+def _word_problem(random: Stream, steps: int, largest: int, one_chain: bool) -> Problem:
     while True:
         things = pick(random, THINGS)
         people = shuffled(random, ENTITIES, 2 * (steps + 1))
@@ -85,9 +94,12 @@ def _word_problem(random: Stream, steps: int, largest: int) -> Problem:
         ]
         asked = chains[coin(random)]
         sentences = shuffled(random, chains[0].sentences + chains[1].sentences)
+        if one_chain:
+            chains, sentences = [asked], asked.sentences
         question = f"{' '.join(sentences)} How many {things} does {asked.person} have?"
         found = numbers_in(question)
-        if chains[0].result != chains[1].result and not any(c.result in found for c in chains):
+        results = {chain.result for chain in chains}
+        if len(results) == len(chains) and not results & set(found):
             return Problem(question, tuple(asked.steps), str(asked.result))
 
 

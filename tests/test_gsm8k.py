@@ -382,6 +382,24 @@ def test_every_word_problem_is_right(seed: int, steps: int, largest: int) -> Non
         assert Fraction(one.answer) not in numbers_in(one.question)
 
 
+@given(st.integers(0, 2**40), st.integers(1, 7), st.sampled_from([20, 50, 99]))
+@settings(max_examples=40)
+def test_one_chain_is_right_and_in_order(seed: int, steps: int, largest: int) -> None:
+    problems = generate_arithmetic(3, seed, steps=steps, largest=largest, one_chain=True)
+    assert (
+        generate_arithmetic(2, seed, steps=steps, largest=largest, one_chain=True) == (problems[:2])
+    )
+    for one in problems:
+        assert solve(one.question) == (int(one.answer), steps)
+        assert step_faults(one) == [None] * steps
+        assert answer_fault(one) is None
+        assert Fraction(one.answer) not in numbers_in(one.question)
+        people = [text.split()[0] for text in one.question.split(". ")[:-1]]
+        named = [text.split()[-1] for text in one.question.split(". ")[1:-1]]
+        assert named == people[:-1]  # each sentence speaks of the person before
+        assert f"does {people[-1]} have?" in one.question
+
+
 def test_word_problems_in_the_text_format_come_back(tmp_path: Path) -> None:
     problems = generate_arithmetic(200, 5)
     write_gsm8k(problems, tmp_path / "new.txt")

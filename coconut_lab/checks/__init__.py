@@ -4,10 +4,12 @@ from coconut_lab.checks.alignment import align
 from coconut_lab.checks.base import CheckFailed
 from coconut_lab.checks.comparing import longest_chain, mcnemar, verdict, wilson_interval
 from coconut_lab.checks.gradients import thought_gradients
+from coconut_lab.checks.grading import same_number
 from coconut_lab.checks.halts import choose_threshold, train_classifier
 from coconut_lab.checks.latent_forward import feed_back, think_with_cache, think_without_cache
 from coconut_lab.checks.making import add_node
 from coconut_lab.checks.masks import make_labels, reach
+from coconut_lab.checks.new_tokens import new_tokens
 from coconut_lab.checks.rates import loss_share, rate_at, wilson
 from coconut_lab.checks.reading import chain_holds, fed_from, step_holds
 from coconut_lab.checks.running import accumulate, train_part
@@ -15,6 +17,7 @@ from coconut_lab.checks.schedule import count_thoughts, plan
 from coconut_lab.checks.shortcut import farther_option
 from coconut_lab.checks.stages import encode_stage
 from coconut_lab.checks.thinking import halt_by_row, think_fixed
+from coconut_lab.checks.work import count_work
 from coconut_lab.checks.writing import write_on
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "chain_holds",
     "choose_threshold",
     "count_thoughts",
+    "count_work",
     "encode_stage",
     "farther_option",
     "fed_from",
@@ -34,9 +38,11 @@ __all__ = [
     "loss_share",
     "make_labels",
     "mcnemar",
+    "new_tokens",
     "plan",
     "rate_at",
     "reach",
+    "same_number",
     "step_holds",
     "think_fixed",
     "think_with_cache",

@@ -23,6 +23,7 @@ MODULES = (
     "training",  # 04
     "inference",  # 05
     "what_matters",  # 07
+    "real_models",  # 09
 )
 
 for name in MODULES:
