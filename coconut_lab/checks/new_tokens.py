@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -21,10 +20,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from coconut_lab.checks.base import CheckFailed, call, close, passed
+from coconut_lab.checks.base import CheckFailed, Function, call, close, passed
 from coconut_lab.tokenizer import token_id
-
-Function = Callable[..., Any]
 
 NEW = ("<bot>", "<eot>", "<thought>")
 KNOWN = "<<3*4=12>>"  # its first token is <<
@@ -119,8 +116,8 @@ def _check_tokens(name: str, case: _Case, ids: Any) -> None:
     missing = [token for token, index in zip(NEW, found, strict=True) if index is None]
     if missing:
         raise CheckFailed(
-            f"{name}: the tokenizer does not know {', '.join(missing)} and cuts it into letters: "
-            "tokenizer.add_tokens or add_special_tokens adds a token."
+            f"{name}: the tokenizer does not know {', '.join(missing)}, as it should, and cuts it "
+            "into letters: tokenizer.add_tokens or add_special_tokens adds a token."
         )
     rows, need = len(_matrices(case.model)[0]), len(case.tokenizer)
     if rows < need:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from coconut_lab.checks.base import CheckFailed, call, parts, passed
+from coconut_lab.checks.base import CheckFailed, Function, call, parts, passed
 from coconut_lab.checks.blame import Slip, blame
 
-Function = Callable[..., Any]
 Phases = tuple[tuple[int, int], ...]
 
 

@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 
 import torch
+
 from planted_mistakes.table import planted
 
 # --- exercise 1: new_tokens -----------------------------------------------------------------------
