@@ -136,7 +136,9 @@ class Batches:
         generator = torch.Generator().manual_seed(seed)
         rows = len(batch["input_ids"])
         table = torch.arange(len(self.tokenizer)).repeat(rows, 1)  # (B, V)
-        order = torch.rand(rows, len(self.names), generator=generator).argsort(1)
+        # Sorted by numpy: torch would share this out among threads that train at that time.
+        draws = torch.rand(rows, len(self.names), generator=generator)
+        order = torch.from_numpy(draws.numpy().argsort(1))
         table[:, self.names] = self.names[order]
         learned = batch["labels"] != IGNORED
         labels = table.gather(1, batch["labels"].clamp(min=0))

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -341,21 +342,19 @@ def collate(examples: Sequence[Example], tokenizer: Any) -> dict[str, Tensor]:
     ]
     aligned = max((first for first in firsts if first is not None), default=0)
     left = [0 if first is None else aligned - first for first in firsts]
-    start = torch.tensor(left)[:, None]
-    stop = start + torch.tensor([len(example.input_ids) for example in examples])[:, None]
-    columns = torch.arange(int(stop.max()))
+    # In numpy, as one flat list: torch would share this out among threads that train at that time.
+    start = np.array(left)[:, None]
+    stop = start + np.array([len(example.input_ids) for example in examples])[:, None]
+    columns = np.arange(stop.max())
     real = (columns >= start) & (columns < stop)  # (B, T)
-    input_ids = torch.full(real.shape, padding_id(tokenizer))
-    labels = torch.full(real.shape, IGNORED)
-    # One flat list each: a tensor made from nested lists takes several times as long.
-    for rows, flat in (
-        (input_ids, [token for example in examples for token in example.input_ids]),
-        (labels, [label for example in examples for label in example.labels]),
-    ):
-        rows[real] = torch.tensor(flat, dtype=torch.long)
-    return {
+    input_ids = np.full(real.shape, padding_id(tokenizer))
+    labels = np.full(real.shape, IGNORED)
+    input_ids[real] = [token for example in examples for token in example.input_ids]
+    labels[real] = [label for example in examples for label in example.labels]
+    batch = {
         "input_ids": input_ids,
-        "attention_mask": real.long(),
-        "position_ids": torch.where(real, columns - start, 0),
+        "attention_mask": real,
+        "position_ids": np.where(real, columns - start, 0),
         "labels": labels,
     }
+    return {name: torch.from_numpy(value.astype(np.int64)) for name, value in batch.items()}
