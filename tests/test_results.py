@@ -106,7 +106,8 @@ def test_every_cell_is_measured_once_and_with_seeds_enough(methods, depth):
         assert len([1 for name, _ in cells if name == method]) >= FEWEST_SEEDS, method
     cells = [(entry["method"], entry["layers"], entry["seed"]) for entry in depth["results"]]
     assert len(cells) == len(set(cells))
-    # One seed for each depth that is measured, and then all the methods.
+    assert {layers for _, layers, _ in cells} == {1, 2, 3, 4}
+    # One seed for each depth at least, and then all the methods.
     for _, layers, seed in cells:
         assert {cell for cell in cells if cell[1:] == (layers, seed)} == {
             (method, layers, seed) for method in DEPTH_METHODS
