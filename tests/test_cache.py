@@ -121,3 +121,14 @@ def test_layers_that_forget_are_the_library_s_own():
     ]
     assert RoomyLayer not in kinds
     assert [type(x) for x in roomy_cache(LlamaConfig(**sizes)).layers] == [RoomyLayer] * 2
+
+
+def test_under_a_compiler_columns_are_joined(monkeypatch: pytest.MonkeyPatch):
+    """Dynamo refuses the writing in place: `torch.compile` of a model has to get on without."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    generator = torch.Generator().manual_seed(5)
+    ours, theirs = RoomyLayer(8), DynamicLayer()
+    for count in (3, 1, 2):
+        new = columns(count, generator), columns(count, generator)
+        assert all(map(torch.equal, ours.update(*new), theirs.update(*new)))
+    assert ours.rooms[0].memory is None
