@@ -7,6 +7,7 @@ n times. Here all passes share one piece of memory; each sees its first columns.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -39,9 +40,10 @@ class _Append(torch.autograd.Function):
 class _Room:
     """Memory for columns of keys or values, and how many of them have been written."""
 
-    def __init__(self, columns: int) -> None:
-        """Take no memory yet; `columns` says how many to expect."""
+    def __init__(self, columns: int, spare: Tensor | None = None) -> None:
+        """Take no memory yet; `columns` says how many to expect, `spare` is memory to use again."""
         self.expected = columns
+        self.spare = spare
         self.memory: Tensor | None = None  # (B, H, columns, d)
         self.written = 0
 
@@ -52,13 +54,23 @@ class _Room:
         memory = self.memory
         if memory is None or not self._holds(held, memory) or stop > memory.shape[-2]:
             columns = max(self.expected, stop if memory is None else stop + SPARE)
-            memory = held.new_empty(*held.shape[:-2], columns, held.shape[-1])
+            memory = self._take(held, columns)
             memory[..., :start, :] = held.detach()
         else:
             memory = memory.data  # a new tensor on the same memory: saved views stay valid
         memory[..., start:stop, :] = new.detach()
         self.memory, self.written = memory, stop
         return memory.data[..., :stop, :]
+
+    def _take(self, like: Tensor, columns: int) -> Tensor:
+        """Take memory for so many columns: the spare one, if it is large enough and of a kind."""
+        shape = (*like.shape[:-2], columns, like.shape[-1])
+        spare, self.spare = self.spare, None
+        size = math.prod(shape)
+        if spare is None or (spare.dtype, spare.device) != (like.dtype, like.device):
+            return like.new_empty(shape)
+        spare = spare.flatten()
+        return spare[:size].view(shape) if size <= len(spare) else like.new_empty(shape)
 
     def _holds(self, held: Tensor, memory: Tensor) -> bool:
         """Whether `held` is all that was written: not cropped, not other rows, not elsewhere."""
@@ -75,11 +87,13 @@ class RoomyLayer(DynamicLayer):
 
     Args:
         columns: how many columns to make room for; more are taken when they are needed.
+        after: a layer that is no longer needed, whose memory may be used again.
     """
 
-    def __init__(self, columns: int = 0) -> None:
+    def __init__(self, columns: int = 0, after: RoomyLayer | None = None) -> None:
         super().__init__()
-        self.rooms = _Room(columns), _Room(columns)
+        spare = (None, None) if after is None else [room.memory for room in after.rooms]
+        self.rooms: tuple[_Room, ...] = tuple(_Room(columns, memory) for memory in spare)
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
@@ -99,29 +113,38 @@ class RoomyLayer(DynamicLayer):
             self.dtype, self.device = key_states.dtype, key_states.device
             self.is_initialized = True
             self.keys, self.values = key_states, value_states
-        else:
-            self.keys, self.values = (
-                _Append.apply(held, new, room)
-                for held, new, room in zip(
-                    (self.keys, self.values), (key_states, value_states), self.rooms, strict=True
-                )
+            if torch.is_grad_enabled():  # a single pass needs no copy
+                return self.keys, self.values
+            # Nothing else keeps these: copied now, their own memory is free for the next layer.
+            self.keys, self.values = key_states[..., :0, :], value_states[..., :0, :]
+        self.keys, self.values = (
+            _Append.apply(held, new, room)
+            for held, new, room in zip(
+                (self.keys, self.values), (key_states, value_states), self.rooms, strict=True
             )
+        )
         return self.keys, self.values
 
 
-def roomy_cache(config: Any, columns: int = 0) -> DynamicCache:
+def roomy_cache(config: Any, columns: int = 0, after: DynamicCache | None = None) -> DynamicCache:
     """Make an empty cache for a model.
 
     Args:
         config: of the model. Layers that do not keep every column (sliding windows, states of
             other kinds) are the library's own.
         columns: how many columns to make room for; more are taken when they are needed.
+        after: a cache that is no longer needed, whose memory may be used again: new memory has to
+            be fetched from the system page by page.
 
     Returns:
         The cache.
     """
     cache = DynamicCache(config=config)
+    old = [None] * len(cache.layers) if after is None else after.layers
     cache.layers = [
-        RoomyLayer(columns) if type(layer) is DynamicLayer else layer for layer in cache.layers
+        RoomyLayer(columns, before if isinstance(before, RoomyLayer) else None)
+        if type(layer) is DynamicLayer
+        else layer
+        for layer, before in zip(cache.layers, old, strict=True)
     ]
     return cache

@@ -19,14 +19,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from coconut_lab.cache import roomy_cache
 from coconut_lab.files import new_folder
+from coconut_lab.last_layer import reading_from, shorten
 from coconut_lab.states import (
     CoconutOutput,
     LatentStates,
+    feed_back,
     gather_thoughts,
     join_attentions,
     join_layers,
@@ -77,6 +79,7 @@ class Coconut(nn.Module):
                 "language_model.resize_token_embeddings(len(tokenizer))"
             )
         self._check_head()
+        shorten(self.backbone)
 
     @property
     def backbone(self) -> Any:
@@ -141,6 +144,9 @@ class Coconut(nn.Module):
         output_attentions: bool = False,
         output_hidden_states: bool = False,
         also_cut: Sequence[int] = (),
+        read_from: int = 0,
+        room: int = 0,
+        after: DynamicCache | None = None,
     ) -> LatentStates:
         """Run all passes over a batch.
 
@@ -157,6 +163,11 @@ class Coconut(nn.Module):
             output_hidden_states: also return the hidden states of all layers.
             also_cut: columns that begin a pass although no row here has a placeholder there:
                 processes that share weights (FSDP) have to make the same passes.
+            read_from: the first column whose hidden state will be used; the last layer is left out
+                before it, except where a thought comes from. The result has no hidden states of
+                columns that were left out.
+            room: how many columns the cache should have room for beyond these; it grows if needed.
+            after: a cache that is no longer needed, whose memory may be used again.
 
         Returns:
             The hidden states, the thoughts and the cache.
@@ -178,12 +189,15 @@ class Coconut(nn.Module):
 
         embeds = self.embed(input_ids)  # (B, T, d)
         columns = sorted({*is_thought.any(0).nonzero().flatten().tolist(), *also_cut})
-        cache = roomy_cache(self.config, input_ids.shape[1])
+        cache = roomy_cache(self.config, input_ids.shape[1] + room, after)
         # Without padding there is nothing to mask but the future, which the model does itself.
         mask = None if bool(attention_mask.all()) else attention_mask
         hidden: list[Tensor] = []
         extras: list[Any] = []
         fed_back: list[Tensor] = []
+        # Attention weights and hidden states of all layers are asked for in every column.
+        whole = output_attentions or output_hidden_states
+        unread = 0 if whole else max(0, min(read_from, columns[0] - 1 if columns else read_from))
         # One split, not slices: the gradient of each slice would be a zero-filled (B, T, d).
         bounds = [0, *columns, input_ids.shape[1]]
         segments = embeds.split([stop - start for start, stop in pairwise(bounds)], dim=1)
@@ -194,23 +208,27 @@ class Coconut(nn.Module):
                     if detach_thoughts:
                         thought = thought.detach()
                     fed_back.append(thought)
-                    inputs = _feed_back(inputs, thought, is_thought[:, start])
-                output = self.backbone(
-                    inputs_embeds=inputs,
-                    attention_mask=None if mask is None else mask[:, :stop],
-                    position_ids=position_ids[:, start:stop],
-                    past_key_values=cache,
-                    use_cache=True,
-                    output_attentions=output_attentions,
-                    output_hidden_states=output_hidden_states,
-                )
+                    inputs = feed_back(inputs, thought, is_thought[:, start])
+                skipped = 0 if hidden else unread
+                with reading_from(skipped):
+                    output = self.backbone(
+                        inputs_embeds=inputs,
+                        attention_mask=None if mask is None else mask[:, :stop],
+                        position_ids=position_ids[:, start:stop],
+                        past_key_values=cache,
+                        use_cache=True,
+                        output_attentions=output_attentions,
+                        output_hidden_states=output_hidden_states,
+                    )
+                last = output.last_hidden_state[:, start + skipped - stop :]
                 # The last column stands alone, so that it can be fed back.
-                last = output.last_hidden_state
-                hidden += last.split([last.shape[1] - 1, 1], dim=1) if stop - start > 1 else [last]
+                kept = last.shape[1]
+                hidden += last.split([kept - 1, 1], dim=1) if kept > 1 else [last]
                 extras.append(output)
         thoughts, counts = gather_thoughts(fed_back, is_thought, columns, embeds)
         return LatentStates(
             hidden=torch.cat(hidden, dim=1),
+            first_column=unread,
             thoughts=thoughts,
             thought_counts=counts,
             cache=cache,
@@ -254,6 +272,13 @@ class Coconut(nn.Module):
             raise ModelError(
                 f"labels have shape {tuple(labels.shape)}, input_ids {tuple(input_ids.shape)}"
             )
+        read_from, next_labels, labelled = 0, None, None
+        if labels is not None:
+            next_labels = F.pad(labels[:, 1:], (0, 1), value=IGNORED)  # (B, T)
+            labelled = next_labels != IGNORED
+            if not (somewhere := labelled.any(0).nonzero()).numel():
+                raise ModelError("no position of the batch is labelled, so there is no loss")
+            read_from = int(somewhere[0])
         states = self.latent_states(
             input_ids,
             attention_mask,
@@ -262,16 +287,14 @@ class Coconut(nn.Module):
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             also_cut=also_cut,
+            read_from=read_from,
         )
-        loss, labelled = None, None
-        if labels is None:
+        loss = None
+        if next_labels is None or labelled is None:
             logits = self.head(states.hidden)
         else:
-            next_labels = F.pad(labels[:, 1:], (0, 1), value=IGNORED)  # (B, T)
-            labelled = next_labels != IGNORED
-            logits = self.head(states.hidden[labelled])  # (M, V)
-            if not len(logits):
-                raise ModelError("no position of the batch is labelled, so there is no loss")
+            read = labelled[:, states.first_column :]
+            logits = self.head(states.hidden[read])  # (M, V)
             loss = F.cross_entropy(
                 logits.float() if logits.dtype != torch.float64 else logits, next_labels[labelled]
             )
@@ -420,11 +443,3 @@ def quiet_loading() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def _feed_back(inputs: Tensor, thought: Tensor, wanted: Tensor) -> Tensor:
-    """Put a thought (B, d) at the first column of the inputs (B, t, d), in the rows (B,) wanted."""
-    first = thought[:, None]
-    if not bool(wanted.all()):
-        first = torch.where(wanted[:, None, None], first, inputs[:, :1])
-    return first if inputs.shape[1] == 1 else torch.cat([first, inputs[:, 1:]], dim=1)

@@ -6,6 +6,7 @@ keeps, in tests/test_estimates.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +14,10 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from coconut_lab.coconut import Coconut
+from coconut_lab.last_layer import is_short
+
+#: The maps that make keys and values; GPT-2 has one for these and the queries.
+KEY_MAPS = {"k_proj", "v_proj", "c_attn"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,9 @@ class Shape:
         readers: linear maps of one layer that read a normalised hidden state.
         composed: whether the activation function is made of several operations (GPT-2's).
         dropout, eager: whether there is dropout, and attention that keeps its weights.
+        spared, spared_trained: weights of matrices that a column whose hidden state nobody reads
+            is not multiplied by: all of the last layer's but those for its keys and values
+            (`last_layer.py`); 0 where the last layer cannot be shortened.
     """
 
     layers: int
@@ -49,6 +57,8 @@ class Shape:
     composed: bool
     dropout: bool
     eager: bool
+    spared: int
+    spared_trained: int
 
 
 def shape_of(model: Coconut) -> Shape:
@@ -59,13 +69,17 @@ def shape_of(model: Coconut) -> Shape:
     size = getattr(config, "head_dim", None) or width // heads
     keys = size * (getattr(config, "num_key_value_heads", None) or heads)
     linear: list[Tensor] = []
+    spared: list[Tensor] = []
     norms = 0
     gated = False
+    last = rf"\.{layers - 1}\." if is_short(model.backbone) else "$^"
     for name, module in model.backbone.named_modules():
         weight = getattr(module, "weight", None)
         if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D":
             linear.append(module.weight)
             gated |= "gate" in name
+            if re.search(last, name) and not KEY_MAPS & set(name.split(".")):
+                spared.append(module.weight)
         elif "Norm" in type(module).__name__ and weight is not None and "." in name:
             per_head = heads * size if "q_" in name else keys
             # A LayerNorm keeps its input; the library's RMSNorm also the normalised one.
@@ -93,11 +107,18 @@ def shape_of(model: Coconut) -> Shape:
         composed=act in ("gelu_new", "gelu_fast"),
         dropout=any(rates),
         eager=config._attn_implementation == "eager",
+        spared=sum(w.numel() for w in spared),
+        spared_trained=sum(w.numel() for w in spared if w.requires_grad),
     )
 
 
 def pass_flops(
-    shape: Shape, rows: int, columns: int, thought_columns: Sequence[int], labelled: int
+    shape: Shape,
+    rows: int,
+    columns: int,
+    thought_columns: Sequence[int],
+    labelled: int,
+    first_read: int = 0,
 ) -> list[int]:
     """Count the floating-point operations of each pass over a batch, forward and backward.
 
@@ -112,6 +133,7 @@ def pass_flops(
         columns: columns of the batch, padding included.
         thought_columns: the columns that hold a placeholder in any row; each begins a pass.
         labelled: positions that the language-model head reads.
+        first_read: the first column whose hidden state the head reads in any row.
 
     Returns:
         One count per pass.
@@ -121,13 +143,30 @@ def pass_flops(
     for start, stop in pairwise([0, *thought_columns, columns]):
         attention = 12 * (stop - start) * stop * shape.queries * shape.layers
         counts.append(rows * ((stop - start) * per_token + attention))
+    if shape.spared:
+        first_pass = thought_columns[0] if thought_columns else columns
+        unread = unread_columns(first_read, thought_columns)
+        per_token = 4 * shape.spared + 2 * shape.spared_trained
+        counts[0] -= rows * unread * (per_token + 12 * first_pass * shape.queries)
     head = shape.vocabulary * shape.width
     counts[-1] += labelled * head * (6 if shape.trained > shape.linear_trained else 4)
     return counts
 
 
+def unread_columns(first_read: int, thought_columns: Sequence[int]) -> int:
+    """Count the first columns whose hidden state neither the head nor a thought takes."""
+    return min([first_read, *(column - 1 for column in thought_columns[:1])])
+
+
 def activation_bytes(
-    shape: Shape, rows: int, columns: int, labelled: int, *, thoughts: bool, bf16: bool
+    shape: Shape,
+    rows: int,
+    columns: int,
+    labelled: int,
+    *,
+    thoughts: bool,
+    bf16: bool,
+    unread: int = 0,
 ) -> int:
     """Estimate what the forward passes keep for the backward pass, with fused attention.
 
@@ -144,6 +183,8 @@ def activation_bytes(
       a gate;
     - masks: 1 byte for each of 2d if there is dropout, 4 bytes for each column attended to.
 
+    In the last layer, an unread column keeps only what its keys and values need.
+
     Logits stand at labelled positions only: themselves, their softmax and their gradient, in
     float32. Adapters are counted as if each read a norm; a mixture of experts as if all were used.
 
@@ -154,6 +195,7 @@ def activation_bytes(
         labelled: positions that the language-model head reads.
         thoughts: whether there is more than one pass.
         bf16: whether matrices are multiplied in bfloat16 (autocast).
+        unread: columns of the question whose hidden state nobody reads.
 
     Returns:
         Bytes.
@@ -169,5 +211,10 @@ def activation_bytes(
     if shape.eager:
         per_layer += shape.heads * columns * (4 + size)
     tokens = rows * columns
+    spared = 0.0
+    if shape.spared:
+        maps = min(2, shape.readers - 1) if bf16 else 1  # keys and values, or one map for both
+        spared = unread * (per_layer - 2 * shape.norms - size * (maps * width + 2 * keys))
     around = 4 * 4 * width  # embeddings, the last norm, the hidden states joined
-    return int(tokens * (shape.layers * per_layer + around) + 3 * 4 * labelled * shape.vocabulary)
+    layers = tokens * (shape.layers * per_layer + around) - rows * spared
+    return int(layers + 3 * 4 * labelled * shape.vocabulary)

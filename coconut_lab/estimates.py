@@ -229,7 +229,7 @@ def estimate_run(
     bf16 = recipe.precision != "fp32"
     rows = min(recipe.micro_batch or share, share)
     phases = []
-    columns, labelled, thoughts = longest_rows(recipe, curriculum, batches.parts)
+    columns, labelled, thoughts, unread = longest_rows(recipe, curriculum, batches.parts)
     first = 0
     for phase in recipe.phases:
         looked_at = sorted({first + phase.steps * i // samples for i in range(samples)})
@@ -240,8 +240,8 @@ def estimate_run(
             most = (int((batch["labels"] != IGNORED).sum(1).max()) for batch in found)
             labelled = max(labelled, *most)
         phases.append(_phase(shape, model, phase, found, share, rows, gpu.rate(bf16)))
-    settings = {"thoughts": thoughts, "bf16": bf16}
-    per_row = activation_bytes(shape, 1, columns, labelled, **settings)
+    sizes = (1, columns, labelled)
+    per_row = activation_bytes(shape, *sizes, thoughts=thoughts, bf16=bf16, unread=unread)
     element = model.language_model.get_input_embeddings().weight.element_size()
     weights = shape.parameters * element
     gradients = shape.trained * element
@@ -271,7 +271,7 @@ def estimate_run(
 
 def longest_rows(
     recipe: Recipe, curriculum: Curriculum, parts: Sequence[Tokenized]
-) -> tuple[int, int, bool]:
+) -> tuple[int, int, bool, int]:
     """Bound what a batch can hold: `collate` sets thoughts under each other, the longest decide.
 
     Args:
@@ -280,10 +280,11 @@ def longest_rows(
         parts: the tokenized problems.
 
     Returns:
-        Columns, labelled positions of a row, and whether any row has thoughts; zeros for walks.
+        Columns, labelled positions of a row, whether any row has thoughts, and how many of its
+        columns are certainly not read; zeros for walks.
     """
     if recipe.objective == "walks":
-        return 0, 0, False
+        return 0, 0, False, 0
     mixed = curriculum.mix_probability or any(phase.mix_probability for phase in recipe.phases)
     stages = {phase.stage for phase in recipe.phases}
     if mixed:
@@ -298,7 +299,8 @@ def longest_rows(
             labelled = max(labelled, learned)
             most = max(most, count)
     thoughts = curriculum.rule.stand_in == "thoughts" and most > 0
-    return question + 2 * curriculum.rule.markers + rest, labelled, thoughts
+    # The last column of the question may be read, all markers and what follows them are.
+    return question + 2 * curriculum.rule.markers + rest, labelled, thoughts, question - 1
 
 
 def _phase(
@@ -321,8 +323,10 @@ def _phase(
             ids = batch["input_ids"][chunk]
             thought = (ids == model.tokens.thought) & batch["attention_mask"][chunk].bool()
             columns = thought.any(0).nonzero().flatten().tolist()
-            labelled = int((batch["labels"][chunk, 1:] != IGNORED).sum())
-            counts = pass_flops(shape, len(ids), ids.shape[1], columns, labelled)
+            labelled = batch["labels"][chunk, 1:] != IGNORED
+            first = int(labelled.any(0).int().argmax())
+            sizes = (*ids.shape, columns, int(labelled.sum()), first)
+            counts = pass_flops(shape, *sizes)
             flops += sum(counts)
             passes += len(counts)
             if rate is None:

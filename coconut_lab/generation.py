@@ -22,9 +22,13 @@ from coconut_lab.sampling import Sampling
 from coconut_lab.tokenizer import ANSWER_MARK
 
 END = "end of sequence"
-#: How many rows go through the model at once on a CPU. More do not fit its caches: 500 rows of the
-#: tiny model at once take about twice as long as in parts of this size.
-CPU_ROWS = 64
+#: How many rows go through the model at once on a CPU. More do not fit its caches.
+CPU_ROWS = 128
+#: With at least so many rows, a part ends where the next prompt has another length: prompts of one
+#: length need no padding, and so no mask.
+CPU_PART = 32
+#: For how many columns behind the prompts the cache makes room at once; answers may be short.
+ROOM = 8
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,23 @@ class _Row:
 class _Batch:
     """The rows that are not finished yet, with their share of the cache."""
 
-    def __init__(self, model: Coconut, tokenizer: Any, rows: list[_Row]) -> None:
-        """Run the prompts."""
+    def __init__(
+        self, model: Coconut, tokenizer: Any, rows: list[_Row], room: int, after: Any
+    ) -> None:
+        """Run the prompts; `room` columns may follow, `after` is a cache to take memory from."""
         padded = pad_prompts([row.prompt for row in rows], tokenizer)
         batch = {name: value.to(model.device) for name, value in padded.items()}
         self.model, self.rows = model, rows
         self.mask, position = batch["attention_mask"], batch["position_ids"]  # (B, T)
-        states = model.latent_states(batch["input_ids"], self.mask, position)
+        last = self.mask.shape[1] - 1
+        states = model.latent_states(
+            batch["input_ids"],
+            self.mask,
+            position,
+            read_from=last,
+            room=min(room, ROOM),
+            after=after,
+        )
         self.position = position[:, -1]  # (B,)
         self.cache, self.hidden = states.cache, states.hidden[:, -1]  # (B, d)
         for place, (row, count) in enumerate(
@@ -205,24 +219,28 @@ def generate(
         for index, (prompt, tail) in enumerate(zip(asked, tails, strict=True))
     ]
     draws = None if sampling is None else sampling.draws(len(rows), max_new_tokens)
-    size = rows_at_once or (CPU_ROWS if model.device.type == "cpu" else len(rows))
-    by_length = sorted(rows, key=lambda row: len(row.prompt))
-    for start in range(0, len(rows), size):
-        batch = _Batch(model, tokenizer, by_length[start : start + size])
-        while True:
-            if halting is not None:
-                _stop_thinking(batch, halting, look_ahead)
-            _write(batch, tokenizer, sampling, draws)
-            going = [
-                place
-                for place, row in enumerate(batch.rows)
-                if not row.finished and len(row.written) < max_new_tokens
-            ]
-            if not going:
-                break
-            if len(going) < len(batch.rows):
-                batch.keep(going)
-            batch.feed(*_next_inputs(batch))
+    on_cpu = model.device.type == "cpu" and rows_at_once is None
+    size = rows_at_once or (CPU_ROWS if on_cpu else len(rows))
+    # A rule may be anyone's, and may keep what it is given; nobody else sees these tensors.
+    with torch.no_grad() if halting is not None else torch.inference_mode():
+        cache = None
+        for part in _parts(rows, size, CPU_PART if on_cpu else size):
+            batch = _Batch(model, tokenizer, part, max(behind) + most, cache)
+            cache = batch.cache
+            while True:
+                if halting is not None:
+                    _stop_thinking(batch, halting, look_ahead)
+                _write(batch, tokenizer, sampling, draws)
+                going = [
+                    place
+                    for place, row in enumerate(batch.rows)
+                    if not row.finished and len(row.written) < max_new_tokens
+                ]
+                if not going:
+                    break
+                if len(going) < len(batch.rows):
+                    batch.keep(going)
+                batch.feed(*_next_inputs(batch))
     return [
         Generation(
             token_ids=row.written,
@@ -237,6 +255,22 @@ def generate(
         )
         for row in rows
     ]
+
+
+def _parts(rows: list[_Row], most: int, least: int) -> list[list[_Row]]:
+    """Cut rows into parts of at most `most`, if possible of one length; the longest come first.
+
+    A part with at least `least` rows ends where the next row has another length.
+    """
+    parts: list[list[_Row]] = []
+    for row in sorted(rows, key=lambda row: -len(row.prompt)):
+        last = parts[-1] if parts else []
+        shorter = last and len(row.prompt) < len(last[-1].prompt)
+        if not last or len(last) >= most or (shorter and len(last) >= least):
+            parts.append([row])
+        else:
+            last.append(row)
+    return parts
 
 
 def _stop_thinking(batch: _Batch, halting: Halting, look_ahead: list[int]) -> None:
@@ -278,8 +312,9 @@ def _write(
     else:
         numbers = torch.stack([draws[row.index, len(row.written)] for row in writers])
         chosen = sampling.choose(logits, numbers)
+    end = tokenizer.eos_token_id  # looked up once: the library takes its time
     for row, token in zip(writers, chosen.tolist(), strict=True):
-        if token == tokenizer.eos_token_id:
+        if token == end:
             row.finished = True
         else:
             row.written.append(token)

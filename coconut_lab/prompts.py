@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,15 +24,16 @@ def pad_prompts(prompts: Sequence[Sequence[int]], tokenizer: Any) -> dict[str, T
         `input_ids`, `attention_mask` and `position_ids`, each (B, T) int64.
     """
     width = max(map(len, prompts))
-    fill = padding_id(tokenizer)
-    pads = [width - len(prompt) for prompt in prompts]
-    rows = list(zip(pads, prompts, strict=True))
+    # In numpy: torch would look at every number of a list on its own.
+    ids = np.full((len(prompts), width), padding_id(tokenizer))
+    for row, prompt in zip(ids, prompts, strict=True):
+        row[width - len(prompt) :] = prompt
+    pads = width - np.array([len(prompt) for prompt in prompts])[:, None]
+    position = np.arange(width) - pads
     return {
-        "input_ids": torch.tensor([[fill] * pad + list(prompt) for pad, prompt in rows]),
-        "attention_mask": torch.tensor([[0] * pad + [1] * len(prompt) for pad, prompt in rows]),
-        "position_ids": torch.tensor(
-            [[0] * pad + list(range(len(prompt))) for pad, prompt in rows]
-        ),
+        "input_ids": torch.from_numpy(ids),
+        "attention_mask": torch.from_numpy((position >= 0).astype(np.int64)),
+        "position_ids": torch.from_numpy(position.clip(min=0)),
     }
 
 

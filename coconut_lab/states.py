@@ -16,7 +16,8 @@ class LatentStates:
     """What the passes over a batch leave behind.
 
     Attributes:
-        hidden: (B, T, d) last hidden states, after the final normalisation.
+        hidden: (B, T - first_column, d) last hidden states, after the final normalisation.
+        first_column: the column of `hidden[:, 0]`; 0 unless `read_from` left columns out.
         thoughts: (B, n, d) the vectors that were fed back, row by row in order; rows with fewer
             than n thoughts end in zeros.
         thought_counts: (B,) how many thoughts each row has.
@@ -31,6 +32,7 @@ class LatentStates:
     thought_counts: Tensor
     cache: DynamicCache
     passes: int
+    first_column: int = 0
     attentions: tuple[Tensor, ...] | None = None
     hidden_states: tuple[Tensor, ...] | None = None
 
@@ -59,6 +61,14 @@ class CoconutOutput:
     passes: int
     attentions: tuple[Tensor, ...] | None = None
     hidden_states: tuple[Tensor, ...] | None = None
+
+
+def feed_back(inputs: Tensor, thought: Tensor, wanted: Tensor) -> Tensor:
+    """Put a thought (B, d) at the first column of the inputs (B, t, d), in the rows (B,) wanted."""
+    first = thought[:, None]
+    if not bool(wanted.all()):
+        first = torch.where(wanted[:, None, None], first, inputs[:, :1])
+    return first if inputs.shape[1] == 1 else torch.cat([first, inputs[:, 1:]], dim=1)
 
 
 def gather_thoughts(
