@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,11 @@ from transformers.utils import logging
 from coconut_lab.cache import roomy_cache
 from coconut_lab.files import new_folder
 from coconut_lab.last_layer import reading_from, shorten
+from coconut_lab.recompute import recomputing
 from coconut_lab.states import (
     CoconutOutput,
     LatentStates,
+    eager_attention,
     feed_back,
     gather_thoughts,
     join_attentions,
@@ -144,6 +146,7 @@ class Coconut(nn.Module):
         output_attentions: bool = False,
         output_hidden_states: bool = False,
         also_cut: Sequence[int] = (),
+        recompute: bool = False,
         read_from: int = 0,
         room: int = 0,
         after: DynamicCache | None = None,
@@ -163,6 +166,7 @@ class Coconut(nn.Module):
             output_hidden_states: also return the hidden states of all layers.
             also_cut: columns that begin a pass although no row here has a placeholder there:
                 processes that share weights (FSDP) have to make the same passes.
+            recompute: keep little of the question for the backward pass and compute it again there.
             read_from: the first column whose hidden state will be used; the last layer is left out
                 before it, except where a thought comes from. The result has no hidden states of
                 columns that were left out.
@@ -201,7 +205,7 @@ class Coconut(nn.Module):
         # One split, not slices: the gradient of each slice would be a zero-filled (B, T, d).
         bounds = [0, *columns, input_ids.shape[1]]
         segments = embeds.split([stop - start for start, stop in pairwise(bounds)], dim=1)
-        with self._eager(output_attentions):
+        with eager_attention(self.language_model, output_attentions):
             for (start, stop), inputs in zip(pairwise(bounds), segments, strict=True):
                 if hidden:
                     thought = hidden[-1][:, 0].to(embeds.dtype)  # (B, d)
@@ -210,7 +214,8 @@ class Coconut(nn.Module):
                     fed_back.append(thought)
                     inputs = feed_back(inputs, thought, is_thought[:, start])
                 skipped = 0 if hidden else unread
-                with reading_from(skipped):
+                again = recompute and not hidden and torch.is_grad_enabled()
+                with reading_from(skipped), recomputing(self.backbone) if again else nullcontext():
                     output = self.backbone(
                         inputs_embeds=inputs,
                         attention_mask=None if mask is None else mask[:, :stop],
@@ -248,6 +253,7 @@ class Coconut(nn.Module):
         output_attentions: bool = False,
         output_hidden_states: bool = False,
         also_cut: Sequence[int] = (),
+        recompute: bool = False,
     ) -> CoconutOutput:
         """Think and predict: the loss of a batch, or its logits.
 
@@ -261,6 +267,7 @@ class Coconut(nn.Module):
             output_hidden_states: also return the hidden states of all layers.
             also_cut: columns that begin a pass although no row here has a placeholder there:
                 processes that share weights (FSDP) have to make the same passes.
+            recompute: keep little of the question for the backward pass and compute it again there.
 
         Returns:
             Loss, logits and thoughts.
@@ -287,6 +294,7 @@ class Coconut(nn.Module):
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             also_cut=also_cut,
+            recompute=recompute,
             read_from=read_from,
         )
         loss = None
@@ -337,22 +345,9 @@ class Coconut(nn.Module):
         if self.training and getattr(self.backbone, "gradient_checkpointing", False):
             raise ModelError(
                 "gradient checkpointing drops the key-value cache that the latent forward needs; "
-                "call language_model.gradient_checkpointing_disable()"
+                "call language_model.gradient_checkpointing_disable() and use recompute=True"
             )
         return is_thought
-
-    @contextmanager
-    def _eager(self, wanted: bool) -> Iterator[None]:
-        """Switch to the attention that can return its weights while they are asked for."""
-        usual = self.config._attn_implementation
-        if not wanted or usual == "eager":
-            yield
-            return
-        self.language_model.set_attn_implementation("eager")
-        try:
-            yield
-        finally:
-            self.language_model.set_attn_implementation(usual)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write weights (safetensors), configuration and tokenizer to a folder, all or nothing.

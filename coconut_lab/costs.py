@@ -119,6 +119,7 @@ def pass_flops(
     thought_columns: Sequence[int],
     labelled: int,
     first_read: int = 0,
+    recompute: bool = False,
 ) -> list[int]:
     """Count the floating-point operations of each pass over a batch, forward and backward.
 
@@ -134,6 +135,8 @@ def pass_flops(
         thought_columns: the columns that hold a placeholder in any row; each begins a pass.
         labelled: positions that the language-model head reads.
         first_read: the first column whose hidden state the head reads in any row.
+        recompute: whether the first pass is computed again in the backward pass: all layers but the
+            last, and of each all but its last map, whose result is not needed there.
 
     Returns:
         One count per pass.
@@ -143,8 +146,12 @@ def pass_flops(
     for start, stop in pairwise([0, *thought_columns, columns]):
         attention = 12 * (stop - start) * stop * shape.queries * shape.layers
         counts.append(rows * ((stop - start) * per_token + attention))
+    first_pass = thought_columns[0] if thought_columns else columns
+    if recompute:
+        again = 2 * (shape.linear // shape.layers - shape.feed_forward * shape.width)
+        again += 4 * first_pass * shape.queries
+        counts[0] += rows * first_pass * (shape.layers - 1) * again
     if shape.spared:
-        first_pass = thought_columns[0] if thought_columns else columns
         unread = unread_columns(first_read, thought_columns)
         per_token = 4 * shape.spared + 2 * shape.spared_trained
         counts[0] -= rows * unread * (per_token + 12 * first_pass * shape.queries)
@@ -167,6 +174,7 @@ def activation_bytes(
     thoughts: bool,
     bf16: bool,
     unread: int = 0,
+    recompute: bool = False,
 ) -> int:
     """Estimate what the forward passes keep for the backward pass, with fused attention.
 
@@ -196,6 +204,8 @@ def activation_bytes(
         thoughts: whether there is more than one pass.
         bf16: whether matrices are multiplied in bfloat16 (autocast).
         unread: columns of the question whose hidden state nobody reads.
+        recompute: whether the layers of the first pass but the last keep only their input, their
+            keys and values; one at a time is computed again.
 
     Returns:
         Bytes.
@@ -210,11 +220,19 @@ def activation_bytes(
         per_layer += 2 * width
     if shape.eager:
         per_layer += shape.heads * columns * (4 + size)
-    tokens = rows * columns
-    spared = 0.0
+    around = 4 * 4 * width  # embeddings, the last norm, the hidden states joined
+    early = 0.0  # what the last layer spares
     if shape.spared:
         maps = min(2, shape.readers - 1) if bf16 else 1  # keys and values, or one map for both
-        spared = unread * (per_layer - 2 * shape.norms - size * (maps * width + 2 * keys))
-    around = 4 * 4 * width  # embeddings, the last norm, the hidden states joined
-    layers = tokens * (shape.layers * per_layer + around) - rows * spared
-    return int(layers + 3 * 4 * labelled * shape.vocabulary)
+        early = unread * (per_layer - 2 * shape.norms - size * (maps * width + 2 * keys))
+    head = 3 * 4 * labelled * shape.vocabulary
+    if not recompute:
+        return int(rows * (columns * (shape.layers * per_layer + around) - early) + head)
+    first_pass = unread + 1 if thoughts else columns
+    stored = columns * around + first_pass * (shape.layers - 1) * (4 * width + 2 * size * keys)
+    rest = (first_pass + (columns - first_pass) * shape.layers) * per_layer - early
+    # When a layer is computed again, the passes behind it and the logits have been used up, but
+    # there are gradients: within the layer, and of the keys and values that later passes used.
+    again = per_layer + 4 * 2 * (width + shape.feed_forward)
+    again += 4 * 2 * keys * (shape.layers - 1) if thoughts else 0
+    return int(rows * stored + max(rows * rest + head, rows * first_pass * again))

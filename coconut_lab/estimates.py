@@ -227,7 +227,7 @@ def estimate_run(
         )
     shape = shape_of(model)
     bf16 = recipe.precision != "fp32"
-    rows = min(recipe.micro_batch or share, share)
+    rows, again = min(recipe.micro_batch or share, share), recipe.recompute
     phases = []
     columns, labelled, thoughts, unread = longest_rows(recipe, curriculum, batches.parts)
     first = 0
@@ -239,9 +239,16 @@ def estimate_run(
             columns = max(columns, *(batch["input_ids"].shape[1] for batch in found))
             most = (int((batch["labels"] != IGNORED).sum(1).max()) for batch in found)
             labelled = max(labelled, *most)
-        phases.append(_phase(shape, model, phase, found, share, rows, gpu.rate(bf16)))
+        phases.append(_phase(shape, model, phase, found, share, rows, gpu.rate(bf16), again))
     sizes = (1, columns, labelled)
-    per_row = activation_bytes(shape, *sizes, thoughts=thoughts, bf16=bf16, unread=unread)
+    per_row = activation_bytes(
+        shape,
+        *sizes,
+        thoughts=thoughts,
+        bf16=bf16,
+        unread=unread,
+        recompute=again,
+    )
     element = model.language_model.get_input_embeddings().weight.element_size()
     weights = shape.parameters * element
     gradients = shape.trained * element
@@ -311,6 +318,7 @@ def _phase(
     share: int,
     rows: int,
     rate: float | None,
+    recompute: bool,
 ) -> PhaseEstimate:
     """Take means over some batches of a phase."""
     processes = len(found[0]["input_ids"]) // share
@@ -325,8 +333,8 @@ def _phase(
             columns = thought.any(0).nonzero().flatten().tolist()
             labelled = batch["labels"][chunk, 1:] != IGNORED
             first = int(labelled.any(0).int().argmax())
-            sizes = (*ids.shape, columns, int(labelled.sum()), first)
-            counts = pass_flops(shape, *sizes)
+            sizes = (len(ids), ids.shape[1], columns, int(labelled.sum()))
+            counts = pass_flops(shape, *sizes, first, recompute)
             flops += sum(counts)
             passes += len(counts)
             if rate is None:

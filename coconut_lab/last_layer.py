@@ -142,6 +142,15 @@ def is_short(backbone: Any) -> bool:
     return _before in getattr(backbone, family.layers)[-1]._forward_pre_hooks.values()
 
 
+def layers_of(backbone: Any) -> list[Any]:
+    """The layers of a backbone, in order; none if it keeps them in a way not known here."""
+    for family in FAMILIES:
+        layers = getattr(backbone, family.layers, None)
+        if isinstance(layers, nn.ModuleList):
+            return list(layers)
+    return []
+
+
 def _family(backbone: Any) -> _Family | None:
     """Find how the layers of a backbone are built; None if that is not known here."""
     for family in FAMILIES:

@@ -130,6 +130,8 @@ class Recipe:
         batch_size: problems per optimizer step, over all processes: the effective batch.
         micro_batch: problems that one process puts through the model at once; None is its whole
             share. Gradients of the parts are accumulated.
+        recompute: keep little of the questions for the backward pass and compute it again there:
+            less memory, more time, the same result.
         precision: `"fp32"`, `"bf16"`, or `"auto"`: bf16 on a GPU.
     """
 
@@ -139,6 +141,7 @@ class Recipe:
     seed: int = 0
     batch_size: int = 128
     micro_batch: int | None = None
+    recompute: bool = False
     precision: str = "auto"
     problems: ProblemsPart = field(default_factory=ProblemsPart)
     model: ModelPart = field(default_factory=ModelPart)

@@ -293,7 +293,7 @@ class Trainer:
             # Processes exchange gradients once, with the last part. Their mean is taken there.
             last = chunk is self._chunks[-1]
             with nullcontext() if last else accelerator.no_sync(model):
-                mean = model(**rows, also_cut=cuts).loss
+                mean = model(**rows, also_cut=cuts, recompute=self.recipe.recompute).loss
                 share = int(labelled[chunk].sum()) / total
                 loss += share * mean.detach()
                 accelerator.backward(mean * (share * accelerator.num_processes))

@@ -144,6 +144,16 @@ def test_two_processes_with_the_whole_model_each(recipe: Path, whole: Path, tmp_
     assert_same_model(tmp_path / "run" / "model", whole / "model")
 
 
+@pytest.mark.parametrize("config", ["several_gpus.yaml", "fsdp.yaml"])
+def test_two_processes_that_compute_layers_again(
+    config: str, recipe: Path, whole: Path, tmp_path: Path
+) -> None:
+    again = recipe.parent / "again.yaml"
+    again.write_text(recipe.read_text() + "recompute: true\n")
+    start(config, 2, again, tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+
+
 def test_two_processes_that_share_the_weights(recipe: Path, whole: Path, tmp_path: Path) -> None:
     told = start("fsdp.yaml", 2, recipe, tmp_path / "run", STOP_AFTER="4")
     assert "2 process(es) x 2 part(s) of 2 problems" in told and "stopped after step 4" in told

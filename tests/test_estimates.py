@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from shapes import CONFIGS, bpe_tokenizer
+from torch.distributed._tools.mem_tracker import MemTracker
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
@@ -92,16 +93,23 @@ def counts(model: Coconut, batch: dict) -> dict:
 # --- operations ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("thoughts", [0, 3])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_operations_are_those_that_torch_counts(shape: str, thoughts: int) -> None:
+def test_operations_are_those_that_torch_counts(shape: str, thoughts: int, recompute: bool) -> None:
     model = sized(shape, "eager").train()
     batch = rows_of(model, thoughts)
     with FlopCounterMode(display=False) as counter:
-        model(**batch).loss.backward()
+        model(**batch, recompute=recompute).loss.backward()
     got = counts(model, batch)
     passes = pass_flops(
-        shape_of(model), got["rows"], got["columns"], got["places"], got["labelled"], got["first"]
+        shape_of(model),
+        got["rows"],
+        got["columns"],
+        got["places"],
+        got["labelled"],
+        got["first"],
+        recompute,
     )
     assert len(passes) == thoughts + 1
     assert sum(passes) == pytest.approx(counter.get_total_flops(), rel=0.01)
@@ -177,6 +185,31 @@ def test_memory_is_near_what_autograd_keeps(shape: str, thoughts: int, bf16: boo
         unread=min([got["first"], *(place - 1 for place in got["places"])]),
     )  # fmt: skip
     # Measured: 1.01 to 1.18.
+    assert 0.95 < estimate / want < 1.2
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("thoughts", [0, 3])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_memory_at_the_peak_is_near_what_torch_tracks(
+    shape: str, thoughts: int, recompute: bool
+) -> None:
+    model = sized(shape).train()
+    batch = rows_of(model, thoughts, rows=8, columns=160)
+    model(**batch).loss.backward()  # gradients are there by now
+    got = counts(model, batch)
+    tracker = MemTracker()
+    tracker.track_external(model, *batch.values())
+    with tracker:
+        model(**batch, recompute=recompute).loss.backward()
+    found = tracker.get_tracker_snapshot("peak")[torch.device("cpu")]
+    want = sum(size for kind, size in found.items() if str(kind)[12:] in ("ACT", "TEMP"))
+    estimate = activation_bytes(
+        shape_of(model), got["rows"], got["columns"], got["labelled"],
+        thoughts=thoughts > 0, bf16=False, recompute=recompute,
+        unread=min([got["first"], *(place - 1 for place in got["places"])]),
+    )  # fmt: skip
+    # Measured: 0.97 to 1.12.
     assert 0.95 < estimate / want < 1.2
 
 

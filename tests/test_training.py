@@ -80,6 +80,13 @@ def test_micro_batches_add_up_to_the_whole_batch(recipe, tmp_path):
     assert parts[0]["loss"] == pytest.approx(whole[0]["loss"], rel=1e-5)
 
 
+def test_layers_computed_again_train_the_same_weights(recipe, tmp_path):
+    two_layers = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, layers=2))
+    again = dataclasses.replace(two_layers, recompute=True)
+    want = weights(trainer(two_layers, tmp_path / "kept").train())
+    assert same(weights(trainer(again, tmp_path / "again").train()), want)
+
+
 def test_two_processes_give_the_losses_of_one(tmp_path):
     source = tmp_path / "trial.yaml"
     source.write_text(SMALL)
