@@ -254,6 +254,7 @@ class Trainer:
             lr=part.lr,
             betas=(part.beta1, part.beta2),
             weight_decay=part.weight_decay,
+            fused=True,
         )
         # Together, because FSDP puts parts of the weights in their place.
         model, self._optimizer = self.accelerator.prepare(self.model, optimizer)
