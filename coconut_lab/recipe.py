@@ -12,7 +12,39 @@ from typing import Any
 
 import yaml
 
+from coconut_lab.curriculum import Curriculum
+
 FOLDER = Path(__file__).parent / "recipes"
+
+#: Which numbers a key may have, as an interval: a square bracket includes the end. None is always
+#: allowed where the key may be left out. `Curriculum` checks its own settings.
+RANGES = {
+    "Recipe": {"batch_size": "[1, inf)", "micro_batch": "[1, inf)"},
+    "Phase": {"stage": "[0, inf)", "mix_probability": "[0, 1]", "final_rate": "[0, 1]"},
+    "ModelPart": {
+        "layers": "[1, inf)",
+        "heads": "[1, inf)",
+        "head_dim": "[1, inf)",
+        "width": "[1, inf)",
+        "feed_forward": "[1, inf)",
+        "positions": "[1, inf)",
+        "initializer_range": "(0, inf)",
+    },
+    "WalksPart": {
+        "per_problem": "[1, inf)",
+        "max_hops": "[1, inf)",
+        "bot_probability": "[0, 1]",
+        "eot_probability": "[0, 1]",
+    },
+    "OptimizerPart": {
+        "lr": "(0, inf)",
+        "beta1": "[0, 1)",
+        "beta2": "[0, 1)",
+        "weight_decay": "[0, inf)",
+        "warmup_steps": "[0, inf)",
+        "clip": "(0, inf)",
+    },
+}
 
 
 class RecipeError(ValueError):
@@ -79,6 +111,10 @@ class CurriculumPart:
     thoughts_per_step: int = 1
     pad_to_max: bool = True
     mix_probability: float = 0.0
+
+    def make(self) -> Curriculum:
+        """Make the `Curriculum`; ValueError if a setting is out of range."""
+        return Curriculum(**dataclasses.asdict(self))
 
 
 @dataclass(frozen=True)
@@ -155,10 +191,10 @@ class Recipe:
         for index, phase in enumerate(self.phases):
             if phase.steps < 0 or phase.epochs < 0 or (phase.steps > 0) == (phase.epochs > 0):
                 raise RecipeError(f"phases[{index}]: either steps or epochs must be above 0")
-            if phase.stage < 0:
-                raise RecipeError(f"phases[{index}].stage: must be 0 or more")
-            if not 0 <= phase.final_rate <= 1:
-                raise RecipeError(f"phases[{index}].final_rate: must be between 0 and 1")
+            _check_ranges(phase, "Phase", f"phases[{index}].")
+        for where in ("", "model", "walks", "optimizer"):
+            part = getattr(self, where) if where else self
+            _check_ranges(part, type(part).__name__, where and f"{where}.")
         for key, value, allowed in (
             ("objective", self.objective, ("curriculum", "walks")),
             ("optimizer.reset", self.optimizer.reset, ("stage", "every_epoch", "never")),
@@ -166,12 +202,19 @@ class Recipe:
         ):
             if value not in allowed:
                 raise RecipeError(f"{key}: {value!r} is none of {', '.join(allowed)}")
-        if self.batch_size < 1:
-            raise RecipeError("batch_size: must be above 0")
-        if self.micro_batch is not None and self.micro_batch < 1:
-            raise RecipeError("micro_batch: must be above 0")
-        if self.model.start is not None and self.model.hub is not None:
+        try:
+            self.curriculum.make()
+        except ValueError as error:
+            raise RecipeError(f"curriculum: {error}") from None
+        model = self.model
+        if model.start is not None and model.hub is not None:
             raise RecipeError("model.hub: a model starts from model.start or model.hub, not both")
+        if model.width % model.heads:
+            raise RecipeError(
+                f"model.heads: {model.heads} does not divide model.width, {model.width}"
+            )
+        if (size := model.head_dim or model.width // model.heads) % 2:
+            raise RecipeError(f"model.head_dim: {size} is odd; positions turn pairs of numbers")
         if self.problems.source is None and self.problems.count < self.batch_size:
             raise RecipeError("problems.count: fewer problems than one batch holds")
 
@@ -243,6 +286,19 @@ def load_recipe(source: str | os.PathLike[str], **changes: Any) -> Recipe:
         return Recipe.from_dict(data | changes)
     except RecipeError as error:
         raise RecipeError(f"{path.name}: {error}") from None
+
+
+def _check_ranges(part: Any, kind: str, prefix: str) -> None:
+    """Check the numbers of a part against `RANGES`."""
+    for key, interval in RANGES[kind].items():
+        if (value := getattr(part, key)) is None:
+            continue
+        low, high = map(float, interval[1:-1].split(","))
+        inside = low < value < high  # False for what is not a number
+        if not inside and value not in [
+            end for end, bracket in ((low, interval[0]), (high, interval[-1])) if bracket in "[]"
+        ]:
+            raise RecipeError(f"{prefix}{key}: {value} is not in {interval}")
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:

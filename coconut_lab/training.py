@@ -94,14 +94,7 @@ class Trainer:
         )
         self.accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
         self.progress = progress and self.accelerator.is_main_process
-        part = recipe.curriculum
-        self.curriculum = Curriculum(
-            part.method,
-            part.max_stage,
-            part.thoughts_per_step,
-            part.pad_to_max,
-            part.mix_probability,
-        )
+        self.curriculum = recipe.curriculum.make()
         self.model = start or first_model(recipe.model, names, recipe.seed, self.curriculum)
         if self.curriculum.rule.stand_in == "pauses":
             add_pause(self.model)
