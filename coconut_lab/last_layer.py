@@ -10,6 +10,7 @@ states that are read, and all gradients, are those of the whole layer.
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +23,8 @@ from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from coconut_lab.cache import RoomyLayer, roomy_cache
+
+logger = logging.getLogger(__name__)
 
 #: How far the short way may be from the whole one in the trial of `shorten`.
 TOLERANCE = 1e-3
@@ -47,7 +50,9 @@ def _llama_keys(layer: Any, hidden: Tensor, turns: Any) -> tuple[Tensor, Tensor]
     if (norm := getattr(attention, "k_norm", None)) is not None:  # Qwen 3
         keys = norm(keys)
     keys = keys.transpose(1, 2)
-    keys, _ = apply_rotary_pos_emb(keys, keys[:, :0], *turns)
+    width = turns[0].shape[-1]  # some architectures turn only the first numbers of a head
+    turned, _ = apply_rotary_pos_emb(keys[..., :width], keys[:, :0, :, :width], *turns)
+    keys = turned if width == keys.shape[-1] else torch.cat([turned, keys[..., width:]], dim=-1)
     return keys, attention.v_proj(hidden).view(shape).transpose(1, 2)
 
 
@@ -128,8 +133,11 @@ def shorten(backbone: Any) -> bool:
     handles = [layer.register_forward_pre_hook(_before, with_kwargs=True)]
     if family.square:
         handles.append(layer.register_forward_hook(_fill))
-    if backbone.device.type == "meta" or _is_right(backbone):
-        return True
+    try:
+        if backbone.device.type == "meta" or _is_right(backbone):
+            return True
+    except Exception:  # layers that are built otherwise fail in as many ways
+        logger.debug("the last layer of %s stays whole", type(backbone).__name__, exc_info=True)
     for handle in handles:
         handle.remove()
     return False

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import CONFIGS, exact, language_model, ragged, tokenizer
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CohereConfig, GPTNeoXConfig, LlamaConfig, Qwen2Config
+from transformers import (
+    CohereConfig,
+    GlmConfig,
+    GPTNeoXConfig,
+    LlamaConfig,
+    OlmoeConfig,
+    Qwen2Config,
+    StableLmConfig,
+)
 
 from coconut_lab import last_layer
 from coconut_lab.cache import roomy_cache
@@ -29,6 +37,10 @@ SIZES = {
 }
 MORE = {
     "qwen2": lambda vocab: Qwen2Config(vocab_size=vocab, num_key_value_heads=2, **SIZES),
+    # Only a part of each head is turned by the position.
+    "stablelm": lambda vocab: StableLmConfig(
+        vocab_size=vocab, num_key_value_heads=2, partial_rotary_factor=0.5, **SIZES
+    ),
     "one layer": lambda vocab: LlamaConfig(vocab_size=vocab, **(SIZES | {"num_hidden_layers": 1})),
 }
 SHORT = {name: make for name, make in CONFIGS.items() if name != "mistral"} | MORE
@@ -143,11 +155,16 @@ def test_windows_are_left_whole():
     [
         CohereConfig(vocab_size=len(TOKENIZER), pad_token_id=0, **SIZES),  # turns pairs, not halves
         GPTNeoXConfig(vocab_size=len(TOKENIZER), **SIZES),  # one matrix for all three
+        GlmConfig(  # turns pairs, of a part of each head
+            vocab_size=len(TOKENIZER), num_key_value_heads=2, head_dim=16, pad_token_id=0, **SIZES
+        ),
+        # Norms all keys of a column together, so the trial fails in the middle.
+        OlmoeConfig(vocab_size=len(TOKENIZER), num_key_value_heads=2, **SIZES),
     ],
-    ids=["cohere", "gpt_neox"],
+    ids=["cohere", "gpt_neox", "glm", "olmoe"],
 )
 def test_layers_that_are_built_otherwise_are_left_whole(config):
-    model = Coconut(exact(config), TOKENIZER)
+    model = Coconut(exact(config, dtype=torch.float32), TOKENIZER)  # experts need float32
     assert not is_short(model.backbone)
     for module in model.backbone.modules():
         assert not module._forward_pre_hooks
@@ -156,7 +173,6 @@ def test_layers_that_are_built_otherwise_are_left_whole(config):
     labels = batch.pop("labels")
     logits = model(**batch).logits[:, :-1]
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
-    # Not to the last digit: these norms compute in float32.
     torch.testing.assert_close(output.loss, loss, rtol=1e-5, atol=1e-6)
 
 
