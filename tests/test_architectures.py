@@ -1,0 +1,73 @@
+"""The latent forward on most decoder architectures of `transformers`, against naive passes.
+
+Each is built tiny, with random weights. Where its last layer can be shortened, it is; where that
+fails or would be wrong, it has to be left whole, and the result is the same.
+"""
+
+import pytest
+import torch
+import transformers
+from naive import naive_row
+from shapes import tokenizer
+
+from coconut_lab.coconut import Coconut
+from coconut_lab.tokenizer import thought_tokens
+
+NAMES = (
+    "Apertus Arcee BitNet Bloom CodeGen Cohere Cohere2 DiffLlama Ernie4_5 Exaone4 GPT2 GPTBigCode "
+    "GPTJ GPTNeoX Gemma Gemma2 Gemma3Text Glm Glm4 Granite GraniteMoe Helium Jais2 Lfm2 Llama "
+    "Mistral Mixtral Mpt NanoChat Nemotron OPT Olmo Olmo2 Olmoe Persimmon Phi Phi3 Qwen2 Qwen3 "
+    "Qwen3Moe SeedOss SmolLM3 StableLm Starcoder2 VaultGemma"
+).split()
+SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "rotary_dim": 4,  # read by GPT-J and CodeGen only
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": None,
+    "eos_token_id": 1,
+}
+
+
+def made(name: str, vocabulary: int):
+    """A tiny random model of an architecture; its matrices are drawn, so that no logit is tiny."""
+    config = getattr(transformers, f"{name}Config", None)
+    kind = getattr(transformers, f"{name.removesuffix('Text')}ForCausalLM", None)
+    kind = kind or getattr(transformers, f"{name}LMHeadModel", None)
+    if config is None or kind is None:
+        pytest.skip(f"this version of transformers has no {name}")
+    model = kind(config(vocab_size=vocabulary, **SIZES))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                weight.normal_(0, 0.3, generator=generator)
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_architecture_thinks_as_naive_passes_do(name):
+    words = tokenizer()
+    language_model = made(name, len(words))
+    model = Coconut(language_model, words).eval()
+    tokens = thought_tokens(words)
+    tail = [tokens.bot, tokens.thought, tokens.thought, tokens.eot, 7, 8]
+    rows = [[6, 7, 8, 9, *tail], [8, 6, *tail]]
+    ids = torch.tensor([rows[0], [0, 0, *rows[1]]])
+    mask = torch.ones_like(ids)
+    mask[1, :2] = 0
+    labels = ids.clone()
+    labels[:, :-2] = -100
+    with torch.no_grad():
+        output = model(ids, mask)
+        short = model(ids, mask, labels=labels)
+        logits = [naive_row(language_model, row, tokens.thought)[1] for row in rows]
+    for got, want, real in zip(output.logits, logits, mask.bool(), strict=True):
+        torch.testing.assert_close(got[real], want, rtol=1e-3, atol=1e-3)
+    want = torch.stack([row[-3:-1] for row in logits]).flatten(0, 1)
+    torch.testing.assert_close(short.logits, want, rtol=1e-3, atol=1e-3)
