@@ -7,9 +7,10 @@ fails or would be wrong, it has to be left whole, and the result is the same.
 import pytest
 import torch
 import transformers
-from naive import naive_row
+from naive import naive_row, published_generate
 from shapes import tokenizer
 
+from coconut_lab import FixedThoughts, generate
 from coconut_lab.coconut import Coconut
 from coconut_lab.tokenizer import thought_tokens
 
@@ -71,3 +72,26 @@ def test_an_architecture_thinks_as_naive_passes_do(name):
         torch.testing.assert_close(got[real], want, rtol=1e-3, atol=1e-3)
     want = torch.stack([row[-3:-1] for row in logits]).flatten(0, 1)
     torch.testing.assert_close(short.logits, want, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_architecture_writes_as_the_published_algorithm_does(name):
+    words = tokenizer()
+    language_model = made(name, len(words))
+    model = Coconut(language_model, words).eval()
+    tokens = thought_tokens(words)
+    heads = [[6, 7, 8, 9, tokens.bot], [8, 6, tokens.bot], [9, 9, 7, tokens.bot]]
+    counts = [2, 3, 0]
+    prompts = [
+        [*head, *[tokens.thought] * count, tokens.eot]
+        for head, count in zip(heads, counts, strict=True)
+    ]
+    want = [
+        published_generate(language_model, prompt, tokens.thought, words.eos_token_id, 5)
+        for prompt in prompts
+    ]
+    assert [(one.token_ids, one.finished) for one in generate(model, words, prompts, 5)] == want
+    ruled = generate(
+        model, words, [[*head, tokens.eot] for head in heads], 5, FixedThoughts(counts)
+    )
+    assert [(one.token_ids, one.finished) for one in ruled] == want
