@@ -7,7 +7,7 @@ fails or would be wrong, it has to be left whole, and the result is the same.
 import pytest
 import torch
 import transformers
-from naive import naive_row, published_generate
+from naive import naive_loss, naive_row, published_generate
 from shapes import tokenizer
 
 from coconut_lab import FixedThoughts, generate
@@ -51,12 +51,8 @@ def made(name: str, vocabulary: int):
     return model.eval()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_an_architecture_thinks_as_naive_passes_do(name):
-    words = tokenizer()
-    language_model = made(name, len(words))
-    model = Coconut(language_model, words).eval()
-    tokens = thought_tokens(words)
+def batch(tokens):
+    """Two rows of unlike length, two thoughts each: as lists, and padded; labelled at the end."""
     tail = [tokens.bot, tokens.thought, tokens.thought, tokens.eot, 7, 8]
     rows = [[6, 7, 8, 9, *tail], [8, 6, *tail]]
     ids = torch.tensor([rows[0], [0, 0, *rows[1]]])
@@ -64,6 +60,16 @@ def test_an_architecture_thinks_as_naive_passes_do(name):
     mask[1, :2] = 0
     labels = ids.clone()
     labels[:, :-2] = -100
+    return rows, ids, mask, labels
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_architecture_thinks_as_naive_passes_do(name):
+    words = tokenizer()
+    language_model = made(name, len(words))
+    model = Coconut(language_model, words).eval()
+    tokens = thought_tokens(words)
+    rows, ids, mask, labels = batch(tokens)
     with torch.no_grad():
         output = model(ids, mask)
         short = model(ids, mask, labels=labels)
@@ -95,3 +101,28 @@ def test_an_architecture_writes_as_the_published_algorithm_does(name):
         model, words, [[*head, tokens.eot] for head in heads], 5, FixedThoughts(counts)
     )
     assert [(one.token_ids, one.finished) for one in ruled] == want
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_an_architecture_learns_what_naive_passes_would(name, recompute):
+    words = tokenizer()
+    language_model = made(name, len(words))
+    model = Coconut(language_model, words).eval()
+    tokens = thought_tokens(words)
+    rows, ids, mask, labels = batch(tokens)
+
+    def gradients(loss):
+        model.zero_grad()
+        loss.backward()
+        found = {name: weight.grad for name, weight in language_model.named_parameters()}
+        return {name: gradient.clone() for name, gradient in found.items() if gradient is not None}
+
+    pairs = [(row, [-100] * (len(row) - 2) + row[-2:]) for row in rows]
+    want_loss = naive_loss(language_model, pairs, tokens.thought)
+    want = gradients(want_loss)
+    loss = model(ids, mask, labels=labels, recompute=recompute).loss
+    got = gradients(loss)
+    torch.testing.assert_close(loss, want_loss, rtol=1e-3, atol=1e-3)
+    largest = max(float(gradient.abs().max()) for gradient in want.values())
+    torch.testing.assert_close(got, want, rtol=1e-2, atol=1e-3 * largest)
