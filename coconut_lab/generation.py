@@ -16,8 +16,14 @@ import torch
 from torch import Tensor
 
 from coconut_lab.coconut import Coconut, ModelError
-from coconut_lab.halting import FixedThoughts, Halting, Thinking
-from coconut_lab.prompts import check_positions, check_prompts, pad_prompts, split_prompt
+from coconut_lab.halting import FixedThoughts, HaltError, Halting, Thinking
+from coconut_lab.prompts import (
+    check_positions,
+    check_prompts,
+    pad_prompts,
+    read_prompts,
+    split_prompt,
+)
 from coconut_lab.sampling import Sampling
 from coconut_lab.tokenizer import ANSWER_MARK
 
@@ -184,15 +190,15 @@ def generate(
         One `Generation` per prompt, in order.
 
     Raises:
-        ModelError: nothing to generate from, a prompt that starts with a placeholder, or more
-            positions than the model has (all found before any work is done), or logits that are
-            not numbers.
-        HaltError: a halting rule that was trained for another model.
+        ModelError: nothing to generate from, a prompt that is no list of the model's token ids or
+            starts with a placeholder, or more positions than the model has (all found before any
+            work is done), or logits that are not numbers.
+        HaltError: no halting rule, or one that was trained for another model.
     """
     for name, value in (("max_new_tokens", max_new_tokens), ("rows_at_once", rows_at_once)):
         if value is not None and value < 1:
             raise ModelError(f"{name} is {value}; it must be 1 or more")
-    asked = [list(prompt) for prompt in prompts]
+    asked = read_prompts(prompts, model)
     tails: list[list[int]] = [[] for _ in asked]
     answer_ids: list[int] = []
     halted, most = "prompt", 0
@@ -204,6 +210,8 @@ def generate(
                 [*head, *[model.tokens.thought] * count, *tail]
                 for (head, tail), count in zip(parts, counts, strict=True)
             ]
+        elif not isinstance(halting, Halting):
+            raise HaltError(f"halting is {halting!r}; give a rule, such as FixedThoughts(3)")
         else:
             halting.check(model)
             asked, tails = [head for head, _ in parts], [tail for _, tail in parts]

@@ -15,10 +15,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError
@@ -54,6 +55,7 @@ class Thinking:
     force_answer: Callable[[], Tensor]
 
 
+@runtime_checkable
 class Halting(Protocol):
     """The interface of a halting rule."""
 
@@ -76,14 +78,15 @@ class FixedThoughts:
         n: the number for every prompt, or one number per prompt.
 
     Raises:
-        HaltError: a number is below 0.
+        HaltError: a number is not whole, or below 0.
     """
 
     n: int | Sequence[int]
 
     def __post_init__(self) -> None:
-        if min([self.n] if isinstance(self.n, int) else self.n, default=0) < 0:
-            raise HaltError(f"the number of thoughts is {self.n}; it must be 0 or more")
+        several: Iterable[Any] = self.n if isinstance(self.n, Iterable) else [self.n]
+        if not all(isinstance(number, Integral) and int(number) >= 0 for number in several):
+            raise HaltError(f"the number of thoughts is {self.n}; it must be 0 or more, and whole")
 
     def counts(self, prompts: int) -> list[int]:
         """Give the number of thoughts of each of so many prompts.

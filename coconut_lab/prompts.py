@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,6 +71,40 @@ def split_prompt(prompt: Sequence[int], model: Coconut, index: int = 0) -> tuple
             "then <eot> may follow it"
         )
     return prompt[:start], tail or [tokens.eot]
+
+
+def read_prompts(prompts: Sequence[Sequence[int]], model: Coconut) -> list[list[int]]:
+    """Read prompts as lists of token ids that the model has.
+
+    Args:
+        prompts: token ids: lists, arrays or tensors of whole numbers.
+        model: whose vocabulary it is.
+
+    Returns:
+        The same as lists of `int`.
+
+    Raises:
+        ModelError: text instead of token ids, one prompt instead of several, or ids that the model
+            does not have.
+    """
+    size = len(model.language_model.get_input_embeddings().weight)
+    read = []
+    for index, prompt in enumerate(prompts):
+        try:
+            ids = [token.__index__() for token in prompt]
+        except (AttributeError, TypeError):
+            raise ModelError(
+                f"prompt {index} is {reprlib.repr(prompt)}; give a list of prompts, each a list of "
+                "token ids, as Curriculum.prompt or tokenizer(text).input_ids make it"
+            ) from None
+        if ids and not 0 <= min(ids) <= max(ids) < size:
+            wrong = next(token for token in ids if not 0 <= token < size)
+            raise ModelError(
+                f"prompt {index} has the token {wrong}, but the model has 0 to {size - 1}; "
+                "was it made with the tokenizer of another model?"
+            )
+        read.append(ids)
+    return read
 
 
 def check_prompts(prompts: Sequence[Sequence[int]], model: Coconut) -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from coconut_lab.coconut import Coconut, ModelError
 from coconut_lab.curriculum import METHODS, Curriculum
 from coconut_lab.evaluation import Score, answer_of, is_right, score
 from coconut_lab.generation import Generation, generate
+from coconut_lab.halting import FixedThoughts, HaltError
 from coconut_lab.problems import Problem
 from coconut_lab.tokenizer import add_pause_token, thought_tokens
 
@@ -167,7 +169,27 @@ def test_bad_prompts_are_named():
         generate(model, TOKENIZER, [[3], [4], [TOKENS.thought, 5]], 4)
     with pytest.raises(ModelError, match="max_new_tokens is 0"):
         generate(model, TOKENIZER, [[3]], max_new_tokens=0)
+    for bad in (["some words"], [3, 4], [[3], None], [[3.0]], torch.tensor([3, 4])):
+        with pytest.raises(ModelError, match="give a list of prompts, each a list of token ids"):
+            generate(model, TOKENIZER, bad)
+    for wrong in (len(TOKENIZER), -1):
+        with pytest.raises(ModelError, match=f"prompt 1 has the token {wrong}, but the model has"):
+            generate(model, TOKENIZER, [[3], [4, wrong, 5]])
+    for bad in (3, "fixed", FixedThoughts):
+        with pytest.raises(HaltError, match=r"give a rule, such as FixedThoughts\(3\)"):
+            generate(model, TOKENIZER, [[3, TOKENS.bot]], halting=bad)
+    for bad in (-1, 1.5, "3", [1, 2.0], None):
+        with pytest.raises(HaltError, match="it must be 0 or more, and whole"):
+            FixedThoughts(bad)
     assert calls == []
+
+
+def test_prompts_may_be_tensors_or_arrays():
+    model = Coconut(language_model("llama"), TOKENIZER)
+    ids = [[3, 4, 5], [6, 7, 8]]
+    want = [one.token_ids for one in generate(model, TOKENIZER, ids, 4)]
+    for kind in (torch.tensor, np.array):
+        assert [one.token_ids for one in generate(model, TOKENIZER, kind(ids), 4)] == want
 
 
 def test_broken_weights_are_named():
