@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -138,15 +138,26 @@ def tokenize(problems: Iterable[Problem], tokenizer: Any) -> list[Tokenized]:
                     )
     # One call each: a fast tokenizer is much faster on a list than on its elements.
     questions = tokenizer([problem.question + "\n" for problem in problems]).input_ids
-    answers = tokenizer(
-        [f"{ANSWER_MARK} {problem.answer}" for problem in problems], add_special_tokens=False
-    ).input_ids
-    flat = [step + "\n" for problem in problems for step in problem.steps]
-    steps = iter(tokenizer(flat, add_special_tokens=False).input_ids if flat else [])
+    answers = _tokenize_parts(
+        [f"{ANSWER_MARK} {problem.answer}" for problem in problems], tokenizer
+    )
+    steps = _tokenize_parts(
+        [step + "\n" for problem in problems for step in problem.steps], tokenizer
+    )
     return [
-        Tokenized(question, [next(steps) for _ in problem.steps], [*answer, tokenizer.eos_token_id])
-        for problem, question, answer in zip(problems, questions, answers, strict=True)
+        Tokenized(
+            question, [next(steps) for _ in problem.steps], [*next(answers), tokenizer.eos_token_id]
+        )
+        for problem, question in zip(problems, questions, strict=True)
     ]
+
+
+def _tokenize_parts(texts: list[str], tokenizer: Any) -> Iterator[list[int]]:
+    """Give the token ids of each text; equal ones, of which there are many, are read once."""
+    unlike = list(dict.fromkeys(texts))
+    ids = tokenizer(unlike, add_special_tokens=False).input_ids if unlike else []
+    known = dict(zip(unlike, ids, strict=True))
+    return (list(known[text]) for text in texts)
 
 
 @dataclass(frozen=True)
