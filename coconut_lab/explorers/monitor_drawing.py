@@ -224,7 +224,7 @@ def curves(state: MonitorState) -> str:
     for band in state.plan.bands:
         start, end = x_of(band.start), x_of(band.end)
         label = f"{band.letter} · stage {band.stage}"
-        if state.plan.curriculum is None or end - start < 66:
+        if state.plan.curriculum is None or end - start < 76:  # it would touch its neighbour
             label = band.letter
         now = band == state.band
         body.append(
