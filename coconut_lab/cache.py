@@ -18,6 +18,20 @@ from transformers.cache_utils import DynamicLayer
 #: Columns of room that are made beyond what is needed, when a layer has to grow.
 SPARE = 16
 
+#: Bytes of the block that `keep_freed_memory` frees; the C library learns from 32 MiB at most.
+BLOCK = 31 * 2**20
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep memory that tensors on a CPU no longer need, and use it again.
+
+    GNU's C library gives free memory back to the system when it is more than twice the largest
+    block freed so far, and a page that is taken anew costs more than the work of a tiny model on
+    it. One large block, freed without being used, lifts that bound to 62 MiB (`mallopt(3)`,
+    M_MMAP_THRESHOLD); bounds that a user has set stay as they are. Elsewhere it does nothing.
+    """
+    torch.empty(BLOCK, dtype=torch.uint8)
+
 
 class _Append(torch.autograd.Function):
     """Columns `held` (B, H, n, d) and then `new` (B, H, m, d), both written in `room`.

@@ -19,12 +19,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from coconut_lab.cache import roomy_cache
+from coconut_lab.cache import keep_freed_memory, roomy_cache
 from coconut_lab.files import new_folder
 from coconut_lab.last_layer import reading_from, shorten
+from coconut_lab.lean import runner
 from coconut_lab.recompute import recomputing
 from coconut_lab.states import (
     CoconutOutput,
@@ -80,6 +81,7 @@ class Coconut(nn.Module):
                 f"the tokenizer has {len(tokenizer)} tokens but the model embeds only {rows}; call "
                 "language_model.resize_token_embeddings(len(tokenizer))"
             )
+        keep_freed_memory()
         self._check_head()
         shorten(self.backbone)
 
@@ -148,8 +150,7 @@ class Coconut(nn.Module):
         also_cut: Sequence[int] = (),
         recompute: bool = False,
         read_from: int = 0,
-        room: int = 0,
-        after: DynamicCache | None = None,
+        cache: Any = None,
     ) -> LatentStates:
         """Run all passes over a batch.
 
@@ -170,8 +171,7 @@ class Coconut(nn.Module):
             read_from: the first column whose hidden state will be used; the last layer is left out
                 before it, except where a thought comes from. The result has no hidden states of
                 columns that were left out.
-            room: how many columns the cache should have room for beyond these; it grows if needed.
-            after: a cache that is no longer needed, whose memory may be used again.
+            cache: an empty cache to fill, such as `roomy_cache` makes; None makes one.
 
         Returns:
             The hidden states, the thoughts and the cache.
@@ -193,7 +193,8 @@ class Coconut(nn.Module):
 
         embeds = self.embed(input_ids)  # (B, T, d)
         columns = sorted({*is_thought.any(0).nonzero().flatten().tolist(), *also_cut})
-        cache = roomy_cache(self.config, input_ids.shape[1] + room, after)
+        if cache is None:
+            cache = roomy_cache(self.config, input_ids.shape[1])
         # Without padding there is nothing to mask but the future, which the model does itself.
         mask = None if bool(attention_mask.all()) else attention_mask
         hidden: list[Tensor] = []
@@ -216,7 +217,7 @@ class Coconut(nn.Module):
                 skipped = 0 if hidden else unread
                 again = recompute and not hidden and torch.is_grad_enabled()
                 with reading_from(skipped), recomputing(self.backbone) if again else nullcontext():
-                    output = self.backbone(
+                    output = runner(self.backbone, cache)(
                         inputs_embeds=inputs,
                         attention_mask=None if mask is None else mask[:, :stop],
                         position_ids=position_ids[:, start:stop],

@@ -10,13 +10,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from coconut_lab.cache import roomy_cache
 from coconut_lab.coconut import Coconut, ModelError
 from coconut_lab.halting import FixedThoughts, HaltError, Halting, Thinking
+from coconut_lab.lean import lean_llama, runner
 from coconut_lab.prompts import (
     check_positions,
     check_prompts,
@@ -32,7 +35,7 @@ END = "end of sequence"
 CPU_ROWS = 128
 #: With at least so many rows, a part ends where the next prompt has another length: prompts of one
 #: length need no padding, and so no mask.
-CPU_PART = 32
+CPU_PART = 64
 #: For how many columns behind the prompts the cache makes room at once; answers may be short.
 ROOM = 8
 
@@ -77,7 +80,7 @@ class _Row:
     thoughts_used: int = 0
     passes: int = 0
     written: list[int] = field(default_factory=list)
-    thoughts: list[Tensor] = field(default_factory=list)
+    thoughts: list[Tensor] = field(default_factory=list)  # (n, d) in pieces
     look_ahead_passes: int = 0
     finished: bool = False
 
@@ -85,10 +88,8 @@ class _Row:
 class _Batch:
     """The rows that are not finished yet, with their share of the cache."""
 
-    def __init__(
-        self, model: Coconut, tokenizer: Any, rows: list[_Row], room: int, after: Any
-    ) -> None:
-        """Run the prompts; `room` columns may follow, `after` is a cache to take memory from."""
+    def __init__(self, model: Coconut, tokenizer: Any, rows: list[_Row], cache: Any) -> None:
+        """Run the prompts, and keep their keys and values in an empty cache."""
         padded = pad_prompts([row.prompt for row in rows], tokenizer)
         batch = {name: value.to(model.device) for name, value in padded.items()}
         self.model, self.rows = model, rows
@@ -99,16 +100,15 @@ class _Batch:
             self.mask,
             position,
             read_from=last,
-            room=min(room, ROOM),
-            after=after,
+            cache=cache,
         )
         self.position = position[:, -1]  # (B,)
         self.cache, self.hidden = states.cache, states.hidden[:, -1]  # (B, d)
-        for place, (row, count) in enumerate(
-            zip(rows, states.thought_counts.tolist(), strict=True)
+        for row, thoughts, count in zip(
+            rows, states.thoughts, states.thought_counts.tolist(), strict=True
         ):
             row.thoughts_used, row.passes = count, 1 + count
-            row.thoughts = list(states.thoughts[place, :count])
+            row.thoughts = [thoughts[:count]]
 
     def keep(self, places: list[int]) -> None:
         """Let all rows but these leave the batch."""
@@ -120,7 +120,7 @@ class _Batch:
 
     def _run(self, inputs: Tensor, mask: Tensor, position: Tensor, cache: Any) -> Tensor:
         """Run columns (B, T', d) behind a cache; give the last hidden state (B, d)."""
-        output = self.model.backbone(
+        output = runner(self.model.backbone, cache)(
             inputs_embeds=inputs,
             # Without padding there is nothing to mask but the future, which the model does itself.
             attention_mask=None if bool(mask.all()) else mask,
@@ -231,10 +231,12 @@ def generate(
     size = rows_at_once or (CPU_ROWS if on_cpu else len(rows))
     # A rule may be anyone's, and may keep what it is given; nobody else sees these tensors.
     with torch.no_grad() if halting is not None else torch.inference_mode():
-        cache = None
+        lean = lean_llama(model.backbone)
+        new_cache: Any = partial(roomy_cache, model.config) if lean is None else lean.cache
+        room, cache = min(max(behind) + most, ROOM), None
         for part in _parts(rows, size, CPU_PART if on_cpu else size):
-            batch = _Batch(model, tokenizer, part, max(behind) + most, cache)
-            cache = batch.cache
+            cache = new_cache(len(part[0].prompt) + room, cache)
+            batch = _Batch(model, tokenizer, part, cache)
             while True:
                 if halting is not None:
                     _stop_thinking(batch, halting, look_ahead)
@@ -259,7 +261,7 @@ def generate(
             halted=row.halted,
             passes=row.passes,
             look_ahead_passes=row.look_ahead_passes,
-            thoughts=_stack(row.thoughts, model) if return_thoughts else None,
+            thoughts=torch.cat(row.thoughts) if return_thoughts else None,
         )
         for row in rows
     ]
@@ -339,7 +341,7 @@ def _next_inputs(batch: _Batch) -> tuple[Tensor, Tensor]:
     for place, row in enumerate(batch.rows):
         if row.thinking:
             row.thoughts_used += 1
-            row.thoughts.append(batch.hidden[place])
+            row.thoughts.append(batch.hidden[place : place + 1])
             columns.append([batch.model.tokens.thought])
         elif row.forced:
             columns.append(row.forced)
@@ -352,9 +354,3 @@ def _next_inputs(batch: _Batch) -> tuple[Tensor, Tensor]:
     thinks = torch.tensor([row.thinking for row in batch.rows], device=device)[:, None]
     last = torch.where(thinks, batch.hidden.to(inputs.dtype), inputs[:, -1])  # (B, d)
     return torch.cat([inputs[:, :-1], last[:, None]], dim=1), padded["attention_mask"].to(device)
-
-
-def _stack(thoughts: list[Tensor], model: Coconut) -> Tensor:
-    """Stack vectors (d,) to (n, d), also when there are none."""
-    width = model.language_model.get_input_embeddings().weight.shape[1]
-    return torch.stack(thoughts) if thoughts else torch.zeros(0, width, device=model.device)

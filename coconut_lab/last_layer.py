@@ -112,6 +112,12 @@ def reading_from(column: int) -> Iterator[None]:
         _reading.reset(token)
 
 
+def unread_columns() -> int:
+    """How many of the first columns of the pass within `reading_from` are not read."""
+    reading = _reading.get()
+    return reading.unread if reading else 0
+
+
 def shorten(backbone: Any) -> bool:
     """Let a backbone leave out what `reading_from` says is not read.
 
@@ -148,6 +154,11 @@ def is_short(backbone: Any) -> bool:
     if (family := _family(backbone)) is None:
         return False
     return _before in getattr(backbone, family.layers)[-1]._forward_pre_hooks.values()
+
+
+def is_short_hook(hook: Any) -> bool:
+    """Whether a hook is one of those that `shorten` leaves on a layer."""
+    return hook in (_before, _fill)
 
 
 def layers_of(backbone: Any) -> list[Any]:

@@ -13,12 +13,15 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
+from unittest import mock
 
 import torch
 
 from coconut_lab import generate, generate_prosqa, load
 from coconut_lab.coconut import Coconut
 from coconut_lab.curriculum import Curriculum
+from coconut_lab.lean import LeanCache, LeanLlama, lean_llama
 from coconut_lab.models import new_model
 from coconut_lab.prosqa import PRESETS
 from coconut_lab.recipe import ModelPart
@@ -31,19 +34,32 @@ class Meter:
 
     def __init__(self, model: Coconut) -> None:
         self.passes, self.bytes = 0, 0
-        self.handle = model.backbone.register_forward_hook(self._note, with_kwargs=True)
-
-    def _note(self, _module: object, _args: object, kwargs: dict, _output: object) -> None:
-        self.passes += 1
-        layers = kwargs["past_key_values"].layers
-        held = sum(part.nbytes for layer in layers for part in (layer.keys, layer.values))
-        self.bytes = max(self.bytes, held)
+        with torch.no_grad():
+            lean = lean_llama(model.backbone) is not None
+        # A hook on the backbone would keep the lean passes away.
+        self.ways = (LeanLlama, "__call__") if lean else (model.backbone, "forward")
 
     def __enter__(self) -> Meter:
+        run = getattr(*self.ways)
+
+        def counted(*args: object, **kwargs: Any) -> object:
+            output = run(*args, **kwargs)
+            self.passes += 1
+            cache = kwargs["past_key_values"]
+            rooms = (
+                [part for layer in cache.rooms for part in layer]
+                if isinstance(cache, LeanCache)
+                else [part for layer in cache.layers for part in (layer.keys, layer.values)]
+            )
+            self.bytes = max(self.bytes, sum(part.nbytes for part in rooms))
+            return output
+
+        self.patch = mock.patch.object(*self.ways, counted)
+        self.patch.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.handle.remove()
+        self.patch.stop()
 
 
 @torch.no_grad()
