@@ -184,7 +184,7 @@ def generate(
         sampling: how to draw tokens; None always takes the most probable one.
         return_thoughts: also return the vectors that were fed back.
         rows_at_once: how many prompts make a batch, of those that are most alike in length; None
-            is 64 on a CPU and all of them elsewhere. It changes the speed and the memory only.
+            is at most 128 on a CPU and all of them elsewhere. It changes speed and memory only.
 
     Returns:
         One `Generation` per prompt, in order.

@@ -5,8 +5,8 @@ most of the time of a batch goes into turning queries and keys, joining them to 
 attending row by row. Here the same weights make the same numbers, up to rounding, in fewer steps:
 the two numbers that a position turns together lie side by side, so that turning is one complex
 product (Su et al. 2021, section 3.2.2), which writes straight into the cache, and the attention of
-all heads of all rows is two products. Whatever is not exactly a Llama of the library, in float32 on
-a CPU and without anybody's hooks, takes the library's own passes.
+all heads of all rows is two products. Whatever is not exactly a Llama of the library, in single or
+double precision on a CPU, without anybody's hooks, takes the library's own passes.
 """
 
 from __future__ import annotations
@@ -59,10 +59,12 @@ def lean_llama(backbone: Any) -> LeanLlama | None:
         for group in (module._forward_hooks, module._forward_pre_hooks)
         for hook in group.values()
     )
+    weights = list(backbone.parameters())
     plain = (
         all(type(module) in kinds and "forward" not in vars(module) for module in modules)
         and all(is_short_hook(hook) for hook in hooks)
-        and all(p.dtype == torch.float32 and p.device.type == "cpu" for p in backbone.parameters())
+        and all(weight.device.type == "cpu" for weight in weights)
+        and {weight.dtype for weight in weights} in ({torch.float32}, {torch.float64})
         and backbone.config._attn_implementation == "sdpa"
         and not torch.is_autocast_enabled("cpu")
     )
@@ -118,13 +120,13 @@ class LeanLlama:
             The last hidden states, of the columns that are read (`reading_from`).
         """
         cache, hidden, (rows, columns) = past_key_values, inputs_embeds, inputs_embeds.shape[:2]
-        cache.make_room(rows, columns)
+        cache.make_room(rows, columns, hidden.dtype)
         # Without padding, all rows are at the same positions.
         places = position_ids if attention_mask is not None else position_ids[:1]
         cosine, sine = self.backbone.rotary_emb(hidden, places)
         half = cosine.shape[-1] // 2
         turns = torch.complex(cosine[..., :half], sine[..., :half])[:, None]  # (B or 1, 1, t, …)
-        bias = _bias(attention_mask, cache.length, columns)
+        bias = _bias(attention_mask, cache.length, columns, hidden.dtype)
         last = len(self.backbone.layers) - 1
         for index, layer in enumerate(self.backbone.layers):
             read = columns - unread_columns() if index == last else columns
@@ -186,12 +188,13 @@ class LeanCache:
         twin.rooms = [[room.clone() for room in rooms] for rooms in self.rooms]
         return twin
 
-    def make_room(self, rows: int, columns: int) -> None:
+    def make_room(self, rows: int, columns: int, dtype: torch.dtype) -> None:
         """Make room for new columns in all layers.
 
         Args:
             rows: B.
             columns: how many are added.
+            dtype: of the keys and values.
         """
         stop = self.length + columns
         if not self.rooms:
@@ -199,16 +202,14 @@ class LeanCache:
             for index, layer in enumerate(self.llama.backbone.layers):
                 size = layer.self_attn.head_dim
                 shape = (rows, layer.self_attn.k_proj.out_features // size, columns, size)
-                spare = self.spare[index] if self.spare else (torch.empty(0),) * 2
+                spare = self.spare[index] if self.spare else (torch.empty(0, dtype=dtype),) * 2
                 self.rooms.append([_take(memory, shape) for memory in spare])
             self.spare = []
         elif (lacking := stop - self.rooms[0][0].shape[2]) > 0:
             more = (0, 0, 0, lacking + SPARE)
             self.rooms = [[F.pad(room, more) for room in rooms] for rooms in self.rooms]
 
-    def add(
-        self, index: int, keys: Tensor, turns: Tensor, values: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def add(self, index: int, keys: Tensor, turns: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Turn the keys of new columns and put them and their values behind those of a layer.
 
         Args:
@@ -235,7 +236,7 @@ def _take(memory: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Take room of a shape from memory that is there, if it is large enough."""
     size = math.prod(shape)
     if size > memory.numel():
-        return torch.empty(shape)
+        return memory.new_empty(shape)
     return memory.flatten()[:size].view(shape)
 
 
@@ -261,7 +262,7 @@ def _heads(numbers: Tensor, size: int) -> Tensor:
 def _turned(numbers: Tensor, turns: Tensor, out: Tensor | None = None) -> Tensor:
     """Turn the pairs of (B, H, t, d) by complex (B or 1, 1, t, d / 2)."""
     if out is None:
-        out = torch.empty(numbers.shape)
+        out = numbers.new_empty(numbers.shape)
     pairs, turned = (torch.view_as_complex(n.unflatten(-1, (-1, 2))) for n in (numbers, out))
     torch.mul(pairs, turns, out=turned)
     return out
@@ -271,7 +272,7 @@ def _norm(norm: Any, hidden: Tensor) -> Tensor:
     return F.rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
 
 
-def _bias(real: Tensor | None, before: int, columns: int) -> Tensor | None:
+def _bias(real: Tensor | None, before: int, columns: int, dtype: torch.dtype) -> Tensor | None:
     """Say what new columns may look at: real ones up to themselves, and themselves in any case.
 
     Padding looks at itself only: of nothing at all there is no average.
@@ -280,6 +281,7 @@ def _bias(real: Tensor | None, before: int, columns: int) -> Tensor | None:
         real: (B, n + t), 1 for real columns; None if all are.
         before: n.
         columns: t.
+        dtype: of the scores.
 
     Returns:
         (B or 1, t, n + t) to add to scores: 0 where it may look, else minus infinity; None if a
@@ -292,4 +294,4 @@ def _bias(real: Tensor | None, before: int, columns: int) -> Tensor | None:
     seen = (there <= here)[None]
     if real is not None:
         seen = seen & real[:, None, :].bool() | (there == here)
-    return torch.zeros(seen.shape).masked_fill_(~seen, -torch.inf)
+    return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, -torch.inf)

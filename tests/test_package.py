@@ -15,7 +15,7 @@ PACKAGE = Path(coconut_lab.__file__).parent
 ORDER = (
     "files interrupts notation json_values graph problems draws growth shortcuts prosqa claims "
     "prontoqa arithmetic gsm8k word_problems tasks loading tokenizer curriculum cache last_layer "
-    "recompute states coconut prompts sampling halting generation answers evaluation probing "
+    "lean recompute states coconut prompts sampling halting generation answers evaluation probing "
     "halt_study halt_training checkpoints hub recipe batches schedule material models run_folder "
     "gpus costs estimates sharding training shipping halt_building study result_views "
     "result_figures figures  explorers checks"
