@@ -24,7 +24,7 @@ from transformers.utils import logging
 
 from coconut_lab.cache import keep_freed_memory, roomy_cache
 from coconut_lab.files import new_folder
-from coconut_lab.last_layer import reading_from, shorten
+from coconut_lab.last_layer import evaluating, reading_from, shorten
 from coconut_lab.lean import runner
 from coconut_lab.recompute import recomputing
 from coconut_lab.states import (
@@ -125,13 +125,9 @@ class Coconut(nn.Module):
         if self.device.type == "meta":
             return
         ids = torch.tensor([[self.tokens.bot, self.tokens.eot]], device=self.device)
-        training = self.language_model.training
-        self.language_model.eval()
-        try:
+        with evaluating(self.language_model):
             want = self.language_model(input_ids=ids).logits
             got = self.head(self.backbone(input_ids=ids).last_hidden_state)
-        finally:
-            self.language_model.train(training)
         if not torch.allclose(want, got, rtol=1e-2, atol=1e-2):
             raise ModelError(
                 f"the logits of {type(self.language_model).__name__} are not its head applied to "

@@ -19,6 +19,7 @@ from torch import Tensor
 from coconut_lab.cache import roomy_cache
 from coconut_lab.coconut import Coconut, ModelError
 from coconut_lab.halting import FixedThoughts, HaltError, Halting, Thinking
+from coconut_lab.last_layer import evaluating
 from coconut_lab.lean import lean_llama, runner
 from coconut_lab.prompts import (
     check_positions,
@@ -175,7 +176,7 @@ def generate(
     stands behind it in the prompt.
 
     Args:
-        model: the model, in evaluation mode.
+        model: the model; it runs in evaluation mode, whatever mode it is in.
         tokenizer: its tokenizer.
         prompts: token ids, as `Curriculum.prompt` makes them, or ending at `<bot>`.
         max_new_tokens: where to cut a row that does not end by itself.
@@ -230,7 +231,8 @@ def generate(
     on_cpu = model.device.type == "cpu" and rows_at_once is None
     size = rows_at_once or (CPU_ROWS if on_cpu else len(rows))
     # A rule may be anyone's, and may keep what it is given; nobody else sees these tensors.
-    with torch.no_grad() if halting is not None else torch.inference_mode():
+    guard = torch.no_grad() if halting is not None else torch.inference_mode()
+    with guard, evaluating(model):
         lean = lean_llama(model.backbone)
         new_cache: Any = partial(roomy_cache, model.config) if lean is None else lean.cache
         room, cache = min(max(behind) + most, ROOM), None

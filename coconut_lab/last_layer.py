@@ -96,6 +96,19 @@ FAMILIES = (
 
 
 @contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Run a model in evaluation mode, and leave every module of it in the mode that it was in."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
 def reading_from(column: int) -> Iterator[None]:
     """Say that of the pass within, the hidden states before a column are not read.
 
@@ -187,9 +200,7 @@ def _is_right(backbone: Any) -> bool:
     embedding = backbone.get_input_embeddings()
     ids = torch.tensor([[0, 1, 2, 3], [0, 0, 3, 1]], device=embedding.weight.device)
     mask = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]], device=ids.device)
-    training = backbone.training
-    backbone.eval()
-    try:
+    with evaluating(backbone):
         for options in ({}, {"attention_mask": mask}):
             for unread in (2, 3):
                 found = []
@@ -204,8 +215,6 @@ def _is_right(backbone: Any) -> bool:
                     found.append(output.last_hidden_state[:, unread - 4 :])
                 if not torch.allclose(found[0], found[1], rtol=TOLERANCE, atol=TOLERANCE):
                     return False
-    finally:
-        backbone.train(training)
     return True
 
 

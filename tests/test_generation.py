@@ -155,6 +155,39 @@ def test_rows_that_have_finished_leave_the_batch():
     assert decoding[-1] < decoding[0] < len(asked) and prompt_passes > 1
 
 
+def dropping_model():
+    """A model that would write something else every time in training mode."""
+    config = GPT2Config(
+        vocab_size=len(TOKENIZER), n_embd=16, n_layer=2, n_head=2, n_positions=64,
+        resid_pdrop=0.5, embd_pdrop=0.5, attn_pdrop=0.5, initializer_range=0.3,
+        bos_token_id=None, eos_token_id=1,
+    )  # fmt: skip
+    return Coconut(exact(config), TOKENIZER)
+
+
+def test_dropout_stays_out_of_generation_and_modes_stay_as_they_were():
+    model = dropping_model()
+    want = generate(model, TOKENIZER, prompts(), 6)
+    model.train()
+    model.backbone.h[0].eval()  # somebody froze a layer
+    modes = {name: module.training for name, module in model.named_modules()}
+    assert generate(model, TOKENIZER, prompts(), 6) == want
+    assert {name: module.training for name, module in model.named_modules()} == modes
+    with torch.no_grad():
+        model.language_model.get_output_embeddings().weight.fill_(math.nan)
+    with pytest.raises(ModelError, match="NaN"):
+        generate(model, TOKENIZER, prompts(), 6)
+    assert {name: module.training for name, module in model.named_modules()} == modes
+
+
+def test_wrapping_a_model_leaves_its_modes_as_they_were():
+    language = dropping_model().language_model.train()
+    language.transformer.h[0].eval()
+    modes = [module.training for module in language.modules()]
+    Coconut(language, TOKENIZER)
+    assert [module.training for module in language.modules()] == modes
+
+
 def test_bad_prompts_are_named():
     model = Coconut(language_model("llama"), TOKENIZER)
     calls = []
