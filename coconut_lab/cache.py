@@ -30,7 +30,7 @@ def keep_freed_memory() -> None:
     it. One large block, freed without being used, lifts that bound to 62 MiB (`mallopt(3)`,
     M_MMAP_THRESHOLD); bounds that a user has set stay as they are. Elsewhere it does nothing.
     """
-    torch.empty(BLOCK, dtype=torch.uint8)
+    torch.empty(BLOCK, dtype=torch.uint8, device="cpu")
 
 
 class _Append(torch.autograd.Function):

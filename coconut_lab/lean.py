@@ -37,6 +37,10 @@ KNOWN = {
     nn.Linear,
 }
 
+#: Up to so many scores of an attention, two plain products are faster than the fused kernel, which
+#: goes through rows and heads one by one. Above, the scores would fill the memory.
+FEW_SCORES = 2**21
+
 
 def lean_llama(backbone: Any) -> LeanLlama | None:
     """Give what can run a backbone's passes in its place.
@@ -119,14 +123,14 @@ class LeanLlama:
         Returns:
             The last hidden states, of the columns that are read (`reading_from`).
         """
-        cache, hidden, (rows, columns) = past_key_values, inputs_embeds, inputs_embeds.shape[:2]
-        cache.make_room(rows, columns, hidden.dtype)
+        cache, hidden, columns = past_key_values, inputs_embeds, inputs_embeds.shape[1]
+        cache.make_room(hidden)
         # Without padding, all rows are at the same positions.
         places = position_ids if attention_mask is not None else position_ids[:1]
         cosine, sine = self.backbone.rotary_emb(hidden, places)
         half = cosine.shape[-1] // 2
         turns = torch.complex(cosine[..., :half], sine[..., :half])[:, None]  # (B or 1, 1, t, …)
-        bias = _bias(attention_mask, cache.length, columns, hidden.dtype)
+        bias = _bias(attention_mask, cache.length, hidden)
         last = len(self.backbone.layers) - 1
         for index, layer in enumerate(self.backbone.layers):
             read = columns - unread_columns() if index == last else columns
@@ -146,7 +150,7 @@ class LeanLlama:
     ) -> Tensor:
         """Run one layer on (B, t, d); give the last `read` columns of what comes out."""
         attention, mlp = layer.self_attn, layer.mlp
-        size, shared = attention.head_dim, attention.num_key_value_groups
+        size = attention.head_dim
         to_queries, to_keys = self.turned[index]
         x = _norm(layer.input_layernorm, hidden)
         keys, values = cache.add(
@@ -156,13 +160,7 @@ class LeanLlama:
             hidden, x, turns = hidden[:, -read:], x[:, -read:], turns[:, :, -read:]
             bias = None if bias is None else bias[:, -read:]
         queries = _turned(_heads(F.linear(x, *to_queries), size), turns * attention.scaling)
-        rows, heads = queries.shape[:2]
-        # Queries that share their keys stand below each other.
-        queries = queries.view(rows * heads // shared, shared * read, size)
-        scores = queries.bmm(keys.flatten(0, 1).transpose(1, 2))
-        if bias is not None:
-            scores.view(rows, heads, read, -1).add_(bias[:, None])
-        y = scores.softmax(-1).bmm(values.flatten(0, 1)).view(rows, heads, read, size)
+        y = _attend(queries, keys, values, None if bias is None else bias[:, None])
         hidden = attention.o_proj(y.transpose(1, 2).flatten(2)).add_(hidden)
         x = _norm(layer.post_attention_layernorm, hidden)
         return mlp.down_proj(mlp.act_fn(mlp.gate_proj(x)).mul_(mlp.up_proj(x))).add_(hidden)
@@ -188,21 +186,16 @@ class LeanCache:
         twin.rooms = [[room.clone() for room in rooms] for rooms in self.rooms]
         return twin
 
-    def make_room(self, rows: int, columns: int, dtype: torch.dtype) -> None:
-        """Make room for new columns in all layers.
-
-        Args:
-            rows: B.
-            columns: how many are added.
-            dtype: of the keys and values.
-        """
+    def make_room(self, hidden: Tensor) -> None:
+        """Make room in all layers for the columns of a pass, (B, t, d)."""
+        rows, columns = hidden.shape[:2]
         stop = self.length + columns
         if not self.rooms:
             columns = max(stop, self.expected)
             for index, layer in enumerate(self.llama.backbone.layers):
                 size = layer.self_attn.head_dim
                 shape = (rows, layer.self_attn.k_proj.out_features // size, columns, size)
-                spare = self.spare[index] if self.spare else (torch.empty(0, dtype=dtype),) * 2
+                spare = self.spare[index] if self.spare else (hidden.new_empty(0),) * 2
                 self.rooms.append([_take(memory, shape) for memory in spare])
             self.spare = []
         elif (lacking := stop - self.rooms[0][0].shape[2]) > 0:
@@ -268,11 +261,38 @@ def _turned(numbers: Tensor, turns: Tensor, out: Tensor | None = None) -> Tensor
     return out
 
 
+def _attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+    """Mix values (B, H', T, d) by what queries (B, H, t, d) find in keys (B, H', T, d).
+
+    Args:
+        queries: scaled; H / H' heads in a row share their keys and values.
+        keys: as far as they are seen by anybody.
+        values: theirs.
+        bias: (B or 1, 1, t, T), added to the scores.
+
+    Returns:
+        (B, H, t, d).
+    """
+    rows, heads, columns, size = queries.shape
+    shared = heads // keys.shape[1]
+    if rows * heads * columns * keys.shape[2] > FEW_SCORES:
+        return F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=bias, scale=1.0, enable_gqa=shared > 1
+        )
+    # Queries that share their keys stand below each other.
+    stacked = queries.view(rows * heads // shared, shared * columns, size)
+    scores = stacked.bmm(keys.flatten(0, 1).transpose(1, 2)).view(rows, heads, columns, -1)
+    if bias is not None:
+        scores.add_(bias)
+    shares = scores.softmax(-1).view(*stacked.shape[:2], -1)
+    return shares.bmm(values.flatten(0, 1)).view(queries.shape)
+
+
 def _norm(norm: Any, hidden: Tensor) -> Tensor:
     return F.rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
 
 
-def _bias(real: Tensor | None, before: int, columns: int, dtype: torch.dtype) -> Tensor | None:
+def _bias(real: Tensor | None, before: int, hidden: Tensor) -> Tensor | None:
     """Say what new columns may look at: real ones up to themselves, and themselves in any case.
 
     Padding looks at itself only: of nothing at all there is no average.
@@ -280,18 +300,18 @@ def _bias(real: Tensor | None, before: int, columns: int, dtype: torch.dtype) ->
     Args:
         real: (B, n + t), 1 for real columns; None if all are.
         before: n.
-        columns: t.
-        dtype: of the scores.
+        hidden: (B, t, d) the new columns.
 
     Returns:
         (B or 1, t, n + t) to add to scores: 0 where it may look, else minus infinity; None if a
         single column may look at everything.
     """
+    columns = hidden.shape[1]
     if real is None and columns == 1:
         return None
-    there = torch.arange(before + columns)
+    there = torch.arange(before + columns, device=hidden.device)
     here = there[before:, None]
     seen = (there <= here)[None]
     if real is not None:
         seen = seen & real[:, None, :].bool() | (there == here)
-    return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, -torch.inf)
+    return hidden.new_zeros(seen.shape).masked_fill_(~seen, -torch.inf)

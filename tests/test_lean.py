@@ -15,7 +15,7 @@ from shapes import exact, language_model, tokenizer
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from coconut_lab import generation
+from coconut_lab import generation, lean
 from coconut_lab.cache import roomy_cache
 from coconut_lab.coconut import Coconut
 from coconut_lab.generation import generate
@@ -85,8 +85,8 @@ def passes(draw):
 
 
 @settings(max_examples=80)
-@given(configs(), passes(), st.integers(0, 99))
-def test_every_pass_of_any_llama_is_the_librarys(config, asked, seed):
+@given(configs(), passes(), st.integers(0, 99), st.sampled_from([0, 60, lean.FEW_SCORES]))
+def test_every_pass_of_any_llama_is_the_librarys(config, asked, seed, few):
     pads, columns, unread = asked
     whole, plain = (Coconut(model, TOKENIZER).backbone for model in twins(config, seed))
     rows, total = len(pads), sum(columns)
@@ -96,14 +96,14 @@ def test_every_pass_of_any_llama_is_the_librarys(config, asked, seed):
     mask = (torch.arange(total) >= torch.tensor(pads)[:, None]).long()
     position = (mask.cumsum(1) - 1).clamp(min=0)
     given_mask = mask if any(pads) else None
-    with torch.no_grad():
+    with torch.no_grad(), mock.patch.object(lean, "FEW_SCORES", few):
         assert lean_llama(whole) is None
-        lean = lean_llama(plain)
-        wide, short = roomy_cache(config), lean.cache(columns[0])  # so that later passes need more
+        runs = lean_llama(plain)
+        wide, short = roomy_cache(config), runs.cache(columns[0])  # so that later passes need more
         start = 0
         for index, count in enumerate(columns):
             stop = start + count
-            for run, cache in ((whole, wide), (lean, short)):
+            for run, cache in ((whole, wide), (runs, short)):
                 with reading_from(0 if index else unread):
                     output = run(
                         inputs_embeds=inputs[:, start:stop],
@@ -278,37 +278,37 @@ def test_changed_weights_count_at_once():
     assert after[0] == after[1] != before
 
 
-def cache_with(lean: LeanLlama, rows: int, columns: int, after: LeanCache | None = None):
-    cache = lean.cache(columns, after)
+def cache_with(runs: LeanLlama, rows: int, columns: int, after: LeanCache | None = None):
+    cache = runs.cache(columns, after)
     inputs = torch.randn(rows, columns, 16, generator=torch.Generator().manual_seed(rows))
-    output = lean(inputs, None, torch.arange(columns).expand(rows, -1), cache)
+    output = runs(inputs, None, torch.arange(columns).expand(rows, -1), cache)
     return cache, output.last_hidden_state
 
 
 @torch.no_grad()
 def test_memory_is_used_again_and_nothing_of_it_is_read():
-    lean = lean_llama(single().backbone)
+    runs = lean_llama(single().backbone)
     for rows, columns in ((2, 3), (4, 5), (5, 9)):  # less, as much, more
-        old, _ = cache_with(lean, 4, 5)
+        old, _ = cache_with(runs, 4, 5)
         for rooms in old.rooms:
             for room in rooms:
                 room.fill_(torch.nan)
-        cache, got = cache_with(lean, rows, columns, old)
-        torch.testing.assert_close(got, cache_with(lean, rows, columns)[1])
+        cache, got = cache_with(runs, rows, columns, old)
+        torch.testing.assert_close(got, cache_with(runs, rows, columns)[1])
         again = cache.rooms[0][0].data_ptr() == old.rooms[0][0].data_ptr()
         assert again == (rows * columns <= 20)
 
 
 @torch.no_grad()
 def test_a_copy_shares_the_model_and_no_memory():
-    lean = lean_llama(single().backbone)
-    cache, _ = cache_with(lean, 3, 5)
+    runs = lean_llama(single().backbone)
+    cache, _ = cache_with(runs, 3, 5)
     twin = copy.deepcopy(cache)
     twin.batch_select_indices(torch.tensor([2]))
-    lean(torch.ones(1, 2, 16), None, torch.tensor([[5, 6]]), twin)
+    runs(torch.ones(1, 2, 16), None, torch.tensor([[5, 6]]), twin)
     assert twin.llama is cache.llama and (cache.length, twin.length) == (5, 7)
     assert [len(room) for rooms in cache.rooms for room in rooms] == [3] * 4
-    torch.testing.assert_close(cache.rooms[1][1], cache_with(lean, 3, 5)[0].rooms[1][1])
+    torch.testing.assert_close(cache.rooms[1][1], cache_with(runs, 3, 5)[0].rooms[1][1])
     for mine, others in zip(cache.rooms, twin.rooms, strict=True):
         torch.testing.assert_close(mine[0][2:], others[0][:, :, :5])
 
