@@ -14,7 +14,7 @@ from coconut_lab.explorers.svg import (
     text,
 )
 
-_WIDTH, _HEIGHT = 900.0, 366.0
+_WIDTH, _HEIGHT = 724.0, 366.0
 _STEP, _LEFT = 84.0, 212.0
 _BOX, _TALL = 64.0, 26.0
 
@@ -33,16 +33,14 @@ def modes_picture() -> str:
         + _row(
             28,
             "Language mode",
-            "a word is chosen,",
-            "its embedding goes back in",
+            ["a word is chosen,", "its embedding goes back in;", "what was not chosen is lost"],
             words,
             [2, 3, 4, 5],
         )
         + _row(
             218,
             "Latent mode",
-            "nothing is chosen,",
-            "the hidden state goes back in",
+            ["nothing is chosen,", "the hidden state goes back in;", "it can hold several words"],
             thoughts,
             [3, 4],
         )
@@ -59,15 +57,12 @@ def modes_picture() -> str:
     )
 
 
-def _row(
-    top: float, name: str, first: str, second: str, inputs: list[str], fed_back: list[int]
-) -> str:
+def _row(top: float, name: str, notes: list[str], inputs: list[str], fed_back: list[int]) -> str:
     latent = name.startswith("Latent")
     colour = VERMILLION if latent else BLUE
     parts = [
         text(8, top + 66, name, size=15, weight=600, fill=colour),
-        text(8, top + 86, first, fill=MUTED),
-        text(8, top + 103, second, fill=MUTED),
+        *(text(8, top + 86 + 17 * line, note, fill=MUTED) for line, note in enumerate(notes)),
         f'<rect x="{_LEFT - 12:g}" y="{top + 58:g}" width="{6 * _STEP + 4:g}" height="30" rx="6" '
         f'fill="{FAINT}"/>',
         text(_LEFT, top + 77, "Transformer", fill=MUTED),
@@ -99,13 +94,6 @@ def _row(
                     f'fill="{BLUE}"/>',
                     text(lane, top + 29, "word", anchor="middle", fill=PAPER, size=11),
                 ]
-    note = (
-        "h is one vector: it can hold several words"
-        if latent
-        else ("one word at a time: what was not chosen is lost")
-    )
-    parts.append(text(_LEFT + 6 * _STEP + 14, top + 68, note.split(": ")[0], size=11.5, fill=MUTED))
-    parts.append(text(_LEFT + 6 * _STEP + 14, top + 84, note.split(": ")[1], size=11.5, fill=MUTED))
     return "".join(parts)
 
 
