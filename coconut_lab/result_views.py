@@ -287,7 +287,7 @@ def comparison_table(scores: Mapping[str, Mapping[int, Score]], first: str = "co
             low, high = found.interval
             row.append(
                 f"{100 * found.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}), "
-                f"p {p_text(found.p_value)}"
+                f"p\u00a0{'' if found.p_value < 0.0001 else '= '}{p_text(found.p_value)}"
             )
         rows.append(tuple(row))
     return Table((f"{NAMES[first]} against", *(f"seed {seed}" for seed in seeds)), tuple(rows))
@@ -334,8 +334,8 @@ def depth_table(cells: Cells) -> Table:
 
 
 def p_text(p: float) -> str:
-    """A p-value as text: four places, or that it is smaller."""
-    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+    """A p-value as text: four places, or that it is smaller, in one piece that no line breaks."""
+    return "<\u00a00.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def _percent(score: Score) -> str:

@@ -113,9 +113,9 @@ def test_comparison_table_agrees_with_a_count_by_hand(scores):
     cot, no_cot = views.comparison_table(scores).rows
     assert cot[0] == "CoT" and cot[2] == MISSING
     # Coconut 1111111101, CoT 1111111100: one problem right only for Coconut.
-    assert cot[1].startswith("+10.0 (") and cot[1].endswith("p 1.0000")
+    assert cot[1].startswith("+10.0 (") and cot[1].endswith("p\u00a0= 1.0000")
     # Seed 7: Coconut is right everywhere, No-CoT in every second: five against none, 2 / 32.
-    assert no_cot[2].startswith("+50.0 (") and no_cot[2].endswith("p 0.0625")
+    assert no_cot[2].startswith("+50.0 (") and no_cot[2].endswith("p\u00a0= 0.0625")
 
 
 def test_comparing_with_a_method_that_was_not_measured_shows_dashes(scores):
@@ -137,7 +137,7 @@ def test_every_pair_of_one_seed_is_compared_once(scores):
 
 
 def test_small_p_values_are_not_shown_as_zero():
-    assert views.p_text(1e-9) == "< 0.0001"
+    assert views.p_text(1e-9) == "<\u00a00.0001"
     assert views.p_text(0.0001) == "0.0001"
 
 
