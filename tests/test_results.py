@@ -107,11 +107,10 @@ def test_every_cell_is_measured_once_and_with_seeds_enough(methods, depth):
     cells = [(entry["method"], entry["layers"], entry["seed"]) for entry in depth["results"]]
     assert len(cells) == len(set(cells))
     assert {layers for _, layers, _ in cells} == {1, 2, 3, 4}
-    # One seed for each depth at least, and then all the methods.
-    for _, layers, seed in cells:
-        assert {cell for cell in cells if cell[1:] == (layers, seed)} == {
-            (method, layers, seed) for method in DEPTH_METHODS
-        }
+    for method in DEPTH_METHODS:
+        for layers in (1, 2, 3, 4):
+            seeds = {cell[2] for cell in cells if cell[:2] == (method, layers)}
+            assert len(seeds) >= FEWEST_SEEDS, (method, layers)
 
 
 def test_tables_show_every_result(methods, depth):
