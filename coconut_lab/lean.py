@@ -4,7 +4,7 @@ A tiny model on a CPU waits for memory more than for products of matrices. In th
 most of the time of a batch goes into turning queries and keys, joining them to the cache and
 attending row by row. Here the same weights make the same numbers, up to rounding, in fewer steps:
 the two numbers that a position turns together lie side by side, so that turning is one complex
-product (Su et al. 2021, section 3.2.2), which writes straight into the cache, and the attention of
+product (Su et al. 2021, section 3.2), which writes straight into the cache, and the attention of
 all heads of all rows is two products. Whatever is not exactly a Llama of the library, in single or
 double precision on a CPU, without anybody's hooks, takes the library's own passes.
 """
