@@ -48,11 +48,11 @@ notebooks: $(TEST_READY)  ## run every notebook from top to bottom and keep its 
 	$(PY) tools/run_notebooks.py notebooks/*.ipynb
 
 models: $(LAB_READY)  ## train the shipped models again
-	$(PY) -m coconut_lab.shipping $(MODELS)
+	$(PY) -m coconut_lab.study checkpoints $(MODELS)
 
 results: $(LAB_READY)  ## measure every method, and depth against hops (hours; goes on where it was stopped)
 	$(PY) -m coconut_lab.study methods depth
-	$(PY) -m coconut_lab.result_views
+	$(PY) -m coconut_lab.study tables
 
 bench: $(TEST_READY)  ## print the measurements of tests/benchmarks
 	for script in tests/benchmarks/bench_*.py; do $(PY) "$$script" || exit 1; done

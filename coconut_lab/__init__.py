@@ -1,23 +1,34 @@
 """Learn and study reasoning in a continuous latent space (Coconut, Hao et al. 2024)."""
 
-from coconut_lab.answers import PATH_CLASSES, count_path_classes, numeric_answer, path_class
-from coconut_lab.checkpoints import Checkpoint, load
-from coconut_lab.coconut import Coconut, CoconutOutput
-from coconut_lab.curriculum import Curriculum, Example, collate
-from coconut_lab.evaluation import Comparison, Score, compare_paired, score
-from coconut_lab.generation import Generation, generate
-from coconut_lab.halt_study import HaltPoint, HaltStudy, study_halts
-from coconut_lab.halt_training import train_halting
-from coconut_lab.halting import ConfidentHalt, FixedThoughts, HaltError, Halting, LearnedHalt
-from coconut_lab.hub import from_hub
-from coconut_lab.loading import load_problems
-from coconut_lab.problems import Graph, Problem, ProblemError
-from coconut_lab.prontoqa import generate_prontoqa
-from coconut_lab.prosqa import generate_prosqa
-from coconut_lab.sampling import Sampling
-from coconut_lab.tasks import shortcut_audit, verify_steps
-from coconut_lab.tokenizer import add_thought_tokens
-from coconut_lab.word_problems import generate_arithmetic
+from coconut_lab.checkpoints.pretrained import from_hub
+from coconut_lab.checkpoints.shipped import Checkpoint, load
+from coconut_lab.curriculum.curriculum import Curriculum, Example, collate
+from coconut_lab.curriculum.tokenizer import add_thought_tokens
+from coconut_lab.inference.answers import (
+    PATH_CLASSES,
+    count_path_classes,
+    numeric_answer,
+    path_class,
+)
+from coconut_lab.inference.generation import Generation, generate
+from coconut_lab.inference.halting import (
+    ConfidentHalt,
+    FixedThoughts,
+    HaltError,
+    Halting,
+    LearnedHalt,
+)
+from coconut_lab.inference.halting_tradeoff import HaltPoint, HaltStudy, study_halts
+from coconut_lab.inference.halting_training import train_halting
+from coconut_lab.inference.sampling import Sampling
+from coconut_lab.inference.scoring import Comparison, Score, compare_paired, score
+from coconut_lab.model.coconut import Coconut, CoconutOutput
+from coconut_lab.tasks.loading import load_problems
+from coconut_lab.tasks.problems import Graph, Problem, ProblemError
+from coconut_lab.tasks.prontoqa import generate_prontoqa
+from coconut_lab.tasks.prosqa import generate_prosqa
+from coconut_lab.tasks.verify import shortcut_audit, verify_steps
+from coconut_lab.tasks.word_problems import generate_arithmetic
 
 __all__ = [
     "PATH_CLASSES",

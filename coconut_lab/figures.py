@@ -15,9 +15,9 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 from torch import Tensor
 
-from coconut_lab.curriculum import IGNORED, Example
-from coconut_lab.halt_study import HaltStudy
-from coconut_lab.tokenizer import ANSWER_MARK, thought_tokens, token_id
+from coconut_lab.curriculum.curriculum import IGNORED, Example
+from coconut_lab.curriculum.tokenizer import ANSWER_MARK, thought_tokens, token_id
+from coconut_lab.inference.halting_tradeoff import HaltStudy
 
 # What a column of a row can be: letter, colour (Okabe–Ito, told apart in greyscale by the letter).
 KINDS = {

@@ -40,7 +40,7 @@ def recipe(tmp_path):
     """The recipe of `small_runs`, read from a file."""
     from small_runs import SMALL
 
-    from coconut_lab.recipe import load_recipe
+    from coconut_lab.training.recipe import load_recipe
 
     path = tmp_path / "trial.yaml"
     path.write_text(SMALL)

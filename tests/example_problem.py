@@ -6,7 +6,7 @@ from itertools import permutations, product
 
 from hypothesis import strategies as st
 
-from coconut_lab.problems import Graph, Problem
+from coconut_lab.tasks.problems import Graph, Problem
 
 # Tom → yumpus → rempus → lempus, with a second way over a, and Max → scrompus.
 NAMES = ("Tom", "Max", "yumpus", "rempus", "lempus", "scrompus", "a")

@@ -7,14 +7,14 @@ from shapes import CONFIGS
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from coconut_lab.checkpoints import Checkpoint
-from coconut_lab.coconut import Coconut
-from coconut_lab.curriculum import Curriculum
-from coconut_lab.evaluation import Score
-from coconut_lab.models import new_model
-from coconut_lab.prosqa import PRESETS
-from coconut_lab.recipe import ModelPart
-from coconut_lab.tokenizer import add_thought_tokens
+from coconut_lab.checkpoints.shipped import Checkpoint
+from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.tokenizer import add_thought_tokens
+from coconut_lab.inference.scoring import Score
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.tasks.prosqa import PRESETS
+from coconut_lab.training.recipe import ModelPart
+from coconut_lab.training.start import new_model
 
 RIGHT = (480, 520, 810, 980)  # of 1,000, with 0 to 3 thoughts
 

@@ -1,4 +1,4 @@
-"""Runs `coconut_lab.training` under FSDP on CPUs: a script for `accelerate launch`.
+"""Runs `coconut_lab.training.trainer` under FSDP on CPUs: a script for `accelerate launch`.
 
 `accelerate` uses FSDP only for processes with a GPU each. Here processes on CPUs, which talk over
 gloo, pass for such; everything after that is FSDP itself. STOP_AFTER stops a run after a step.
@@ -10,8 +10,8 @@ import sys
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 
-from coconut_lab.sharding import is_sharded
-from coconut_lab.training import Trainer, main
+from coconut_lab.training.distributed import is_sharded
+from coconut_lab.training.trainer import Trainer, main
 
 usual = Trainer.train
 

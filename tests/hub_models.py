@@ -9,7 +9,7 @@ import torch
 from shapes import CONFIGS, bpe_tokenizer
 from transformers import AutoModelForCausalLM, Gemma2Config
 
-from coconut_lab.problems import Problem
+from coconut_lab.tasks.problems import Problem
 
 SHAPES = CONFIGS | {
     # Caps its logits and its attention, which only eager attention can do.

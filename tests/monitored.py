@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from coconut_lab.prosqa import generate_prosqa
-from coconut_lab.recipe import CurriculumPart, ModelPart, Phase, ProblemsPart, Recipe
-from coconut_lab.training import Trainer
+from coconut_lab.tasks.prosqa import generate_prosqa
+from coconut_lab.training.recipe import CurriculumPart, ModelPart, Phase, ProblemsPart, Recipe
+from coconut_lab.training.trainer import Trainer
 
 STEPS = 40
 SVG = "{http://www.w3.org/2000/svg}"

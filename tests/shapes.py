@@ -21,8 +21,8 @@ from transformers import (
     Qwen3Config,
 )
 
-from coconut_lab.curriculum import Example
-from coconut_lab.tokenizer import add_thought_tokens, thought_tokens, word_tokenizer
+from coconut_lab.curriculum.curriculum import Example
+from coconut_lab.curriculum.tokenizer import add_thought_tokens, thought_tokens, word_tokenizer
 
 NAMES = [f"w{index}" for index in range(20)]
 

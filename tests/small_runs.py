@@ -4,7 +4,7 @@ import json
 
 import torch
 
-from coconut_lab.training import Trainer
+from coconut_lab.training.trainer import Trainer
 
 SMALL = """
 name: trial

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from explorer_models import random_checkpoint
 
 from coconut_lab.explorers import ThoughtStepper
-from coconut_lab.prosqa import PRESETS
+from coconut_lab.tasks.prosqa import PRESETS
 
 CHECKPOINT = random_checkpoint()
 E, C = PRESETS["tiny"].entities, PRESETS["tiny"].concepts

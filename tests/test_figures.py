@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from coconut_lab import Curriculum, HaltStudy, Problem
-from coconut_lab.curriculum import IGNORED
+from coconut_lab.curriculum.curriculum import IGNORED
+from coconut_lab.curriculum.tokenizer import word_tokenizer
 from coconut_lab.figures import draw_halting, draw_losses, draw_stages
-from coconut_lab.tokenizer import word_tokenizer
 
 
 def test_exactly_the_labelled_columns_are_underlined() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coconut_lab.checks.base import CheckFailed, call, passed, tensor
-from coconut_lab.checks.reference import EOS, PAD, THOUGHT, Batch, random_row
+from coconut_lab.checks.engine import CheckFailed, call, passed, tensor
+from coconut_lab.checks.models import EOS, PAD, THOUGHT, Batch, random_row
 
 
 def align(function: Callable[..., Any]) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coconut_lab.checks.base import CheckFailed, Function, Mistake, call, compare, passed
-from coconut_lab.coconut import Coconut
-from coconut_lab.curriculum import Curriculum, collate
-from coconut_lab.models import new_model
-from coconut_lab.prosqa import PRESETS, generate_prosqa
-from coconut_lab.recipe import ModelPart
+from coconut_lab.checks.engine import CheckFailed, Function, Mistake, call, compare, passed
+from coconut_lab.curriculum.curriculum import Curriculum, collate
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
+from coconut_lab.training.recipe import ModelPart
+from coconut_lab.training.start import new_model
 
 # --- exercise 3 -----------------------------------------------------------------------------------
 

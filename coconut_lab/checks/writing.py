@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from coconut_lab.checks.base import (
+from coconut_lab.checks.effort import counted
+from coconut_lab.checks.engine import (
     CheckFailed,
     Function,
     Mistake,
@@ -21,8 +22,7 @@ from coconut_lab.checks.base import (
     passed,
     tensor,
 )
-from coconut_lab.checks.effort import counted
-from coconut_lab.checks.reference import (
+from coconut_lab.checks.models import (
     EOT,
     Batch,
     columns_of,

@@ -19,12 +19,12 @@ from unittest import mock
 import torch
 
 from coconut_lab import generate, generate_prosqa, load
-from coconut_lab.coconut import Coconut
-from coconut_lab.curriculum import Curriculum
-from coconut_lab.lean import LeanCache, LeanLlama, lean_llama
-from coconut_lab.models import new_model
-from coconut_lab.prosqa import PRESETS
-from coconut_lab.recipe import ModelPart
+from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.fast.llama_on_cpu import LeanCache, LeanLlama, lean_llama
+from coconut_lab.tasks.prosqa import PRESETS
+from coconut_lab.training.recipe import ModelPart
+from coconut_lab.training.start import new_model
 
 PROBLEMS, SLOW, THOUGHTS, LIMIT, THREADS, ROUNDS = 500, 50, 3, 24, 2, 5
 

@@ -17,8 +17,8 @@ import time
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from coconut_lab.coconut import Coconut
-from coconut_lab.tokenizer import word_tokenizer
+from coconut_lab.curriculum.tokenizer import word_tokenizer
+from coconut_lab.model.coconut import Coconut
 
 ROWS, QUESTION, THOUGHTS, ANSWER, THREADS, ROUNDS = 4, 350, 6, 11, 2, 3
 KINDS = ("plain", "latent", "plain, again", "latent, again")

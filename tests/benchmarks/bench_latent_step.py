@@ -11,10 +11,10 @@ import time
 
 import torch
 
-from coconut_lab.coconut import Coconut
-from coconut_lab.models import new_model
-from coconut_lab.prosqa import PRESETS
-from coconut_lab.recipe import ModelPart
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.tasks.prosqa import PRESETS
+from coconut_lab.training.recipe import ModelPart
+from coconut_lab.training.start import new_model
 
 ROWS, COLUMNS, THOUGHTS, THREADS, ROUNDS = 64, 52, 3, 2, 60
 

@@ -13,10 +13,10 @@ import time
 
 import torch
 
-from coconut_lab.evaluation import score
-from coconut_lab.recipe import load_recipe
-from coconut_lab.shipping import unseen_problems
-from coconut_lab.training import Trainer
+from coconut_lab.inference.scoring import score
+from coconut_lab.study.build_checkpoints import unseen_problems
+from coconut_lab.training.recipe import load_recipe
+from coconut_lab.training.trainer import Trainer
 
 THREADS, EVERY, GOAL = 2, 40, 0.95
 

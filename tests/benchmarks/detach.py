@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from coconut_lab import generate_prosqa
-from coconut_lab.evaluation import score
 from coconut_lab.files import write_text
+from coconut_lab.inference.scoring import score
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "03_curriculum.ipynb"

@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from coconut_lab.files import write_text
-from coconut_lab.recipe import Recipe, load_recipe
-from coconut_lab.shipping import UNSEEN_SEED, measure, unseen_problems
-from coconut_lab.training import LOG_FILE, Trainer
+from coconut_lab.study.build_checkpoints import UNSEEN_SEED, measure, unseen_problems
+from coconut_lab.training.recipe import Recipe, load_recipe
+from coconut_lab.training.trainer import LOG_FILE, Trainer
 
 RESULTS = Path(__file__).parents[2] / "results" / "tiny-coconut-seeds.json"
 

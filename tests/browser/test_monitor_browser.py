@@ -133,7 +133,7 @@ def test_a_log_can_be_stepped_through(page, lab) -> None:
     lab.run(
         page,
         "log.ipynb",
-        "import json\nfrom coconut_lab import checkpoints\n"
+        "import json\nfrom coconut_lab.checkpoints import shipped as checkpoints\n"
         "from coconut_lab.explorers import TrainingMonitor\n"
         "folder = checkpoints.FOLDER / 'tiny-coconut'\n"
         "card = json.loads((folder / 'card.json').read_text())",

@@ -1,0 +1,393 @@
+"""Any decoder-only model, from the hub or a folder, made ready to think.
+
+Thought tokens are added, and their embeddings start as copies of the embedding of a token that the
+model knows. The published code means to copy `<<`, but copies the new input embeddings onto
+themselves, so they stay random there (issues 35, 36 and 41 of its tracker); here they are copied,
+and so are the rows of an output embedding that is not tied to the input. Until training tells them
+apart, a model is as likely to write a marker as the token that was copied.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
+
+from coconut_lab.checkpoints.shipped import Checkpoint
+from coconut_lab.curriculum.curriculum import Curriculum, tokenize
+from coconut_lab.curriculum.tokenizer import (
+    BOT,
+    EOT,
+    THOUGHT,
+    TokenizerError,
+    add_thought_tokens,
+    token_id,
+)
+from coconut_lab.model.coconut import Coconut, ModelError, quiet_loading
+from coconut_lab.tasks.problems import Problem
+
+#: Settings of the paper (section 4): thoughts for a step, and how many stages replace a step.
+CURRICULA = {
+    "gsm8k-aug": Curriculum("coconut", max_stage=3, thoughts_per_step=2),
+    "prontoqa": Curriculum("coconut", max_stage=6, thoughts_per_step=1),
+    "prosqa": Curriculum("coconut", max_stage=6, thoughts_per_step=1),
+}
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters on every linear layer, through the library `peft`.
+
+    Attributes:
+        rank: of the two small matrices beside each weight.
+        alpha: their product is scaled by alpha / rank.
+        dropout: share of their input that is dropped in training.
+        seed: of one of the two matrices; the other starts at zero.
+    """
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    seed: int = 0
+
+
+def from_hub(
+    name: str | Path,
+    task: str | Curriculum,
+    *,
+    problems: Sequence[Problem] = (),
+    max_new_tokens: int = 64,
+    freeze: bool = False,
+    lora: Lora | None = None,
+    copy_from: str = "<<",
+    revision: str | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Checkpoint:
+    """Load a decoder-only language model and its tokenizer, and make them ready to think.
+
+    Args:
+        name: on the Hugging Face hub, such as "openai-community/gpt2", or a folder that
+            `save_pretrained` wrote. Weights are read as safetensors only.
+        task: "prosqa", "prontoqa" or "gsm8k-aug", for the paper's curriculum, or a `Curriculum`.
+        problems: problems that must fit into the model's positions (see `check_positions`).
+        max_new_tokens: how much is written after a prompt, for the same check.
+        freeze: train nothing but the input embeddings of the new tokens. AdamW's weight decay
+            would shrink the other rows of that matrix too: set it to 0.
+        lora: also train low-rank adapters, and leave the model's own weights as they are; needs
+            `peft`. `merge_lora` before saving.
+        copy_from: the text whose first token the new embeddings start from.
+        revision: a branch, tag or commit of the hub's repository.
+        dtype: of the weights.
+
+    Returns:
+        Model (in evaluation mode, on the CPU), tokenizer, curriculum, and a card that says what
+        was done. A tokenizer without padding token pads with its end of sequence.
+
+    Raises:
+        ModelError: the name is not known or cannot be reached, the model is no decoder, or it has
+            too few positions for `problems`.
+        TokenizerError: no end-of-sequence token, or `copy_from` is no token.
+        ImportError: `lora` without `peft`.
+    """
+    curriculum = _curriculum(task)
+    peft = _import_peft() if lora else None
+    name = str(name)
+    settings: dict[str, Any] = {"revision": revision} if revision else {}
+    config = _load(name, AutoConfig.from_pretrained, settings)
+    _check_decoder(name, config)
+    tokenizer = _load(name, AutoTokenizer.from_pretrained, settings)
+    _complete(name, tokenizer)
+    language_model = _load(
+        name,
+        AutoModelForCausalLM.from_pretrained,
+        settings | {"dtype": dtype, "use_safetensors": True},
+    )
+    new = [token for token in (BOT, EOT, THOUGHT) if token_id(tokenizer, token) is None]
+    copied = add_to_model(language_model, tokenizer, copy_from)
+    _check_causal(name, language_model, tokenizer)
+    if lora:
+        _add_lora(peft, language_model, lora)
+    model = Coconut(language_model, tokenizer).eval()
+    if freeze or lora:
+        train_new_tokens(model, keep=bool(lora))
+    check_positions(model, problems, curriculum, max_new_tokens)
+    parameters = list(model.parameters())
+    card = {
+        "name": name,
+        "task": task if isinstance(task, str) else None,
+        "curriculum": dataclasses.asdict(curriculum),
+        "architecture": type(language_model).__name__,
+        "tokens_added": new,
+        "copied_from": copied,
+        "freeze": freeze,
+        "lora": dataclasses.asdict(lora) if lora else None,
+        "parameters": sum(p.numel() for p in parameters),
+        "parameters_that_get_gradient": sum(p.numel() for p in parameters if p.requires_grad),
+    }
+    return Checkpoint(model, tokenizer, curriculum, card)
+
+
+def _curriculum(task: str | Curriculum) -> Curriculum:
+    if isinstance(task, Curriculum):
+        return task
+    if task not in CURRICULA:
+        raise ModelError(
+            f"task={task!r}; there are {', '.join(CURRICULA)}, or give a Curriculum of your own"
+        )
+    return CURRICULA[task]
+
+
+# --- loading -----------------------------------------------------------------------------------
+
+
+def _load(name: str, function: Callable[..., Any], settings: dict[str, Any]) -> Any:
+    try:
+        with quiet_loading():
+            return function(name, **settings)
+    except Exception as error:  # the libraries raise many kinds
+        raise ModelError(_reason(name, error)) from error
+
+
+def _reason(name: str, error: BaseException) -> str:
+    """Say in words why a model could not be loaded, from the chain of errors."""
+    kinds: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(kinds) < 20:
+        kinds += [kind.__name__ for kind in type(cause).__mro__]
+        cause = cause.__cause__ or cause.__context__
+    if Path(name).is_dir():
+        return (
+            f"the folder {name} cannot be loaded as a model with its tokenizer: {error}; "
+            "save_pretrained of both writes what is needed, with weights as safetensors"
+        )
+    if "GatedRepoError" in kinds:
+        return (
+            f"{name!r} is on the hub but asks you to accept its licence: do so on its page, then "
+            "log in with `hf auth login`"
+        )
+    if "RepositoryNotFoundError" in kinds or "HFValidationError" in kinds:
+        return (
+            f"there is no model {name!r} on the hub, and no folder of that name; check the "
+            "spelling (owner/name), or log in with `hf auth login` if it is private"
+        )
+    if "RevisionNotFoundError" in kinds:
+        return f"{name!r} has no such revision; leave revision out for the newest"
+    if {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectionError"} & set(kinds):
+        return (
+            f"{name!r} is not in the cache and the hub cannot be reached. Three ways: (1) give the "
+            "path of a folder that save_pretrained wrote; (2) connect to the network, without "
+            "HF_HUB_OFFLINE; (3) load it once with network, and it stays in the cache"
+        )
+    return f"{name!r} cannot be loaded: {error}"
+
+
+def _check_decoder(name: str, config: Any) -> None:
+    """Refuse encoders by their configuration, before any weight is fetched."""
+    kind = config.model_type
+    encoder = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
+    if config.is_encoder_decoder or encoder or kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        what = "an encoder-decoder" if config.is_encoder_decoder else "an encoder"
+        if not (config.is_encoder_decoder or encoder):
+            what = "no language model that predicts the next token"
+        raise ModelError(
+            f"{name!r} ({kind}) is {what}; thoughts need a decoder-only model, such as GPT-2, "
+            "Llama, Qwen, Gemma or Mistral"
+        )
+
+
+@torch.no_grad()
+def _check_causal(name: str, language_model: Any, tokenizer: Any) -> None:
+    """Make sure that no position sees the next one, on two tokens."""
+    language_model.eval()
+    bot, end = token_id(tokenizer, BOT), tokenizer.eos_token_id
+    pairs = torch.tensor([[end, end], [end, bot]], device=language_model.device)
+    first = language_model(input_ids=pairs).logits[:, 0]
+    if not torch.allclose(first[0], first[1], rtol=1e-3, atol=1e-3):
+        raise ModelError(
+            f"{name!r} looks ahead: its first position changes with the second, so it is an "
+            "encoder; thoughts need a decoder-only model, such as GPT-2 or Llama"
+        )
+
+
+def _complete(name: str, tokenizer: Any) -> None:
+    """Make sure of an end of sequence, and of something to pad with."""
+    if tokenizer.eos_token_id is None:
+        raise TokenizerError(
+            f"the tokenizer of {name!r} has no end-of-sequence token, so nothing ends an answer, "
+            "and nothing can stand in for a padding token; load it, set tokenizer.eos_token to a "
+            "token of its vocabulary, and save it in a folder with the model"
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+
+
+# --- tokens ------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def add_to_model(language_model: Any, tokenizer: Any, copy_from: str = "<<") -> str:
+    """Add the thought tokens to a tokenizer and its model, as copies of a known token.
+
+    Tokens that are there already keep their embeddings.
+
+    Args:
+        language_model: a decoder-only `transformers` model; changed in place.
+        tokenizer: its tokenizer; changed in place.
+        copy_from: the text whose first token is copied.
+
+    Returns:
+        The token that was copied.
+
+    Raises:
+        TokenizerError: `copy_from` is empty or not in the vocabulary.
+    """
+    ids = tokenizer(copy_from, add_special_tokens=False).input_ids
+    if not ids or ids[0] == tokenizer.unk_token_id:
+        raise TokenizerError(
+            f"copy_from={copy_from!r} is no token of this tokenizer; give a text that it knows"
+        )
+    source = ids[0]
+    tokens = [token for token in (BOT, EOT, THOUGHT) if token_id(tokenizer, token) is None]
+    add_thought_tokens(tokenizer)
+    new = tokenizer.convert_tokens_to_ids(tokens)
+    rows = language_model.get_input_embeddings().weight.shape[0]
+    need = max([len(tokenizer), *(index + 1 for index in new)])
+    if rows < need:  # never fewer: some models have spare rows
+        with torch.random.fork_rng(devices=[]):  # new rows are drawn, and overwritten below
+            language_model.resize_token_embeddings(need, mean_resizing=False)
+    matrices: list[Tensor | None] = [language_model.get_input_embeddings().weight]
+    output = language_model.get_output_embeddings()
+    if output is not None:  # with tied embeddings this copies the same rows once more
+        matrices += [output.weight, getattr(output, "bias", None)]
+    for matrix in matrices:
+        if matrix is not None and new:
+            matrix[new] = matrix[source].clone()
+    return str(tokenizer.convert_ids_to_tokens(source))
+
+
+def train_new_tokens(model: Coconut, keep: bool = False) -> None:
+    """Let gradient reach the input embeddings of the thought tokens, and no other own weight.
+
+    Args:
+        model: changed in place. Other rows of its embedding get zero gradient.
+        keep: leave other parameters as they are, trained or not.
+    """
+    if not keep:
+        model.requires_grad_(False)
+    weight = model.language_model.get_input_embeddings().weight
+    weight.requires_grad_(True)
+    wanted = torch.zeros(weight.shape[0], 1, dtype=torch.bool)
+    wanted[[model.tokens.bot, model.tokens.eot, model.tokens.thought]] = True
+    weight.register_hook(lambda gradient: gradient * wanted.to(gradient.device))
+
+
+def check_positions(
+    model: Coconut,
+    problems: Iterable[Problem],
+    curriculum: Curriculum,
+    max_new_tokens: int = 64,
+) -> int:
+    """Make sure that problems fit into a model at every stage, before anything is trained.
+
+    Args:
+        model: the model with its tokenizer.
+        problems: the problems.
+        curriculum: how they are encoded.
+        max_new_tokens: how much is written after a prompt.
+
+    Returns:
+        How many positions the longest needs (0 without problems).
+
+    Raises:
+        ModelError: the model has fewer; the message names the row.
+    """
+    longest, row, place = 0, 0, ""
+    for index, parts in enumerate(tokenize(problems, model.tokenizer)):
+        sizes = {
+            f"in training at stage {stage}": len(
+                curriculum.arrange(parts, model.tokenizer, stage).input_ids
+            )
+            for stage in range(curriculum.max_stage + 2)
+        }
+        thoughts = curriculum.thoughts_in_prompt(len(parts.steps), curriculum.max_stage)
+        sizes[f"for its prompt and {max_new_tokens} new tokens"] = (
+            len(parts.question) + thoughts + 2 * curriculum.rule.markers + max_new_tokens
+        )
+        where = max(sizes, key=lambda key: sizes[key])
+        if sizes[where] > longest:
+            longest, row, place = sizes[where], index, where
+    limit = getattr(model.config, "max_position_embeddings", None)
+    if limit is not None and longest > limit:
+        raise ModelError(
+            f"problem {row} needs {longest} positions {place}, but the model has {limit} "
+            "(max_position_embeddings); leave long problems out, lower max_new_tokens, or take a "
+            "model with more positions"
+        )
+    return longest
+
+
+# --- low-rank adapters ---------------------------------------------------------------------------
+
+
+def _import_peft() -> Any:
+    try:
+        return importlib.import_module("peft")
+    except ImportError as error:
+        raise ImportError(
+            "lora needs the library peft, which is not installed: pip install 'coconut-lab[lora]' "
+            "(or pip install peft); without it, leave lora out"
+        ) from error
+
+
+def _add_lora(peft: Any, language_model: Any, lora: Lora) -> None:
+    # GPT-2 keeps its matrices the other way round (Conv1D).
+    turned = any(type(module).__name__ == "Conv1D" for module in language_model.modules())
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # peft asks transformers for something under an old name, which warns.
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.manual_seed(lora.seed)
+        # The adapters go into the model itself; the wrapper around it is not needed.
+        peft.get_peft_model(
+            language_model,
+            peft.LoraConfig(
+                task_type="CAUSAL_LM",
+                r=lora.rank,
+                lora_alpha=lora.alpha,
+                lora_dropout=lora.dropout,
+                target_modules="all-linear",
+                fan_in_fan_out=turned,
+            ),
+        )
+
+
+def merge_lora(model: Coconut) -> int:
+    """Add low-rank adapters to the weights beside them, so that the model is a plain one again.
+
+    Args:
+        model: changed in place; afterwards `save_pretrained` and `from_pretrained` work.
+
+    Returns:
+        How many adapters were merged.
+    """
+    adapters = [
+        (name, module)
+        for name, module in model.language_model.named_modules()
+        if hasattr(module, "get_base_layer") and hasattr(module, "merge")
+    ]
+    for name, module in adapters:
+        module.merge()
+        parent, _, last = name.rpartition(".")
+        setattr(model.language_model.get_submodule(parent), last, module.get_base_layer())
+    return len(adapters)

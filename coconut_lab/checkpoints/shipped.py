@@ -1,0 +1,114 @@
+"""Shipped models: a folder each, with weights, a card that says what they are, and hashes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.files import new_folder, sha256
+from coconut_lab.model.coconut import Coconut, ModelError
+
+FOLDER = Path(__file__).parent
+CARD_FILE = "card.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, incomplete or altered; the message says which file."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model with all that is needed to use it.
+
+    Attributes:
+        model: the model, in evaluation mode, on the CPU.
+        tokenizer: its tokenizer.
+        curriculum: what it was trained with; makes its prompts.
+        card: plain data: `name`, `preset`, `recipe`, `rebuild` (the command), `accuracy` (a list
+            with `thoughts`, `right`, `total`, `accuracy`, `low`, `high` each), `sha256`, and more.
+    """
+
+    model: Coconut
+    tokenizer: Any
+    curriculum: Curriculum
+    card: dict[str, Any]
+
+
+def names() -> list[str]:
+    """List the shipped models."""
+    return sorted(path.parent.name for path in FOLDER.glob(f"*/{CARD_FILE}"))
+
+
+def load(name: str | os.PathLike[str]) -> Checkpoint:
+    """Load a shipped model, or a folder that `save` wrote.
+
+    Args:
+        name: one of `names()`, such as `"tiny-coconut"`, or the path of a folder.
+
+    Returns:
+        The model with tokenizer, curriculum and card.
+
+    Raises:
+        CheckpointError: there is no such model, or a file is missing or differs from the hash on
+            its card; nothing is loaded then.
+    """
+    folder = Path(name) if os.sep in str(name) or Path(name).is_dir() else FOLDER / name
+    try:
+        card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+        hashes, settings = card["sha256"], card["curriculum"]
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"there is no checkpoint {str(name)!r}; shipped are {', '.join(names())}; "
+            f"the path of a folder with a {CARD_FILE} works too"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / CARD_FILE} cannot be read: {error}") from error
+    for file, expected in hashes.items():
+        try:
+            found = sha256(folder / file)
+        except OSError as error:
+            raise CheckpointError(f"{folder}: {file} is missing or cannot be read") from error
+        if found != expected:
+            raise CheckpointError(
+                f"{folder / file} is not the file its card describes (SHA-256 {found[:12]}…, "
+                f"expected {expected[:12]}…); get it again, or rebuild it: {card.get('rebuild')}"
+            )
+    try:
+        model = Coconut.from_pretrained(folder)
+    except ModelError as error:
+        raise CheckpointError(str(error)) from error
+    return Checkpoint(model, model.tokenizer, Curriculum(**settings), card)
+
+
+def save(
+    folder: str | os.PathLike[str],
+    model: Coconut,
+    curriculum: Curriculum,
+    card: dict[str, Any],
+    extra: dict[str, str] | None = None,
+) -> None:
+    """Write a checkpoint with its card, all or nothing.
+
+    Args:
+        folder: made, or replaced as a whole.
+        model: what to save.
+        curriculum: what it was trained with.
+        card: plain data about it; curriculum and hashes are added.
+        extra: further text files to put beside it, by name, such as the log.
+    """
+    with new_folder(folder) as temporary:
+        model.write_files(temporary)
+        for name, text in (extra or {}).items():
+            (temporary / name).write_text(text, encoding="utf-8")
+        whole = card | {
+            "curriculum": dataclasses.asdict(curriculum),
+            "sha256": {path.name: sha256(path) for path in sorted(temporary.iterdir())},
+        }
+        (temporary / CARD_FILE).write_text(
+            json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )

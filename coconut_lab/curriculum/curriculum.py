@@ -1,0 +1,371 @@
+"""The curriculum: which steps a stage replaces by thoughts, and what the loss sees.
+
+Order of tokens, masking, padding and the number of thoughts are those of the published code
+(Hao et al. 2024): question, `<bot>`, thoughts, `<eot>`, remaining steps, `### answer`, end of
+sequence; question, steps and answer are tokenized apart.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from coconut_lab.curriculum.tokenizer import (
+    ANSWER_MARK,
+    THOUGHT,
+    TokenizerError,
+    padding_id,
+    pause_token,
+    thought_tokens,
+    token_id,
+    words_known,
+)
+from coconut_lab.tasks.problems import Problem, ProblemError
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table of methods.
+
+    Attributes:
+        name: how recipes and cards call it.
+        removes: what goes at stage k: `"steps"` (the first k), `"tokens"` (the first k tokens of
+            the steps), `"all"` (everything at once), `"nothing"`.
+        stand_in: what takes the place of removed steps: `"thoughts"`, `"pauses"`, or None.
+        markers: whether `<bot>` and `<eot>` are there, at every stage.
+        in_words: one sentence for learners.
+        last_stage_only: whether every stage is trained as if it came after the last one.
+    """
+
+    name: str
+    removes: str
+    stand_in: str | None
+    markers: bool
+    in_words: str
+    last_stage_only: bool = False
+
+
+#: Baselines and ablations of section 4 of the paper. The published code drops the markers for CoT,
+#: No-CoT and "without thought"; a pause as a thought keeps them, so that only the feedback differs.
+METHODS = {
+    method.name: method
+    for method in (
+        Method(
+            "coconut",
+            "steps",
+            "thoughts",
+            True,
+            "stage k replaces the first k steps by k·c thoughts",
+        ),
+        Method("cot", "nothing", None, False, "all steps stay in language"),
+        Method("no_cot", "all", None, False, "the answer follows the question at once"),
+        Method("icot", "tokens", None, False, "stage k drops the first k tokens of the steps"),
+        Method("pause", "all", "pauses", False, "pause tokens stand between question and answer"),
+        Method(
+            "no_curriculum",
+            "steps",
+            "thoughts",
+            True,
+            "Coconut's last stage from the start: all thoughts, no steps",
+            last_stage_only=True,
+        ),
+        Method("no_thought", "steps", None, False, "stage k drops the first k steps"),
+        Method(
+            "pause_as_thought",
+            "steps",
+            "pauses",
+            True,
+            "stage k replaces the first k steps by k·c pause tokens",
+        ),
+    )
+}
+
+#: How fast iCoT's random extra removal falls off: P(o) is proportional to exp(-4 o) (Deng et al.).
+ICOT_LAMBDA = 4.0
+
+
+class Example(NamedTuple):
+    """One encoded problem: token ids and labels of equal length, -100 where nothing is learned."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+
+class Tokenized(NamedTuple):
+    """The token ids of a problem's parts, before a stage arranges them."""
+
+    question: list[int]
+    steps: list[list[int]]
+    answer: list[int]
+
+
+def tokenize(problems: Iterable[Problem], tokenizer: Any) -> list[Tokenized]:
+    """Tokenize the parts of problems: question and every step end in a line break, `### answer`.
+
+    Args:
+        problems: the problems.
+        tokenizer: a Hugging Face tokenizer with an end-of-sequence token.
+
+    Returns:
+        One `Tokenized` per problem; the answer ends with the end of sequence.
+
+    Raises:
+        ProblemError: a word that a word-level tokenizer does not know.
+        TokenizerError: no end-of-sequence token.
+    """
+    if tokenizer.eos_token_id is None:
+        raise TokenizerError("the tokenizer has no end-of-sequence token; set tokenizer.eos_token")
+    problems = list(problems)
+    if not problems:
+        return []
+    if (known := words_known(tokenizer)) is not None:
+        for index, problem in enumerate(problems):
+            for part in (problem.question, *problem.steps, problem.answer):
+                unknown = [word for word in part.split() if word not in known]
+                if unknown:
+                    raise ProblemError(
+                        f"problem {index}: the tokenizer does not know the word {unknown[0]!r} "
+                        f"(in {part[:60]!r}); use names of its vocabulary"
+                    )
+    # One call each: a fast tokenizer is much faster on a list than on its elements.
+    questions = tokenizer([problem.question + "\n" for problem in problems]).input_ids
+    answers = _tokenize_parts(
+        [f"{ANSWER_MARK} {problem.answer}" for problem in problems], tokenizer
+    )
+    steps = _tokenize_parts(
+        [step + "\n" for problem in problems for step in problem.steps], tokenizer
+    )
+    return [
+        Tokenized(
+            question, [next(steps) for _ in problem.steps], [*next(answers), tokenizer.eos_token_id]
+        )
+        for problem, question in zip(problems, questions, strict=True)
+    ]
+
+
+def _tokenize_parts(texts: list[str], tokenizer: Any) -> Iterator[list[int]]:
+    """Give the token ids of each text; equal ones, of which there are many, are read once."""
+    unlike = list(dict.fromkeys(texts))
+    ids = tokenizer(unlike, add_special_tokens=False).input_ids if unlike else []
+    known = dict(zip(unlike, ids, strict=True))
+    return (list(known[text]) for text in texts)
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """How a method turns a problem into tokens at each stage.
+
+    Args:
+        method: a name in `METHODS`.
+        max_stage: the last stage that still replaces one step more than the one before it.
+        thoughts_per_step: c, how many thoughts stand in for one step.
+        pad_to_max: past the last stage, and in prompts, give every problem the same number of
+            thoughts; otherwise no more than c for each of its steps.
+        mix_probability: how often training takes a random stage instead of the scheduled one.
+
+    Raises:
+        ValueError: a setting is out of range or the method is unknown; the message lists them.
+    """
+
+    method: str = "coconut"
+    max_stage: int = 6
+    thoughts_per_step: int = 1
+    pad_to_max: bool = True
+    mix_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"unknown method {self.method!r}; choose from {', '.join(METHODS)}")
+        if self.max_stage < 0:
+            raise ValueError(f"max_stage is {self.max_stage}; it must be 0 or more")
+        if self.thoughts_per_step < 1:
+            raise ValueError(f"thoughts_per_step is {self.thoughts_per_step}; it must be 1 or more")
+        if not 0 <= self.mix_probability <= 1:
+            raise ValueError(f"mix_probability is {self.mix_probability}; it must be in [0, 1]")
+
+    @property
+    def rule(self) -> Method:
+        """The row of `METHODS` that applies."""
+        return METHODS[self.method]
+
+    def _past_last(self, stage: int) -> bool:
+        return stage > self.max_stage or self.rule.last_stage_only or self.rule.removes == "all"
+
+    def thoughts_in_training(self, steps: int, stage: int) -> int:
+        """Count the thoughts (or pauses) of a problem with `steps` steps at `stage` of training."""
+        if self.rule.stand_in is None:
+            return 0
+        if self._past_last(stage):
+            stage = self.max_stage if self.pad_to_max else min(steps, self.max_stage)
+        return stage * self.thoughts_per_step
+
+    def thoughts_in_prompt(self, steps: int, stage: int) -> int:
+        """Count the thoughts (or pauses) that a prompt gives a problem with `steps` steps."""
+        if self.rule.stand_in is None:
+            return 0
+        limit = self.max_stage if self.pad_to_max else min(self.max_stage, steps)
+        # Pauses of the baseline are there from the first stage on, in training and in prompts.
+        stage = limit if self.rule.removes == "all" else min(stage, limit)
+        return stage * self.thoughts_per_step
+
+    def steps_kept(self, steps: list[list[int]], stage: int, extra: int = 0) -> list[int]:
+        """Give the step tokens that are left at `stage`.
+
+        Args:
+            steps: token ids of each step.
+            stage: the stage.
+            extra: iCoT's random extra number of tokens to drop.
+
+        Returns:
+            The token ids that stay, in order.
+        """
+        tokens = [token for step in steps for token in step]
+        if self.rule.removes == "nothing":
+            return tokens
+        if self._past_last(stage):
+            return []
+        if self.rule.removes == "tokens":
+            # Nothing is dropped before the removal has begun.
+            return tokens[stage + extra :] if stage else tokens
+        return [token for step in steps[stage:] for token in step]
+
+    def draw_stage(self, stage: int, steps: int, rng: random.Random) -> int:
+        """Mix stages: with `mix_probability` a random stage from 0 to `steps`, else `stage`."""
+        if self.mix_probability and rng.random() < self.mix_probability:
+            return rng.randrange(steps + 1)
+        return stage
+
+    def draw_extra(self, rng: random.Random) -> int:
+        """Draw iCoT's extra removal o, P(o) proportional to exp(-4 o); 0 for other methods."""
+        if self.rule.removes != "tokens":
+            return 0
+        extra, share = 0, math.exp(-ICOT_LAMBDA)
+        while rng.random() < share:
+            extra += 1
+        return extra
+
+    def encode(self, problem: Problem, tokenizer: Any, stage: int) -> Example:
+        """Encode one problem for training at a stage.
+
+        Args:
+            problem: the problem.
+            tokenizer: a Hugging Face tokenizer with the thought tokens.
+            stage: 0 is all language; past `max_stage` no language step is left. With iCoT, how many
+                tokens are dropped.
+
+        Returns:
+            Token ids and labels. The question, both markers and the thoughts are masked.
+
+        Raises:
+            ProblemError: a word that the tokenizer does not know.
+            TokenizerError: missing thought or end-of-sequence tokens.
+            ValueError: a negative stage.
+        """
+        return self.arrange(tokenize([problem], tokenizer)[0], tokenizer, stage)
+
+    def arrange(self, parts: Tokenized, tokenizer: Any, stage: int, extra: int = 0) -> Example:
+        """Do what `encode` does, for a problem that is tokenized already.
+
+        Args:
+            parts: the tokenized problem.
+            tokenizer: the tokenizer.
+            stage: the stage.
+            extra: iCoT's random extra number of tokens to drop (`draw_extra`).
+
+        Returns:
+            Token ids and labels.
+        """
+        if stage < 0:
+            raise ValueError(f"stage is {stage}; the first stage is 0")
+        count = self.thoughts_in_training(len(parts.steps), stage)
+        masked = parts.question + self._latent(count, tokenizer)
+        learned = self.steps_kept(parts.steps, stage, extra) + parts.answer
+        return Example(masked + learned, [IGNORED] * len(masked) + learned)
+
+    def prompt(self, problem: Problem, tokenizer: Any, stage: int) -> list[int]:
+        """Encode one problem for inference: question, `<bot>`, placeholders, `<eot>`.
+
+        Args:
+            problem: the problem; only its number of steps is used beside the question.
+            tokenizer: a Hugging Face tokenizer with the thought tokens.
+            stage: how many steps are left to thoughts; more than `max_stage` changes nothing.
+
+        Returns:
+            Token ids, for `generate`.
+
+        Raises:
+            ProblemError, TokenizerError, ValueError: as for `encode`.
+        """
+        if stage < 0:
+            raise ValueError(f"stage is {stage}; the first stage is 0")
+        parts = tokenize([problem], tokenizer)[0]
+        return parts.question + self._latent(
+            self.thoughts_in_prompt(len(parts.steps), stage), tokenizer
+        )
+
+    def _latent(self, count: int, tokenizer: Any) -> list[int]:
+        if not count and not self.rule.markers:
+            return []
+        tokens = thought_tokens(tokenizer)
+        fill = tokens.thought if self.rule.stand_in == "thoughts" else pause_token(tokenizer)
+        if not self.rule.markers:
+            return [fill] * count
+        return [tokens.bot, *[fill] * count, tokens.eot]
+
+
+def collate(examples: Sequence[Example], tokenizer: Any) -> dict[str, Tensor]:
+    """Make a batch: padded on the left so that first thoughts share a column, then on the right.
+
+    Positions count real tokens from 0; padded positions have position 0, label -100 and are not
+    attended to. This is the arrangement of the published code.
+
+    Args:
+        examples: at least one encoded problem.
+        tokenizer: the tokenizer they were encoded with.
+
+    Returns:
+        `input_ids`, `attention_mask`, `position_ids`, `labels`, each (B, T) int64.
+
+    Raises:
+        ValueError: no examples, or an example whose labels are not as long as its tokens.
+    """
+    if not examples:
+        raise ValueError("there is nothing to collate: the list of examples is empty")
+    for index, example in enumerate(examples):
+        if len(example.input_ids) != len(example.labels):
+            raise ValueError(
+                f"example {index} has {len(example.input_ids)} tokens "
+                f"but {len(example.labels)} labels"
+            )
+    thought = token_id(tokenizer, THOUGHT)
+    firsts = [
+        ids.index(thought) if thought in (ids := example.input_ids) else None
+        for example in examples
+    ]
+    aligned = max((first for first in firsts if first is not None), default=0)
+    left = [0 if first is None else aligned - first for first in firsts]
+    # In numpy, as one flat list: torch would share this out among threads that train at that time.
+    start = np.array(left)[:, None]
+    stop = start + np.array([len(example.input_ids) for example in examples])[:, None]
+    columns = np.arange(stop.max())
+    real = (columns >= start) & (columns < stop)  # (B, T)
+    input_ids = np.full(real.shape, padding_id(tokenizer))
+    labels = np.full(real.shape, IGNORED)
+    input_ids[real] = [token for example in examples for token in example.input_ids]
+    labels[real] = [label for example in examples for label in example.labels]
+    batch = {
+        "input_ids": input_ids,
+        "attention_mask": real,
+        "position_ids": np.where(real, columns - start, 0),
+        "labels": labels,
+    }
+    return {name: torch.from_numpy(value.astype(np.int64)) for name, value in batch.items()}

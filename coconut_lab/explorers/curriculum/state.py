@@ -1,0 +1,177 @@
+"""What a picture of the curriculum is made from: the encodings of one problem, token by token."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, Tokenized, tokenize
+from coconut_lab.curriculum.tokenizer import PAUSE, thought_tokens, token_id
+from coconut_lab.tasks.problems import Problem
+
+#: What each letter stands for, in the order in which a row shows them.
+LETTERS = {
+    "Q": "question, masked",
+    "B": "<bot>, masked",
+    "T": "thought, masked",
+    "P": "pause token, masked",
+    "E": "<eot>, masked",
+    "D": "dropped step, not there",
+    "S": "step, the loss sees it",
+    "A": "answer, the loss sees it",
+}
+
+
+class Cell(NamedTuple):
+    """One token of a row.
+
+    Attributes:
+        letter: a key of `LETTERS`.
+        text: the token, for the reader.
+        position: its place in the row; None for a dropped token, which has none.
+        label: the id that the loss asks for, -100 where it asks for nothing.
+    """
+
+    letter: str
+    text: str
+    position: int | None
+    label: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """The encoding of a problem at one stage.
+
+    Attributes:
+        stage: the stage.
+        cells: its tokens in order, with the dropped ones where they would have stood.
+    """
+
+    stage: int
+    cells: tuple[Cell, ...]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many cells have each letter."""
+        return Counter(cell.letter for cell in self.cells)
+
+    @property
+    def supervised(self) -> int:
+        """At how many positions the loss asks for a token."""
+        return sum(cell.label != IGNORED for cell in self.cells)
+
+    @property
+    def masked(self) -> int:
+        """At how many positions it asks for none."""
+        return sum(cell.position is not None and cell.label == IGNORED for cell in self.cells)
+
+    @property
+    def passes(self) -> int:
+        """How many forward passes the row needs: one, and one more for each thought."""
+        return self.counts["T"] + 1
+
+
+@dataclass(frozen=True)
+class CurriculumState:
+    """One picture of the curriculum.
+
+    Attributes:
+        curriculum: the method and its settings.
+        stage: the stage that is looked at.
+        steps: how many steps the problem has.
+        rows: the encoding at every stage, from 0 to one past the last.
+        prompts: the inference prompt of every stage.
+    """
+
+    curriculum: Curriculum
+    stage: int
+    steps: int
+    rows: tuple[Row, ...]
+    prompts: tuple[Row, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.stage < len(self.rows):
+            raise ValueError(f"stage is {self.stage}; it goes from 0 to {len(self.rows) - 1}")
+
+    @property
+    def row(self) -> Row:
+        """The encoding at the stage that is looked at."""
+        return self.rows[self.stage]
+
+    @property
+    def prompt(self) -> Row:
+        """The inference prompt at that stage."""
+        return self.prompts[self.stage]
+
+
+def read_curriculum(
+    problem: Problem, tokenizer: Any, curriculum: Curriculum, stage: int = 0
+) -> CurriculumState:
+    """Encode a problem at every stage and say of every token what it is.
+
+    Args:
+        problem: the problem.
+        tokenizer: a Hugging Face tokenizer with the thought tokens.
+        curriculum: the method and its settings.
+        stage: the stage that is looked at.
+
+    Returns:
+        The state; its tokens and labels are those of `Curriculum.arrange` and `Curriculum.prompt`.
+
+    Raises:
+        ProblemError, TokenizerError: the problem cannot be encoded.
+        ValueError: the stage is not between 0 and one past the last.
+    """
+    parts = tokenize([problem], tokenizer)[0]
+    stages = range(curriculum.max_stage + 2)
+    rows, prompts = [], []
+    for at in stages:
+        example = curriculum.arrange(parts, tokenizer, at)
+        rows.append(Row(at, _cells(example.input_ids, example.labels, parts, tokenizer)))
+        prompt = curriculum.prompt(problem, tokenizer, at)
+        prompts.append(Row(at, _masked(prompt, len(parts.question), tokenizer)))
+    return CurriculumState(curriculum, stage, len(parts.steps), tuple(rows), tuple(prompts))
+
+
+def _cells(
+    ids: Sequence[int], labels: Sequence[int], parts: Tokenized, tokenizer: Any
+) -> tuple[Cell, ...]:
+    """Name every token of an encoding; where it falls apart is read off its labels."""
+    masked = next((i for i, label in enumerate(labels) if label != IGNORED), len(ids))
+    answer = len(ids) - len(parts.answer)
+    steps = [token for step in parts.steps for token in step]
+    gone = len(steps) - (answer - masked)
+    cells = list(_masked(ids[:masked], len(parts.question), tokenizer))
+    cells += [Cell("D", text, None, IGNORED) for text in _texts(steps[:gone], tokenizer)]
+    for index, text in enumerate(_texts(ids[masked:], tokenizer), start=masked):
+        cells.append(Cell("S" if index < answer else "A", text, index, labels[index]))
+    return tuple(cells)
+
+
+def _masked(ids: Sequence[int], question: int, tokenizer: Any) -> tuple[Cell, ...]:
+    """Name the tokens up to the last masked one."""
+    known = thought_tokens(tokenizer)
+    letters = {known.bot: "B", known.eot: "E", known.thought: "T"}
+    if (pause := token_id(tokenizer, PAUSE)) is not None:
+        letters[pause] = "P"
+    texts = _texts(ids, tokenizer)
+    cells, thoughts = [], 0
+    for index, token in enumerate(ids):
+        letter = "Q" if index < question else letters[token]
+        text = texts[index]
+        if letter == "T":
+            thoughts += 1
+            text = f"thought {thoughts}"
+        cells.append(Cell(letter, text, index, IGNORED))
+    return tuple(cells)
+
+
+def _texts(ids: Sequence[int], tokenizer: Any) -> list[str]:
+    """Write tokens so that they can be told apart: a blank and a line break show as signs."""
+    found = []
+    for token in ids:
+        text = tokenizer.decode([token])
+        found.append(text.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣"))
+    return found

@@ -1,0 +1,223 @@
+"""What a picture of a training run is made from: the plan, and the log entries so far."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.training.recipe import Recipe
+
+READY, RUNNING, STOPPING, STOPPED, FAILED, DONE, LOG = (
+    "ready", "running", "stopping", "stopped", "failed", "done", "log",
+)  # fmt: skip
+#: Over so many of the last steps the pace is measured.
+PACE_STEPS = 50
+_LARGEST = 1e12  # no number of a run is larger, and sums of such numbers stay finite
+
+
+class Band(NamedTuple):
+    """One phase of a recipe: its letter, its first step, the step after its last, its stage."""
+
+    letter: str
+    start: int
+    end: int
+    stage: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is going to do, as far as the picture shows it.
+
+    Attributes:
+        name: of the recipe.
+        bands: its phases, in order.
+        curriculum: the method and its settings; None for a base model, which has no stages.
+    """
+
+    name: str
+    bands: tuple[Band, ...]
+    curriculum: Curriculum | None
+
+    @classmethod
+    def of(cls, recipe: Recipe | Mapping[str, Any]) -> Plan:
+        """Read a recipe, or the plain data of one that a card holds (`card["recipe"]`).
+
+        Raises:
+            ValueError: the data lacks a key that the picture needs; the message names it.
+        """
+        data = recipe.to_dict() if isinstance(recipe, Recipe) else recipe
+        try:
+            bands, start = [], 0
+            for index, phase in enumerate(data["phases"]):
+                end = start + int(phase["steps"])
+                bands.append(Band(_letter(index), start, end, int(phase.get("stage", 0))))
+                start = end
+            part = data["curriculum"]
+            keys = ("method", "max_stage", "thoughts_per_step", "pad_to_max")
+            walks = data.get("objective") == "walks"
+            curriculum = None if walks else Curriculum(**{key: part[key] for key in keys})
+            return cls(str(data["name"]), tuple(bands), curriculum)
+        except KeyError as error:
+            raise ValueError(
+                f"the recipe lacks the key {error}; give one as cards hold it"
+            ) from None
+
+    @property
+    def total(self) -> int:
+        """Optimizer steps of all phases."""
+        return self.bands[-1].end if self.bands else 0
+
+    def band_at(self, step: int) -> Band:
+        """The phase that a step belongs to; the last one for steps past the end."""
+        return next((band for band in self.bands if step < band.end), self.bands[-1])
+
+
+def _letter(index: int) -> str:
+    """A, B … Z, AA, AB …"""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(65 + rest) + letters
+    return letters
+
+
+class Entry(NamedTuple):
+    """One log entry, with finite numbers only; None where the log has none.
+
+    Attributes:
+        step: the optimizer step, from 0.
+        loss, lr, seconds: as logged.
+        accuracy: number of thoughts → share of right answers; empty without a validation.
+    """
+
+    step: int
+    loss: float | None
+    lr: float | None
+    seconds: float | None
+    accuracy: dict[str, float]
+
+
+def read_entry(logged: Mapping[str, Any]) -> Entry:
+    """Take from a log entry what the picture shows.
+
+    Args:
+        logged: a dict as the trainer gives it; further keys are ignored.
+
+    Returns:
+        The entry. What is no number, or no finite one, is left out.
+
+    Raises:
+        KeyError: there is no step.
+    """
+    scores = logged.get("accuracy") or {}
+    accuracy = {str(key): number for key, value in scores.items()
+                if (number := _finite(value)) is not None}  # fmt: skip
+    loss, lr, seconds = (_finite(logged.get(key)) for key in ("loss", "lr", "seconds"))
+    return Entry(int(logged["step"]), loss, lr, seconds, accuracy)
+
+
+def read_log(path: str | os.PathLike[str]) -> list[Entry]:
+    """Read the log of a run.
+
+    Args:
+        path: a `log.jsonl` as the trainer writes it. Lines that are cut off or hold no step are
+            left out, and of several entries of one step the last counts.
+
+    Returns:
+        The entries in the order of their steps.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    found: dict[int, Entry] = {}
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        try:
+            entry = read_entry(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+        found[entry.step] = entry
+    return [found[step] for step in sorted(found)]
+
+
+def _finite(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) <= _LARGEST else None  # False for NaN too
+
+
+@dataclass(frozen=True)
+class MonitorState:
+    """One picture of a run.
+
+    Attributes:
+        plan: what the run is going to do.
+        entries: what it has logged so far, in order.
+        status: one of the names at the top of this module.
+        message: why it failed, if it did.
+    """
+
+    plan: Plan
+    entries: tuple[Entry, ...] = ()
+    status: str = READY
+    message: str = ""
+
+    @property
+    def done(self) -> int:
+        """How many steps are done."""
+        return self.entries[-1].step + 1 if self.entries else 0
+
+    @property
+    def band(self) -> Band:
+        """The phase of the last step; the first phase before any."""
+        return self.plan.band_at(max(0, self.done - 1))
+
+
+def elapsed(entries: Iterable[Entry]) -> float:
+    """Add up the seconds of a run; each session that went on with it counts from 0."""
+    total = last = 0.0
+    for entry in entries:
+        if entry.seconds is not None:
+            if entry.seconds < last:
+                total += last
+            last = entry.seconds
+    return total + last
+
+
+def seconds_left(entries: Sequence[Entry], total: int) -> float | None:
+    """Estimate how long a run still takes, at the pace of its last steps.
+
+    Args:
+        entries: what was logged so far.
+        total: steps of the whole run.
+
+    Returns:
+        Seconds; 0 at the end, None while the pace is not known.
+    """
+    if not entries:
+        return None
+    left = total - entries[-1].step - 1
+    if left <= 0:
+        return 0.0
+    timed: list[tuple[int, float]] = []
+    for entry in reversed(entries):
+        if entry.seconds is None:
+            continue
+        if timed and (entry.seconds > timed[-1][1] or timed[0][0] - entry.step > PACE_STEPS):
+            break  # an earlier session, or too long ago
+        timed.append((entry.step, entry.seconds))
+    if len(timed) < 2 or timed[0][0] == timed[-1][0]:
+        return None
+    return left * (timed[0][1] - timed[-1][1]) / (timed[0][0] - timed[-1][0])
+
+
+def clock(seconds: float) -> str:
+    """Write a duration: `0:07`, `12:30`, `1:02:05`."""
+    whole = max(0, round(seconds))
+    minutes, hours = whole // 60 % 60, whole // 3600
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"

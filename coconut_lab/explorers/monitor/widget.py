@@ -1,0 +1,298 @@
+"""The training monitor: watch a run while it trains, stop it, look at one that is over."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import ipywidgets as widgets
+
+from coconut_lab.explorers.monitor.drawing import render
+from coconut_lab.explorers.monitor.state import (
+    DONE,
+    FAILED,
+    LOG,
+    READY,
+    RUNNING,
+    STOPPED,
+    STOPPING,
+    Entry,
+    MonitorState,
+    Plan,
+    read_entry,
+    read_log,
+)
+from coconut_lab.training.recipe import Recipe, load_recipe
+from coconut_lab.training.trainer import LOG_FILE
+
+REDRAW_SECONDS = 0.25
+_HINT = "A cell waits for this run: to stop it, interrupt the kernel (■ in the toolbar)."
+_WHOLE = {"description_width": "initial"}  # no label is cut off
+
+
+class TrainerLike(Protocol):
+    """What the monitor needs of a trainer; `coconut_lab.training.trainer.Trainer` is one."""
+
+    @property
+    def recipe(self) -> Any: ...
+    def train(self, on_step: Callable[[dict[str, Any]], None] | None = None) -> Any: ...
+    def stop(self) -> None: ...
+
+
+class TrainingMonitor(widgets.VBox):
+    """Shows a training run: stage, progress, loss, accuracy per number of thoughts, time left.
+
+    Display it, then call `train()` for a cell that lasts as long as the training: an interrupt of
+    the kernel stops it. Or call `start()` for a cell that returns at once: the Stop button stops
+    it. While any cell runs the kernel answers no button, so then the monitor says to interrupt.
+    Either way the run ends after its current step, with a checkpoint, and calling again goes on.
+
+    Args:
+        trainer: the `Trainer`, or None for a run that is over (see `from_log`).
+        plan: what the run does, if there is no trainer.
+
+    Attributes:
+        trainer: the trainer.
+        stop_button: ends a run in the background.
+        hint: an `HTML` widget: how else a run can be stopped.
+        upto: with `from_log`, the slider over the steps.
+        picture: the drawing, an `HTML` widget; `picture.value` is `render(state)`.
+
+    Raises:
+        ValueError: neither a trainer nor a plan.
+    """
+
+    def __init__(self, trainer: TrainerLike | None = None, *, plan: Plan | None = None) -> None:
+        super().__init__()
+        if trainer is None and plan is None:
+            raise ValueError("there is nothing to monitor; give a trainer, or use from_log")
+        self.trainer = trainer
+        self.plan = plan or Plan.of(trainer.recipe)  # type: ignore[union-attr]
+        self._entries: list[Entry] = self._logged()
+        self._status, self._message = READY, ""
+        self._fresh = False  # whether this session has not logged yet
+        self._asked = threading.Event()
+        self._over = threading.Event()  # whether the run that `start` began has ended
+        self._started = False
+        self._blocking = False  # whether a cell lasts as long as the run
+        self._outcome: tuple[Any, BaseException | None] = (None, None)
+        self._drawn = 0.0
+        self._drawing = threading.RLock()  # training and the button come from two threads
+        self._make_controls()
+        self._draw()
+
+    @classmethod
+    def from_log(
+        cls, path: str | os.PathLike[str], recipe: Recipe | Mapping[str, Any] | str
+    ) -> TrainingMonitor:
+        """Show a run that is over, with a slider over its steps.
+
+        Args:
+            path: its `log.jsonl`, or the folder that holds it, as shipped models have.
+            recipe: its recipe: a `Recipe`, the plain data on a card (`card["recipe"]`), or the
+                name or path that `load_recipe` takes.
+
+        Returns:
+            The monitor, at the last step.
+
+        Raises:
+            OSError: the log cannot be read.
+            RecipeError, ValueError: the recipe cannot be read.
+        """
+        if isinstance(recipe, str):
+            recipe = load_recipe(recipe)
+        monitor = cls(plan=Plan.of(recipe))
+        path = Path(path)
+        monitor._show_log(read_log(path / LOG_FILE if path.is_dir() else path))
+        return monitor
+
+    def __repr__(self) -> str:
+        # Short and the same in every run: notebooks keep it as the text of their output.
+        return f"TrainingMonitor({self.plan.name}, {self.plan.total} steps)"
+
+    @property
+    def state(self) -> MonitorState:
+        """What there is to draw now."""
+        return MonitorState(self.plan, tuple(self._entries), self._status, self._message)
+
+    # --- running --------------------------------------------------------------------------------
+
+    def train(self) -> Any:
+        """Train in this cell, and return when it is done; an interrupt of the kernel stops it.
+
+        Returns:
+            What the trainer's `train` returns: the model.
+
+        Raises:
+            KeyboardInterrupt: it was stopped; call again to go on.
+            RuntimeError: it runs already.
+            TrainingError: as the trainer raises it; the picture says it too.
+        """
+        self._begin(blocking=True)
+        self._run()
+        return self._result()
+
+    def start(self) -> None:
+        """Train in the background: the cell returns at once, and the Stop button works.
+
+        Raises:
+            RuntimeError: it runs already.
+        """
+        self._begin()
+        self._started = True
+        threading.Thread(target=self._run, name="training", daemon=True).start()
+
+    def wait(self) -> Any:
+        """Wait until a training that `start` began is over; an interrupt stops it.
+
+        Returns:
+            What the trainer's `train` returns: the model.
+
+        Raises:
+            KeyboardInterrupt: it was stopped.
+            RuntimeError: nothing was started.
+            TrainingError: as the trainer raises it.
+        """
+        if not self._started:
+            raise RuntimeError("no training was started; call start() or train() first")
+        # An event, as an interrupted join() takes a running thread for one that has ended.
+        try:
+            self._block(True)
+            self._over.wait()
+        except KeyboardInterrupt:
+            self.stop()
+            self._over.wait()
+        finally:
+            self._block(False)
+        return self._result()
+
+    def stop(self) -> None:
+        """End the run after its current step, with a checkpoint; nothing happens if none runs."""
+        if self._status not in (RUNNING, STOPPING) or self.trainer is None:
+            return
+        self._asked.set()
+        self._status = STOPPING
+        self.trainer.stop()
+        self._draw()
+
+    def update(self, entry: Mapping[str, Any]) -> None:
+        """Take a log entry; the trainer calls this after each step (`on_step`).
+
+        Args:
+            entry: the entry, as the trainer writes it.
+        """
+        new = read_entry(entry)
+        if self._fresh:  # a run that goes on does some steps again
+            del self._entries[bisect_left(self._entries, new.step, key=lambda e: e.step) :]
+            self._fresh = False
+        self._entries.append(new)
+        if self._asked.is_set() and self.trainer is not None:
+            self.trainer.stop()  # again: the run may not have begun when it was asked to end
+        if time.monotonic() - self._drawn >= REDRAW_SECONDS:
+            self._draw()
+
+    def _block(self, blocking: bool) -> None:
+        """Note whether a cell keeps the kernel from answering the button, and say so."""
+        self._blocking = blocking
+        self._draw()
+
+    def _begin(self, *, blocking: bool = False) -> None:
+        if self.trainer is None:
+            raise RuntimeError("this monitor shows a log; give it a trainer to train")
+        if self._status in (RUNNING, STOPPING):
+            raise RuntimeError("the training runs already; press Stop, or call wait()")
+        self._asked.clear()
+        self._over.clear()
+        self._entries, self._fresh = self._logged(), True
+        self._blocking = blocking
+        self._status, self._message, self._outcome = RUNNING, "", (None, None)
+        self._draw()
+
+    def _run(self) -> None:
+        trainer: Any = self.trainer
+        # The picture shows the progress, so the trainer's own bar would only print.
+        bar = getattr(trainer, "progress", None)
+        if bar:
+            trainer.progress = False
+        status = FAILED
+        try:
+            self._outcome = (trainer.train(on_step=self.update), None)
+            status = DONE
+        except KeyboardInterrupt as error:
+            self._outcome, status = (None, error), STOPPED
+        except Exception as error:
+            self._outcome, self._message = (None, error), str(error) or type(error).__name__
+        finally:
+            if bar:
+                trainer.progress = bar
+            self._status = status
+            try:
+                self._draw()
+            finally:
+                self._over.set()
+
+    def _result(self) -> Any:
+        result, error = self._outcome
+        if error is not None:
+            raise error
+        return result
+
+    def _logged(self) -> list[Entry]:
+        """Read what earlier sessions of this run logged."""
+        folder = getattr(self.trainer, "folder", None)
+        if folder is None or not (Path(folder) / LOG_FILE).is_file():
+            return []
+        return read_log(Path(folder) / LOG_FILE)
+
+    # --- what is shown --------------------------------------------------------------------------
+
+    def _make_controls(self) -> None:
+        self.picture = widgets.HTML(layout={"width": "auto"})
+        self.stop_button = widgets.Button(
+            description="Stop",
+            tooltip="End after this step, with a checkpoint",
+            disabled=True,
+            layout={"width": "100px"},
+        )
+        self.stop_button.on_click(lambda button: self.stop())
+        self.hint = widgets.HTML()
+        self.layout.max_width = "1004px"
+        row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 12px"}
+        self.children = [widgets.HBox([self.stop_button, self.hint], layout=row), self.picture]
+
+    def _show_log(self, entries: list[Entry]) -> None:
+        self._all = entries
+        self._entries, self._status = entries, LOG
+        steps = [entry.step + 1 for entry in entries] or [0]
+        gaps = {after - before for before, after in pairwise(steps)}
+        self.upto = widgets.IntSlider(
+            value=steps[-1],
+            min=steps[0],
+            max=steps[-1],
+            step=gaps.pop() if len(gaps) == 1 else 1,
+            description="Up to step",
+            tooltip="Show the run as it was after this step",
+            layout={"width": "460px", "max_width": "100%"},
+            style=_WHOLE,
+        )
+        self.upto.observe(lambda change: self._look(change.new), "value")
+        self.children = [self.upto, self.picture]
+        self._draw()
+
+    def _look(self, done: int) -> None:
+        self._entries = [entry for entry in self._all if entry.step < done]
+        self._draw()
+
+    def _draw(self) -> None:
+        with self._drawing:
+            blocked = self._status == RUNNING and self._blocking
+            self.stop_button.disabled = self._status != RUNNING or blocked
+            self.hint.value = _HINT if blocked else ""
+            self.picture.value = render(self.state)
+            self._drawn = time.monotonic()

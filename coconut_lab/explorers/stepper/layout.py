@@ -1,0 +1,250 @@
+"""Where the nodes and edges of a graph go in a picture: columns, few crossings, smooth curves.
+
+Sugiyama, Tagawa and Toda (1981): columns first, then the order within each column by barycentres,
+then heights. An edge that passes a column gets a place of its own there, so it crosses no node.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+from coconut_lab.tasks.problems import Graph
+
+NODE_WIDTH, NODE_HEIGHT = 80.0, 42.0
+COLUMN_GAP, ROW_GAP, PASSING_GAP = 38.0, 32.0, 17.0
+MARGIN_X, MARGIN_Y = 8.0, 20.0  # room for rings and marks
+_SWEEPS = 12
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A drawn graph, in units of about one pixel.
+
+    Attributes:
+        width, height: size of the picture.
+        nodes: centre of each node.
+        edges: for each edge its corner points, from the side of the parent to that of the child;
+            between two points goes a curve that leaves and arrives horizontally.
+        columns: column of each node, from 0.
+    """
+
+    width: float
+    height: float
+    nodes: tuple[Point, ...]
+    edges: tuple[tuple[Point, ...], ...]
+    columns: tuple[int, ...]
+
+
+def columns_of(graph: Graph) -> tuple[int, ...]:
+    """Give every node a column, so that every edge goes from left to right.
+
+    A node that the root reaches stands as many columns right of the root as the longest path to
+    it has hops, so thoughts spread from left to right. Nodes out of reach stand close to what they
+    lead to.
+
+    Args:
+        graph: the graph.
+
+    Returns:
+        The column of each node; the first is 0.
+    """
+    reach = graph.distances(graph.root)
+    order = sorted(range(len(graph.names)), key=graph.layers().__getitem__)  # parents first
+    column: dict[int, float] = {graph.root: 0}
+    for node in order:
+        if reach[node]:
+            column[node] = max(column[p] + 1 for p in graph.parents(node) if reach[p] is not None)
+    latest: dict[int, float] = dict(column)
+    for node in reversed(order):
+        if reach[node] is None:
+            latest[node] = min((latest[c] - 1 for c in graph.children(node)), default=math.inf)
+    for node in order:
+        if reach[node] is None:
+            first = min(0, latest[node])
+            column[node] = max((column[p] + 1 for p in graph.parents(node)), default=first)
+    # A leaf out of reach bounds nothing, so its parents may still be moved to the right.
+    for node in reversed(order):
+        if reach[node] is None and graph.children(node) and not graph.parents(node):
+            column[node] = min(column[c] for c in graph.children(node)) - 1
+    left = min(column.values())
+    return tuple(int(column[node] - left) for node in range(len(graph.names)))
+
+
+@lru_cache(maxsize=64)
+def lay_out(graph: Graph) -> Layout:
+    """Arrange a graph in columns from left to right.
+
+    Args:
+        graph: the graph.
+
+    Returns:
+        Places of nodes and edges; the same for the same graph, always.
+    """
+    columns = columns_of(graph)
+    # Vertices: the nodes, then one for every column that an edge passes on its way.
+    column_of = list(columns)
+    chains: list[list[int]] = []
+    for parent, child in graph.edges:
+        passed = range(columns[parent] + 1, columns[child])
+        chain = [parent, *range(len(column_of), len(column_of) + len(passed)), child]
+        column_of.extend(passed)
+        chains.append(chain)
+    before: list[list[int]] = [[] for _ in column_of]
+    after: list[list[int]] = [[] for _ in column_of]
+    for chain in chains:
+        for a, b in pairwise(chain):
+            after[a].append(b)
+            before[b].append(a)
+    rows: list[list[int]] = [[] for _ in range(max(columns) + 1)]
+    for vertex, column in enumerate(column_of):
+        rows[column].append(vertex)
+    rows = _least_crossings(rows, before, after)
+    heights = _heights(rows, before, after, len(graph.names))
+    return _place(graph, columns, chains, rows, heights)
+
+
+def _least_crossings(
+    rows: list[list[int]], before: list[list[int]], after: list[list[int]]
+) -> list[list[int]]:
+    """Sort each column by the mean place of its neighbours, back and forth; keep the best."""
+    best, fewest = [list(row) for row in rows], _crossings(rows, after)
+    for start in (rows, [row[::-1] for row in rows]):
+        current = [list(row) for row in start]
+        for sweep in range(_SWEEPS):
+            forward = sweep % 2 == 0
+            neighbours = before if forward else after
+            for index in range(len(rows)) if forward else reversed(range(len(rows))):
+                place = {v: i for row in current for i, v in enumerate(row)}
+                current[index].sort(
+                    key=lambda v: _mean([place[n] for n in neighbours[v]], place[v])
+                )
+            _swap_neighbours(current, before, after)
+            if (count := _crossings(current, after)) < fewest:
+                best, fewest = [list(row) for row in current], count
+    return best
+
+
+def _swap_neighbours(
+    rows: list[list[int]], before: list[list[int]], after: list[list[int]]
+) -> None:
+    """Swap two neighbours of a column as long as that takes crossings away."""
+    place = {v: i for row in rows for i, v in enumerate(row)}
+    for row in rows:
+        swapped = True
+        while swapped:
+            swapped = False
+            for i, (u, v) in enumerate(pairwise(row)):
+                gain = 0
+                for neighbours in (before, after):
+                    ups = [place[n] for n in neighbours[u]]
+                    downs = [place[n] for n in neighbours[v]]
+                    gain += sum((a > b) - (a < b) for a in ups for b in downs)
+                if gain > 0:
+                    row[i], row[i + 1] = v, u
+                    place[u], place[v] = i + 1, i
+                    swapped = True
+                    break
+
+
+def _crossings(rows: list[list[int]], after: list[list[int]]) -> int:
+    count = 0
+    for left, right in pairwise(rows):
+        place = {v: i for i, v in enumerate(right)}
+        ends = [(i, place[n]) for i, v in enumerate(left) for n in after[v]]
+        count += sum(
+            (a - c) * (b - d) < 0 for k, (a, b) in enumerate(ends) for c, d in ends[k + 1 :]
+        )
+    return count
+
+
+def _mean(values: Sequence[float], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise
+
+
+def _heights(
+    rows: list[list[int]], before: list[list[int]], after: list[list[int]], nodes: int
+) -> dict[int, float]:
+    """Bring every vertex as near to its neighbours as order and distances allow."""
+
+    def gap(u: int, v: int) -> float:
+        real = (u < nodes) + (v < nodes)
+        return (PASSING_GAP, NODE_HEIGHT / 2 + PASSING_GAP, NODE_HEIGHT + ROW_GAP)[real]
+
+    y: dict[int, float] = {}
+    offsets: list[list[float]] = []
+    for row in rows:
+        offset = [0.0]
+        for u, v in pairwise(row):
+            offset.append(offset[-1] + gap(u, v))
+        offsets.append(offset)
+        y.update({v: o - offset[-1] / 2 for v, o in zip(row, offset, strict=True)})
+    # No column grows taller than the tallest one must be; else parts without a connection drift.
+    half = max(offset[-1] for offset in offsets) / 2
+    for _ in range(30):
+        for row, offset in zip(rows, offsets, strict=True):
+            wanted = [
+                _mean([y[n] for n in (*before[v], *after[v])], 0.0) - o
+                for v, o in zip(row, offset, strict=True)
+            ]
+            weights = [1.0 if v < nodes else 3.0 for v in row]  # passing edges are kept straight
+            for v, o, level in zip(row, offset, _rising(wanted, weights), strict=True):
+                y[v] = min(max(level, -half), half - offset[-1]) + o
+    return y
+
+
+def _rising(values: list[float], weights: list[float]) -> list[float]:
+    """Find the nearest sequence that never falls (least squares; pool adjacent violators)."""
+    blocks: list[tuple[float, float, int]] = []  # mean, weight, length
+    for value, weight in zip(values, weights, strict=True):
+        block = (value, weight, 1)
+        while blocks and blocks[-1][0] > block[0]:
+            mean, heavy, length = blocks.pop()
+            total = heavy + block[1]
+            block = ((mean * heavy + block[0] * block[1]) / total, total, length + block[2])
+        blocks.append(block)
+    return [mean for mean, _, length in blocks for _ in range(length)]
+
+
+def _place(
+    graph: Graph,
+    columns: tuple[int, ...],
+    chains: list[list[int]],
+    rows: list[list[int]],
+    y: dict[int, float],
+) -> Layout:
+    """Turn columns and heights into points; edges meet a node side by side, not in one point."""
+    step = NODE_WIDTH + COLUMN_GAP
+    top = min(y.values()) - NODE_HEIGHT / 2 - MARGIN_Y
+    x_of = {v: MARGIN_X + NODE_WIDTH / 2 + i * step for i, row in enumerate(rows) for v in row}
+    y = {v: round(height - top, 1) for v, height in y.items()}
+    leaving: dict[int, list[int]] = {}
+    arriving: dict[int, list[int]] = {}
+    for number, chain in enumerate(chains):
+        leaving.setdefault(chain[0], []).append(number)
+        arriving.setdefault(chain[-1], []).append(number)
+    shift: dict[tuple[int, int], float] = {}
+    for ends, near, side in ((leaving, 1, 0), (arriving, -2, 1)):
+        for numbers in ends.values():
+            numbers.sort(key=lambda n: y[chains[n][near]])
+            room = min(9.0, (NODE_HEIGHT - 16) / len(numbers))
+            for i, number in enumerate(numbers):
+                shift[number, side] = (i - (len(numbers) - 1) / 2) * room
+    edges = []
+    for number, (parent, *passed, child) in enumerate(chains):
+        points = [(x_of[parent] + NODE_WIDTH / 2, y[parent] + shift[number, 0])]
+        for vertex in passed:
+            points += [(x_of[vertex] + side * NODE_WIDTH / 2, y[vertex]) for side in (-1, 1)]
+        points.append((x_of[child] - NODE_WIDTH / 2, y[child] + shift[number, 1]))
+        edges.append(tuple(points))
+    return Layout(
+        width=2 * MARGIN_X + len(rows) * step - COLUMN_GAP,
+        height=round(max(y.values()) + NODE_HEIGHT / 2 + MARGIN_Y, 1),
+        nodes=tuple((x_of[node], y[node]) for node in range(len(graph.names))),
+        edges=tuple(edges),
+        columns=columns,
+    )

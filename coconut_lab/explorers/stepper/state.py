@@ -1,0 +1,93 @@
+"""What a picture of the stepper is made from: readings that are there already, and two numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from coconut_lab.interpretability.probing import Reading, ThoughtReading
+from coconut_lab.tasks.problems import Graph
+
+
+@dataclass(frozen=True)
+class BudgetScore:
+    """How often a model is right with so many thoughts, from its card.
+
+    Attributes:
+        thoughts: how many thoughts it had.
+        accuracy: share of right answers, 0 to 1.
+        low, high: the 95% interval.
+        total: how many problems it was asked.
+    """
+
+    thoughts: int
+    accuracy: float
+    low: float
+    high: float
+    total: int
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any]) -> tuple[BudgetScore, ...]:
+        """Read the rows of `card["accuracy"]`; none if the card has no such entry."""
+        rows: Iterable[Mapping[str, Any]] = card.get("accuracy") or ()
+        return tuple(
+            cls(row["thoughts"], row["accuracy"], row["low"], row["high"], row["total"])
+            for row in rows
+        )
+
+
+@dataclass(frozen=True)
+class State:
+    """One picture of the stepper.
+
+    Attributes:
+        reading: the problem and all its thoughts and answers.
+        thought: which thought is looked at; 0 is before the first.
+        budget: after how many thoughts the model has to answer.
+        scores: accuracy per budget, from the model's card.
+        source: where the problem comes from, for the reader.
+        note: a further remark on the problem, such as who stands for whom.
+    """
+
+    reading: Reading
+    thought: int = 0
+    budget: int = 0
+    scores: tuple[BudgetScore, ...] = ()
+    source: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        most = len(self.reading.thoughts)
+        for name in ("thought", "budget"):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} is {getattr(self, name)}; it goes from 0 to {most}")
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of the problem, with the names to show."""
+        assert self.reading.problem.graph is not None  # probing refuses problems without one
+        return self.reading.problem.graph
+
+    @property
+    def current(self) -> ThoughtReading | None:
+        """The thought that is looked at; None before the first."""
+        return self.reading.thoughts[self.thought - 1] if self.thought else None
+
+    @property
+    def hop(self) -> int:
+        """How many hops away the frontier of the current thought is."""
+        return self.current.hop if self.current else 0
+
+    @property
+    def frontier(self) -> frozenset[int]:
+        """The nodes that get a ring."""
+        return self.graph.frontier(self.hop)
+
+    def at(self, thought: int | None = None, budget: int | None = None) -> State:
+        """The same problem at another place of the sliders."""
+        return replace(
+            self,
+            thought=self.thought if thought is None else thought,
+            budget=self.budget if budget is None else budget,
+        )

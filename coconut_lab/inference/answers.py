@@ -1,0 +1,170 @@
+"""Reading what a model wrote: its answer, the class of its path, its number.
+
+The classes are those of section 5.1 of the paper (Hao et al. 2024). Four judge a path, two an
+answer that stands alone; every output is in exactly one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+from coconut_lab.curriculum.tokenizer import ANSWER_MARK
+from coconut_lab.tasks.notation import is_symbolic, read_sentence
+from coconut_lab.tasks.problems import Graph, Problem, ProblemError
+
+CORRECT_PATH = "Correct Path"
+LONGER_PATH = "Longer Path"
+HALLUCINATION = "Hallucination"
+WRONG_TARGET = "Wrong Target"
+CORRECT_LABEL = "Correct Label"
+INCORRECT_LABEL = "Incorrect Label"
+
+#: Each class with what it means, in the order of the paper.
+PATH_CLASSES = {
+    CORRECT_PATH: "a shortest path from the root to the target",
+    LONGER_PATH: "a path from the root to the target that is not a shortest one",
+    HALLUCINATION: "a step uses an edge that does not exist, or the steps are not connected",
+    WRONG_TARGET: "a path that ends elsewhere than at the target",
+    CORRECT_LABEL: "no steps, and the right answer",
+    INCORRECT_LABEL: "no steps, and a wrong answer or none",
+}
+
+
+def answer_of(text: str) -> str | None:
+    """Take the answer from what a model wrote: the words behind the last `###`, or None."""
+    _, mark, answer = text.rpartition(ANSWER_MARK)
+    return " ".join(answer.split()) if mark else None
+
+
+def path_class(text: str, problem: Problem, *, partial: bool = False) -> str:
+    """Say in which of the six classes an output is.
+
+    With steps, the steps decide and the answer behind them does not: the destination is where the
+    last step ends.
+
+    Args:
+        text: what the model wrote, in the notation of the problem: steps, then `###` and answer.
+        problem: the ProsQA problem.
+        partial: the first steps were left to thoughts, so the path may start anywhere. It takes
+            the class of a valid completion if one exists: the shortest way from the root to its
+            start, which is the best that the thoughts can have held. If there is none, it is a
+            hallucination.
+
+    Returns:
+        A key of `PATH_CLASSES`.
+
+    Raises:
+        ProblemError: the problem has no graph.
+    """
+    graph = problem.graph
+    if graph is None:
+        raise ProblemError("only a ProsQA problem has paths, but this one has no graph")
+    steps = text.partition(ANSWER_MARK)[0]
+    if not steps.strip():
+        right = answer_of(text) == " ".join(problem.answer.split())
+        return CORRECT_LABEL if right else INCORRECT_LABEL
+    symbolic = is_symbolic(problem.question)
+    path = _read_nodes(steps, graph) if symbolic else _read_edges(steps, graph)
+    if path is None:
+        return HALLUCINATION
+    if symbolic and not partial:  # the first step names the node after the root
+        path = [graph.root, *path]
+    start = graph.distances(graph.root)[path[0]] if partial or path[0] == graph.root else None
+    if start is None or not set(pairwise(path)) <= set(graph.edges):
+        return HALLUCINATION
+    if path[-1] != graph.target:
+        return WRONG_TARGET
+    return CORRECT_PATH if start + len(path) - 1 == graph.hops else LONGER_PATH
+
+
+def count_path_classes(
+    texts: Sequence[str], problems: Sequence[Problem], *, partial: bool = False
+) -> dict[str, int]:
+    """Count the classes of many outputs.
+
+    Args:
+        texts: one output per problem.
+        problems: the ProsQA problems.
+        partial: as for `path_class`.
+
+    Returns:
+        Every class with how many outputs are in it, in the order of `PATH_CLASSES`.
+    """
+    found = [
+        path_class(text, problem, partial=partial)
+        for text, problem in zip(texts, problems, strict=True)
+    ]
+    return {name: found.count(name) for name in PATH_CLASSES}
+
+
+def _read_nodes(steps: str, graph: Graph) -> list[int] | None:
+    """Read steps in symbols, each the name of the next node; None for a name that is unknown."""
+    index = {name: node for node, name in enumerate(graph.names)}
+    words = steps.split()
+    return [index[word] for word in words] if set(words) <= set(index) else None
+
+
+def _read_edges(steps: str, graph: Graph) -> list[int] | None:
+    """Read steps in English; None for one that is no fact, or does not start where one ended."""
+    index = {name: node for node, name in enumerate(graph.names)}
+    path: list[int] = []
+    for sentence in re.split(r"(?<=[.!?])\s+|\n", steps.strip()):
+        if not sentence.strip():
+            continue
+        edge = read_sentence(sentence)
+        if edge is None or not set(edge) <= set(index):
+            return None
+        parent, child = index[edge[0]], index[edge[1]]
+        if path and path[-1] != parent:
+            return None
+        path += [child] if path else [parent, child]
+    return path
+
+
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)"
+_NUMBER = re.compile(
+    rf"""
+    (?P<sign>(?<![\w.)])[-\u2212]\s?)?   # a minus behind a digit, word or bracket is no sign
+    (?:[$€£¥]\s?)?
+    (?P<sign2>(?<=[$€£¥])[-\u2212])?
+    (?:
+        (?:(?P<whole>{_DIGITS})\s+)?(?P<over>{_DIGITS})\s?/\s?(?P<under>\d+)(?![\d/])
+      | (?P<decimal>{_DIGITS}(?:\.\d+)?|\.\d+)
+    )
+    """,
+    re.VERBOSE,
+)
+
+
+def numeric_answer(text: str) -> Fraction | None:
+    """Take the number from an answer to a GSM8K problem, exactly.
+
+    Understands thousands separators (1,234), units and currencies ($5, 5 dollars, 20%), decimals,
+    a trailing period, negative numbers, fractions and mixed numbers as written (3/4, 1 1/2).
+
+    Args:
+        text: an answer, or all that a model wrote. Behind `###` (or `####`) the first number
+            counts; without that mark, the last.
+
+    Returns:
+        The number, or None if there is none.
+    """
+    _, mark, answer = text.rpartition(ANSWER_MARK)
+    found = list(_NUMBER.finditer(answer))
+    if not found:
+        return None
+    return _value(found[0] if mark else found[-1])
+
+
+def _value(match: re.Match[str]) -> Fraction | None:
+    if match["decimal"] is not None:
+        size = Fraction(match["decimal"].replace(",", ""))
+    elif int(match["under"]) == 0:
+        return None
+    else:
+        size = Fraction(int(match["over"].replace(",", "")), int(match["under"]))
+        size += int((match["whole"] or "0").replace(",", ""))
+    return -size if match["sign"] or match["sign2"] else size

@@ -1,0 +1,358 @@
+"""Think, then decode: any batch of prompts, one cache through both phases.
+
+Every prompt first goes through the latent forward. Then all rows read on, pass by pass, and each
+row has its own next input: its own hidden state while it thinks, `<eot>` once it has stopped, then
+the tokens that it writes. No row waits for another, and rows that have finished leave the batch.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from coconut_lab.curriculum.tokenizer import ANSWER_MARK
+from coconut_lab.inference.halting import FixedThoughts, HaltError, Halting, Thinking
+from coconut_lab.inference.prompts import (
+    check_positions,
+    check_prompts,
+    pad_prompts,
+    read_prompts,
+    split_prompt,
+)
+from coconut_lab.inference.sampling import Sampling
+from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.model.fast.cache import roomy_cache
+from coconut_lab.model.fast.last_layer import evaluating
+from coconut_lab.model.fast.llama_on_cpu import lean_llama, runner
+
+END = "end of sequence"
+#: How many rows go through the model at once on a CPU. More do not fit its caches.
+CPU_ROWS = 128
+#: With at least so many rows, a part ends where the next prompt has another length: prompts of one
+#: length need no padding, and so no mask.
+CPU_PART = 64
+#: For how many columns behind the prompts the cache makes room at once; answers may be short.
+ROOM = 8
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a model wrote after one prompt.
+
+    Attributes:
+        token_ids: the new tokens only, without the end of sequence.
+        text: the same, decoded.
+        thoughts_used: how many thoughts it had.
+        finished: True if it ended by itself, False if it was cut at `max_new_tokens`.
+        stopped: why it stopped writing: `"end of sequence"`, or the limit.
+        halted: why it stopped thinking: `"prompt"` (the prompt holds the placeholders), `"fixed"`,
+            `"rule"`, or the limit.
+        passes: how many forward passes it took, counted as if it were alone in its batch.
+        look_ahead_passes: how many of these only served to decide when to stop thinking.
+        thoughts: (n, d) the vectors that were fed back, if asked for; else None.
+    """
+
+    token_ids: list[int]
+    text: str
+    thoughts_used: int
+    finished: bool
+    stopped: str = ""
+    halted: str = ""
+    passes: int = 0
+    look_ahead_passes: int = 0
+    thoughts: Tensor | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass
+class _Row:
+    """One prompt on its way through a batch."""
+
+    index: int
+    prompt: list[int]
+    forced: list[int]  # tokens that are still to be read before the row writes its own
+    thinking: bool
+    halted: str
+    thoughts_used: int = 0
+    passes: int = 0
+    written: list[int] = field(default_factory=list)
+    thoughts: list[Tensor] = field(default_factory=list)  # (n, d) in pieces
+    look_ahead_passes: int = 0
+    finished: bool = False
+
+
+class _Batch:
+    """The rows that are not finished yet, with their share of the cache."""
+
+    def __init__(self, model: Coconut, tokenizer: Any, rows: list[_Row], cache: Any) -> None:
+        """Run the prompts, and keep their keys and values in an empty cache."""
+        padded = pad_prompts([row.prompt for row in rows], tokenizer)
+        batch = {name: value.to(model.device) for name, value in padded.items()}
+        self.model, self.rows = model, rows
+        self.mask, position = batch["attention_mask"], batch["position_ids"]  # (B, T)
+        last = self.mask.shape[1] - 1
+        states = model.latent_states(
+            batch["input_ids"],
+            self.mask,
+            position,
+            read_from=last,
+            cache=cache,
+        )
+        self.position = position[:, -1]  # (B,)
+        self.cache, self.hidden = states.cache, states.hidden[:, -1]  # (B, d)
+        for row, thoughts, count in zip(
+            rows, states.thoughts, states.thought_counts.tolist(), strict=True
+        ):
+            row.thoughts_used, row.passes = count, 1 + count
+            row.thoughts = [thoughts[:count]]
+
+    def keep(self, places: list[int]) -> None:
+        """Let all rows but these leave the batch."""
+        chosen = torch.tensor(places, device=self.mask.device)
+        self.cache.batch_select_indices(chosen)
+        self.mask, self.position = self.mask[chosen], self.position[chosen]
+        self.hidden = self.hidden[chosen]
+        self.rows = [self.rows[place] for place in places]
+
+    def _run(self, inputs: Tensor, mask: Tensor, position: Tensor, cache: Any) -> Tensor:
+        """Run columns (B, T', d) behind a cache; give the last hidden state (B, d)."""
+        output = runner(self.model.backbone, cache)(
+            inputs_embeds=inputs,
+            # Without padding there is nothing to mask but the future, which the model does itself.
+            attention_mask=None if bool(mask.all()) else mask,
+            position_ids=position,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        return output.last_hidden_state[:, -1]
+
+    def feed(self, inputs: Tensor, real: Tensor) -> None:
+        """Let every row read on: inputs (B, T', d), of which `real` (B, T') says which count."""
+        self.mask = torch.cat([self.mask, real], dim=1)
+        position = self.position[:, None] + real.cumsum(1)  # (B, T')
+        self.hidden = self._run(inputs, self.mask, position, self.cache)
+        self.position = position[:, -1]
+        for row in self.rows:
+            row.passes += 1
+
+    def look_ahead(self, places: list[int], token_ids: list[int]) -> Tensor:
+        """Give the logits (R, V) that some rows would have behind these tokens; nothing is kept."""
+        chosen = torch.tensor(places, device=self.mask.device)
+        cache = copy.deepcopy(self.cache)
+        cache.batch_select_indices(chosen)
+        ids = torch.tensor([token_ids] * len(places), device=self.mask.device)  # (R, T')
+        mask = torch.cat([self.mask[chosen], torch.ones_like(ids)], dim=1)
+        steps = torch.arange(1, len(token_ids) + 1, device=self.mask.device)
+        position = self.position[chosen, None] + steps
+        for place in places:
+            self.rows[place].passes += 1
+            self.rows[place].look_ahead_passes += 1
+        return self.model.head(self._run(self.model.embed(ids), mask, position, cache))
+
+
+@torch.no_grad()
+def generate(
+    model: Coconut,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int = 64,
+    halting: Halting | FixedThoughts | None = None,
+    *,
+    sampling: Sampling | None = None,
+    return_thoughts: bool = False,
+    rows_at_once: int | None = None,
+) -> list[Generation]:
+    """Let a model think, then write, for any number of prompts at once.
+
+    What a prompt gets does not depend on the others in the batch. Without a halting rule the
+    model thinks at the placeholders of each prompt; prompts without any (CoT, No-CoT, iCoT, pause
+    tokens) are simply continued. With a rule, thinking starts at the last `<bot>`: placeholders in
+    the prompt are dropped, each row stops when the rule says so, and then reads `<eot>` and what
+    stands behind it in the prompt.
+
+    Args:
+        model: the model; it runs in evaluation mode, whatever mode it is in.
+        tokenizer: its tokenizer.
+        prompts: token ids, as `Curriculum.prompt` makes them, or ending at `<bot>`.
+        max_new_tokens: where to cut a row that does not end by itself.
+        halting: when to stop thinking: `FixedThoughts`, `LearnedHalt`, `ConfidentHalt`, or any
+            other `Halting`; None leaves it to the placeholders.
+        sampling: how to draw tokens; None always takes the most probable one.
+        return_thoughts: also return the vectors that were fed back.
+        rows_at_once: how many prompts make a batch, of those that are most alike in length; None
+            is at most 128 on a CPU and all of them elsewhere. It changes speed and memory only.
+
+    Returns:
+        One `Generation` per prompt, in order.
+
+    Raises:
+        ModelError: nothing to generate from, a prompt that is no list of the model's token ids or
+            starts with a placeholder, or more positions than the model has (all found before any
+            work is done), or logits that are not numbers.
+        HaltError: no halting rule, or one that was trained for another model.
+    """
+    for name, value in (("max_new_tokens", max_new_tokens), ("rows_at_once", rows_at_once)):
+        if value is not None and value < 1:
+            raise ModelError(f"{name} is {value}; it must be 1 or more")
+    asked = read_prompts(prompts, model)
+    tails: list[list[int]] = [[] for _ in asked]
+    answer_ids: list[int] = []
+    halted, most = "prompt", 0
+    if halting is not None:
+        parts = [split_prompt(prompt, model, index) for index, prompt in enumerate(asked)]
+        if isinstance(halting, FixedThoughts):  # known beforehand: these are placeholders
+            counts, halted, halting = halting.counts(len(asked)), "fixed", None
+            asked = [
+                [*head, *[model.tokens.thought] * count, *tail]
+                for (head, tail), count in zip(parts, counts, strict=True)
+            ]
+        elif not isinstance(halting, Halting):
+            raise HaltError(f"halting is {halting!r}; give a rule, such as FixedThoughts(3)")
+        else:
+            halting.check(model)
+            asked, tails = [head for head, _ in parts], [tail for _, tail in parts]
+            most, halted = halting.most, "rule"
+            answer_ids = tokenizer(ANSWER_MARK, add_special_tokens=False).input_ids
+    look_ahead = [model.tokens.eot, *answer_ids]
+    behind = [max(len(tail) + max_new_tokens, len(look_ahead)) for tail in tails]
+    check_prompts(asked, model)
+    check_positions(model, asked, most, behind, max_new_tokens)
+
+    rows = [
+        _Row(index, prompt, tail, halting is not None, halted)
+        for index, (prompt, tail) in enumerate(zip(asked, tails, strict=True))
+    ]
+    draws = None if sampling is None else sampling.draws(len(rows), max_new_tokens)
+    on_cpu = model.device.type == "cpu" and rows_at_once is None
+    size = rows_at_once or (CPU_ROWS if on_cpu else len(rows))
+    # A rule may be anyone's, and may keep what it is given; nobody else sees these tensors.
+    guard = torch.no_grad() if halting is not None else torch.inference_mode()
+    with guard, evaluating(model):
+        lean = lean_llama(model.backbone)
+        new_cache: Any = partial(roomy_cache, model.config) if lean is None else lean.cache
+        room, cache = min(max(behind) + most, ROOM), None
+        for part in _parts(rows, size, CPU_PART if on_cpu else size):
+            cache = new_cache(len(part[0].prompt) + room, cache)
+            batch = _Batch(model, tokenizer, part, cache)
+            while True:
+                if halting is not None:
+                    _stop_thinking(batch, halting, look_ahead)
+                _write(batch, tokenizer, sampling, draws)
+                going = [
+                    place
+                    for place, row in enumerate(batch.rows)
+                    if not row.finished and len(row.written) < max_new_tokens
+                ]
+                if not going:
+                    break
+                if len(going) < len(batch.rows):
+                    batch.keep(going)
+                batch.feed(*_next_inputs(batch))
+    return [
+        Generation(
+            token_ids=row.written,
+            text=tokenizer.decode(row.written),
+            thoughts_used=row.thoughts_used,
+            finished=row.finished,
+            stopped=END if row.finished else f"limit of {max_new_tokens} new tokens",
+            halted=row.halted,
+            passes=row.passes,
+            look_ahead_passes=row.look_ahead_passes,
+            thoughts=torch.cat(row.thoughts) if return_thoughts else None,
+        )
+        for row in rows
+    ]
+
+
+def _parts(rows: list[_Row], most: int, least: int) -> list[list[_Row]]:
+    """Cut rows into parts of at most `most`, if possible of one length; the longest come first.
+
+    A part with at least `least` rows ends where the next row has another length.
+    """
+    parts: list[list[_Row]] = []
+    for row in sorted(rows, key=lambda row: -len(row.prompt)):
+        last = parts[-1] if parts else []
+        shorter = last and len(row.prompt) < len(last[-1].prompt)
+        if not last or len(last) >= most or (shorter and len(last) >= least):
+            parts.append([row])
+        else:
+            last.append(row)
+    return parts
+
+
+def _stop_thinking(batch: _Batch, halting: Halting, look_ahead: list[int]) -> None:
+    """Ask the rule about the rows that still think."""
+    places = [place for place, row in enumerate(batch.rows) if row.thinking]
+    if not places:
+        return
+    count = batch.rows[places[0]].thoughts_used  # the same for all: they started together
+    if count >= halting.most:
+        for place in places:
+            row = batch.rows[place]
+            row.thinking, row.halted = False, f"limit of {halting.most} thoughts"
+        return
+    thinking = Thinking(count, batch.hidden[places], lambda: batch.look_ahead(places, look_ahead))
+    for place, stops in zip(places, halting.stop(thinking).tolist(), strict=True):
+        batch.rows[place].thinking = not stops
+
+
+def _write(
+    batch: _Batch,
+    tokenizer: Any,
+    sampling: Sampling | None,
+    draws: Tensor | None,
+) -> None:
+    """Let the rows that neither think nor have tokens left to read write one token each."""
+    places = [place for place, row in enumerate(batch.rows) if not row.thinking and not row.forced]
+    if not places:
+        return
+    logits = batch.model.head(batch.hidden[places])  # (R, V)
+    writers = [batch.rows[place] for place in places]
+    if bool((broken := logits.isnan().any(-1)).any()):
+        row = writers[int(broken.nonzero()[0])]
+        raise ModelError(
+            f"the logits of prompt {row.index} for new token {len(row.written)} are not numbers "
+            "(NaN); the weights are broken, or half precision overflowed: try float32"
+        )
+    if sampling is None or draws is None:
+        chosen = logits.argmax(-1)
+    else:
+        numbers = torch.stack([draws[row.index, len(row.written)] for row in writers])
+        chosen = sampling.choose(logits, numbers)
+    end = tokenizer.eos_token_id  # looked up once: the library takes its time
+    for row, token in zip(writers, chosen.tolist(), strict=True):
+        if token == end:
+            row.finished = True
+        else:
+            row.written.append(token)
+
+
+def _next_inputs(batch: _Batch) -> tuple[Tensor, Tensor]:
+    """Give what every row reads next: a thought, a token of its own, or all that is forced on it.
+
+    Returns:
+        Input embeddings (B, T', d), and (B, T') int64, 1 where they count. Rows that read less than
+        others are padded on the left, so that all end in the last column.
+    """
+    columns = []
+    for place, row in enumerate(batch.rows):
+        if row.thinking:
+            row.thoughts_used += 1
+            row.thoughts.append(batch.hidden[place : place + 1])
+            columns.append([batch.model.tokens.thought])
+        elif row.forced:
+            columns.append(row.forced)
+            row.forced = []
+        else:
+            columns.append([row.written[-1]])
+    padded = pad_prompts(columns, batch.model.tokenizer)
+    device = batch.hidden.device
+    inputs = batch.model.embed(padded["input_ids"].to(device))  # (B, T', d)
+    thinks = torch.tensor([row.thinking for row in batch.rows], device=device)[:, None]
+    last = torch.where(thinks, batch.hidden.to(inputs.dtype), inputs[:, -1])  # (B, d)
+    return torch.cat([inputs[:, :-1], last[:, None]], dim=1), padded["attention_mask"].to(device)

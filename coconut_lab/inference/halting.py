@@ -1,0 +1,284 @@
+"""When to stop thinking: rules that say after which thought `<eot>` comes.
+
+The paper names two (Hao et al. 2024, section 3): a binary classifier on the latent thought, and a
+constant number of thoughts; it uses the second. `FixedThoughts` and `LearnedHalt` are these two.
+`ConfidentHalt` needs no training: it asks, after every thought, how sure the answer would be.
+
+A rule is asked after k = 0, 1, 2, … thoughts. What it may look at is the last hidden state: the
+state in which the model is after k thoughts, and the vector that would be fed back as thought
+k + 1. Nothing has to be decoded for that. Only `ConfidentHalt` decodes, and pays an extra pass for
+each time it looks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from numbers import Integral
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from coconut_lab.files import new_folder, sha256
+from coconut_lab.model.coconut import Coconut
+
+HALT_FILE, WEIGHTS_FILE = "halt.json", "halt.safetensors"
+FORMAT = 1
+#: What `ConfidentHalt` can measure on the distribution of the answer's first token.
+MEASURES = ("entropy", "margin")
+
+
+class HaltError(ValueError):
+    """A halting rule that cannot be used here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Thinking:
+    """What a rule may look at: the rows of a batch that still think.
+
+    Attributes:
+        count: k, how many thoughts each of them has had.
+        hidden: (R, d) the last hidden states after k thoughts; at k = 0 those at `<bot>`.
+        force_answer: gives the (R, V) logits of the answer's first token, were it to come now. It
+            costs one forward pass.
+    """
+
+    count: int
+    hidden: Tensor
+    force_answer: Callable[[], Tensor]
+
+
+@runtime_checkable
+class Halting(Protocol):
+    """The interface of a halting rule."""
+
+    @property
+    def most(self) -> int:
+        """After so many thoughts a row stops in any case."""
+
+    def check(self, model: Coconut) -> None:
+        """Raise `HaltError` if the rule does not belong to this model."""
+
+    def stop(self, thinking: Thinking) -> Tensor:
+        """Say which rows stop now: (R,) bool."""
+
+
+@dataclass(frozen=True)
+class FixedThoughts:
+    """A constant number of thoughts, the paper's strategy (b).
+
+    Args:
+        n: the number for every prompt, or one number per prompt.
+
+    Raises:
+        HaltError: a number is not whole, or below 0.
+    """
+
+    n: int | Sequence[int]
+
+    def __post_init__(self) -> None:
+        several: Iterable[Any] = self.n if isinstance(self.n, Iterable) else [self.n]
+        if not all(isinstance(number, Integral) and int(number) >= 0 for number in several):
+            raise HaltError(f"the number of thoughts is {self.n}; it must be 0 or more, and whole")
+
+    def counts(self, prompts: int) -> list[int]:
+        """Give the number of thoughts of each of so many prompts.
+
+        Raises:
+            HaltError: numbers were given for another number of prompts.
+        """
+        if isinstance(self.n, int):
+            return [self.n] * prompts
+        if len(self.n) != prompts:
+            raise HaltError(f"{len(self.n)} numbers of thoughts were given for {prompts} prompts")
+        return list(self.n)
+
+
+@dataclass(frozen=True)
+class ConfidentHalt:
+    """Stop when the answer, forced now, would be sure enough; needs no training.
+
+    After every thought the model reads `<eot> ###` on a copy of its cache, and the rule measures
+    the distribution of the next token. That is one extra pass per look, counted in
+    `Generation.passes` and, apart, in `Generation.look_ahead_passes`.
+
+    Args:
+        threshold: stop at an entropy of at most this (nats), or a margin of at least this.
+        measure: `"entropy"`, or `"margin"`, the probability of the most probable token minus that
+            of the second.
+        most: after so many thoughts a row stops in any case.
+
+    Raises:
+        HaltError: an unknown measure, or `most` below 0.
+    """
+
+    threshold: float
+    measure: str = "entropy"
+    most: int = 6
+
+    def __post_init__(self) -> None:
+        if self.measure not in MEASURES:
+            raise HaltError(f"unknown measure {self.measure!r}; choose from {', '.join(MEASURES)}")
+        _check_most(self.most)
+
+    def check(self, model: Coconut) -> None:
+        """Any model will do."""
+
+    def stop(self, thinking: Thinking) -> Tensor:
+        """Look ahead and compare with the threshold."""
+        measured = answer_confidence(thinking.force_answer())[self.measure]
+        return measured <= self.threshold if self.measure == "entropy" else (
+            measured >= self.threshold
+        )  # fmt: skip
+
+
+def answer_confidence(logits: Tensor) -> dict[str, Tensor]:
+    """Measure how sure a distribution over the next token is.
+
+    Args:
+        logits: (R, V).
+
+    Returns:
+        `entropy` (R,) in nats, and `margin` (R,), largest minus second largest probability.
+    """
+    log_probabilities = torch.log_softmax(logits.double(), dim=-1)
+    best = log_probabilities.topk(2, dim=-1).values.exp()
+    return {
+        "entropy": torch.special.entr(log_probabilities.exp()).sum(-1),
+        "margin": best[:, 0] - best[:, 1],
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedHalt:
+    """A binary classifier on the latent thought, the paper's strategy (a).
+
+    It reads the last hidden state as it is, so the language-model head is never applied while the
+    model thinks. `train_halting` makes one; it works only with the very weights it was trained on.
+
+    Attributes:
+        weight: (d,) float64, the direction that says "stop".
+        bias: added to the projection.
+        model_hash: hash of the weights of the model it belongs to (`weights_hash`).
+        threshold: stop at a probability of at least this.
+        most: after so many thoughts a row stops in any case.
+        about: plain data on how it was trained: labels, problems, calibration errors.
+    """
+
+    weight: Tensor
+    bias: float
+    model_hash: str
+    threshold: float = 0.5
+    most: int = 6
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_most(self.most)
+
+    def probability(self, hidden: Tensor) -> Tensor:
+        """Give the calibrated probability that a model should stop.
+
+        Args:
+            hidden: (…, d) last hidden states.
+
+        Returns:
+            (…) float64, 0 to 1.
+        """
+        return torch.sigmoid(hidden.double() @ self.weight.to(hidden.device) + self.bias)
+
+    def check(self, model: Coconut) -> None:
+        """Make sure that it was trained for these weights.
+
+        Raises:
+            HaltError: it was trained for others.
+        """
+        found = weights_hash(model)
+        if found != self.model_hash:
+            raise HaltError(
+                f"this halt was trained for another model (weights {self.model_hash[:12]}…, these "
+                f"are {found[:12]}…); train one for this model with train_halting"
+            )
+
+    def stop(self, thinking: Thinking) -> Tensor:
+        """Classify the hidden states."""
+        return self.probability(thinking.hidden) >= self.threshold
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write it to a folder, all or nothing; beside the model is a good place.
+
+        Args:
+            folder: made, or replaced as a whole.
+        """
+        with new_folder(folder) as temporary:
+            save_file({"weight": self.weight.cpu().contiguous()}, temporary / WEIGHTS_FILE)
+            values = {
+                "format": FORMAT,
+                "bias": self.bias,
+                "model_hash": self.model_hash,
+                "threshold": self.threshold,
+                "most": self.most,
+                "about": self.about,
+                "sha256": sha256(temporary / WEIGHTS_FILE),
+            }
+            text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+            (temporary / HALT_FILE).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], model: Coconut | None = None) -> LearnedHalt:
+        """Read what `save` wrote.
+
+        Args:
+            folder: the folder.
+            model: if given, the model it must belong to.
+
+        Returns:
+            The halt.
+
+        Raises:
+            HaltError: a file is missing, unreadable or altered, or the halt belongs to another
+                model.
+        """
+        folder = Path(folder)
+        try:
+            values = json.loads((folder / HALT_FILE).read_text(encoding="utf-8"))
+            if values["format"] != FORMAT:
+                raise HaltError(
+                    f"{folder / HALT_FILE} has format {values['format']}; this version reads "
+                    f"format {FORMAT}"
+                )
+            if sha256(folder / WEIGHTS_FILE) != values["sha256"]:
+                raise HaltError(
+                    f"{folder / WEIGHTS_FILE} is not the file that {HALT_FILE} describes; get both "
+                    "again, or train the halt anew"
+                )
+            halt = cls(
+                load_file(folder / WEIGHTS_FILE)["weight"],
+                *(values[key] for key in ("bias", "model_hash", "threshold", "most", "about")),
+            )
+        except (OSError, KeyError, TypeError, SafetensorError, json.JSONDecodeError) as error:
+            raise HaltError(f"{folder} holds no halt that can be read: {error!r}") from error
+        if model is not None:
+            halt.check(model)
+        return halt
+
+
+def weights_hash(model: Coconut) -> str:
+    """Hash the weights of a model: names, types, shapes and values; 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        values = parameter.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_most(most: int) -> None:
+    if most < 0:
+        raise HaltError(f"the largest number of thoughts is {most}; it must be 0 or more")

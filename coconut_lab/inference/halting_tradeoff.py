@@ -1,0 +1,390 @@
+"""What a halting rule costs and gains: accuracy against mean thoughts, for every threshold.
+
+A model reads every problem once for each number of thoughts, and all that rules look at is written
+down: what the classifier would say, how sure the forced answer is, whether the answer is right.
+Every rule at every threshold is then a look-up, with no forward pass.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.tokenizer import ANSWER_MARK
+from coconut_lab.files import write_text
+from coconut_lab.inference.generation import Generation
+from coconut_lab.inference.halting import (
+    MEASURES,
+    FixedThoughts,
+    HaltError,
+    LearnedHalt,
+    answer_confidence,
+)
+from coconut_lab.inference.prompts import pad_prompts, split_prompt
+from coconut_lab.inference.scoring import Score, is_right, write_answers
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.tasks.problems import Problem
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class HaltPoint:
+    """One rule at one threshold, on all problems of a study.
+
+    Attributes:
+        threshold: the threshold; for a fixed length, the number of thoughts.
+        score: accuracy with outcomes; `tokens`, `thoughts` and `passes` are means per problem.
+        by_hops: the same for the problems of each number of steps.
+        early: how many were wrong, and would have been right after more thoughts.
+        on_time: how many were right, and after no fewer thoughts.
+        late: how many had been right after fewer thoughts; some of them are wrong by now.
+        never: how many are wrong after any number of thoughts.
+    """
+
+    threshold: float
+    score: Score
+    by_hops: dict[int, Score]
+    early: int
+    on_time: int
+    late: int
+    never: int
+
+
+@dataclass(frozen=True, eq=False)
+class HaltStudy:
+    """Everything that halting rules look at, for N problems after k = 0 … K thoughts.
+
+    Attributes:
+        hops: (N,) int, the number of steps of each problem.
+        right: (N, K + 1) bool, whether the answer is right when `<eot>` comes after k thoughts.
+        tokens: (N, K + 1) int, how many tokens are written then.
+        passes: (N, K + 1) int, forward passes when the number of thoughts is fixed at k.
+        signals: name → (N, K + 1) float: `"entropy"` and `"margin"` of the forced answer, and the
+            probability to stop of every learned halt.
+    """
+
+    hops: Array
+    right: Array
+    tokens: Array
+    passes: Array
+    signals: Mapping[str, Array]
+
+    @property
+    def most(self) -> int:
+        """K, the largest number of thoughts."""
+        return self.right.shape[1] - 1
+
+    def stops(self, signal: str, threshold: float) -> Array:
+        """Say after how many thoughts each problem stops.
+
+        Args:
+            signal: a key of `signals`; at `"entropy"` a rule stops at or below the threshold, at
+                all others at or above it.
+            threshold: where it stops.
+
+        Returns:
+            (N,) int, at most K.
+        """
+        if signal not in self.signals:
+            raise HaltError(f"unknown signal {signal!r}; there are {', '.join(self.signals)}")
+        values = self.signals[signal][:, : self.most]  # at the largest number no rule is asked
+        wants = values <= threshold if signal == "entropy" else values >= threshold
+        return np.where(wants.any(1), wants.argmax(1) if self.most else 0, self.most)
+
+    def fixed(self, thoughts: int) -> HaltPoint:
+        """Evaluate a constant number of thoughts."""
+        if not 0 <= thoughts <= self.most:
+            raise HaltError(f"the study covers 0 to {self.most} thoughts, not {thoughts}")
+        stops = np.full(len(self.hops), thoughts)
+        return self._point(thoughts, stops, self.passes[:, thoughts])
+
+    def best_fixed(self, within: float = 0.0) -> HaltPoint:
+        """Give the constant number of thoughts that is right most often; of equals the smallest.
+
+        Args:
+            within: settle for this much less accuracy if it takes fewer thoughts.
+        """
+        points = [self.fixed(thoughts) for thoughts in range(self.most + 1)]
+        goal = max(point.score.accuracy for point in points) - within
+        return next(point for point in points if point.score.accuracy >= goal - 1e-12)
+
+    def at(self, signal: str, threshold: float) -> HaltPoint:
+        """Evaluate a rule at one threshold; no forward pass is needed."""
+        stops = self.stops(signal, threshold)
+        rows = np.arange(len(stops))
+        # A fixed length reads its last thought and `<eot>` in one pass. A rule looks at the state
+        # between the two, so `<eot>` is a pass of its own.
+        passes = self.passes[rows, stops] + 1
+        if signal in MEASURES:  # one look ahead after every number of thoughts but the largest
+            passes = passes + np.minimum(stops + 1, self.most)
+        return self._point(threshold, stops, passes)
+
+    def thresholds(self, signal: str, count: int = 50) -> list[float]:
+        """Give thresholds that spread the stops evenly: quantiles of what was measured.
+
+        Also the one just outside, at which nothing stops before the largest number of thoughts.
+        """
+        values = self.signals[signal]
+        found = {float(value) for value in np.quantile(values, np.linspace(0, 1, count))}
+        never = np.nextafter(*((values.min(), -1) if signal == "entropy" else (values.max(), 2)))
+        return sorted(found | {float(never)})
+
+    def curve(self, signal: str, thresholds: Iterable[float] | None = None) -> list[HaltPoint]:
+        """Evaluate a rule at many thresholds, in the order given (rising by default)."""
+        chosen = self.thresholds(signal) if thresholds is None else thresholds
+        return [self.at(signal, threshold) for threshold in chosen]
+
+    def choose(self, signal: str, within: float = 0.01) -> HaltPoint:
+        """Choose the threshold that needs the fewest thoughts.
+
+        Args:
+            signal: a key of `signals`.
+            within: how much accuracy, 0 to 1, may be lost against the best fixed length.
+
+        Returns:
+            The point with the fewest mean thoughts among those that lose no more; if every
+            threshold loses more, the one that loses least.
+        """
+        goal = self.best_fixed().score.accuracy - within
+        points = self.curve(signal, self.thresholds(signal, 400))
+        good = [point for point in points if point.score.accuracy >= goal - 1e-12]
+        if not good:
+            return max(points, key=lambda point: point.score.accuracy)
+        return min(good, key=lambda point: _mean_thoughts(point.score))
+
+    def _point(self, threshold: float, stops: Array, passes: Array) -> HaltPoint:
+        rows = np.arange(len(stops))
+        right, tokens = self.right[rows, stops], self.tokens[rows, stops]
+
+        def part(chosen: Array) -> Score:
+            outcomes = tuple(map(bool, right[chosen]))
+            return Score(
+                sum(outcomes),
+                len(outcomes),
+                outcomes,
+                tokens=float(tokens[chosen].mean()),
+                thoughts=float(stops[chosen].mean()),
+                passes=float(passes[chosen].mean()),
+            )
+
+        counts = np.arange(self.most + 1)
+        before = (self.right & (counts < stops[:, None])).any(1)
+        after = (self.right & (counts > stops[:, None])).any(1)
+        return HaltPoint(
+            threshold=threshold,
+            score=part(rows),
+            by_hops={
+                int(hops): part((self.hops == hops).nonzero()[0]) for hops in np.unique(self.hops)
+            },
+            early=int((~right & after).sum()),
+            on_time=int((right & ~before).sum()),
+            late=int((before & (right | ~after)).sum()),
+            never=int((~right & ~before & ~after).sum()),
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the study as JSON, whole or not at all; signals keep seven digits."""
+        values = {
+            "hops": self.hops.tolist(),
+            "right": self.right.astype(int).tolist(),
+            "tokens": self.tokens.tolist(),
+            "passes": self.passes.tolist(),
+            "signals": {
+                name: [[float(f"{value:.7g}") for value in row] for row in rows.tolist()]
+                for name, rows in self.signals.items()
+            },
+        }
+        write_text(path, json.dumps(values, separators=(",", ":")) + "\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> HaltStudy:
+        """Read what `save` wrote.
+
+        Raises:
+            HaltError: the file is missing, or is no study.
+        """
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            found = cls(
+                np.array(values["hops"]),
+                np.array(values["right"], dtype=bool),
+                np.array(values["tokens"]),
+                np.array(values["passes"]),
+                {name: np.array(rows) for name, rows in values["signals"].items()},
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise HaltError(f"{path} is no study that can be read: {error}") from error
+        tables = {"tokens": found.tokens, "passes": found.passes, **found.signals}
+        for name, table in tables.items():
+            if table.shape != found.right.shape or len(table) != len(found.hops):
+                raise HaltError(f"{path}: {name} has shape {table.shape}, not {found.right.shape}")
+        return found
+
+
+def _mean_thoughts(found: Score) -> float:
+    assert found.thoughts is not None  # every point of a study has it
+    return found.thoughts
+
+
+def heads_of(
+    model: Coconut, curriculum: Curriculum, problems: Sequence[Problem]
+) -> list[list[int]]:
+    """Make prompts that end at `<bot>`, where thinking begins.
+
+    Raises:
+        ModelError: the curriculum's method has no markers, so there is no such place.
+    """
+    return [
+        split_prompt(curriculum.prompt(problem, model.tokenizer, 0), model, index)[0]
+        for index, problem in enumerate(problems)
+    ]
+
+
+@torch.no_grad()
+def states_while_thinking(
+    model: Coconut, heads: Sequence[Sequence[int]], most: int, batch_size: int = 500
+) -> Tensor:
+    """Let a model think as long as allowed, and keep the state after every number of thoughts.
+
+    Args:
+        model: the model, in evaluation mode.
+        heads: prompts that end at `<bot>`.
+        most: K, how many thoughts.
+        batch_size: how many prompts go through the model at once.
+
+    Returns:
+        (N, K + 1, d): the last hidden state after k thoughts, k = 0 … K. That at k is what would be
+        fed back as thought k + 1.
+    """
+    parts = []
+    for start in range(0, len(heads), batch_size):
+        rows = [
+            [*head, *[model.tokens.thought] * most] for head in heads[start : start + batch_size]
+        ]
+        batch = pad_prompts(rows, model.tokenizer)
+        states = model.latent_states(*(value.to(model.device) for value in batch.values()))
+        parts.append(states.hidden[:, -(most + 1) :])
+    return torch.cat(parts)
+
+
+def answers_after(
+    model: Coconut,
+    curriculum: Curriculum,
+    problems: Sequence[Problem],
+    most: int,
+    *,
+    answer_now: bool = True,
+    max_new_tokens: int = 24,
+) -> list[list[Generation]]:
+    """Let a model answer after every number of thoughts, k = 0 … K.
+
+    Args:
+        model: the model, in evaluation mode.
+        curriculum: makes its prompts.
+        problems: what to ask.
+        most: K, the largest number of thoughts.
+        answer_now: `###` follows `<eot>`, so that the thoughts alone must do.
+        max_new_tokens: where to cut an answer.
+
+    Returns:
+        For each k, what it wrote for each problem.
+    """
+    return [
+        write_answers(
+            model,
+            model.tokenizer,
+            problems,
+            curriculum,
+            0,
+            answer_now=answer_now,
+            max_new_tokens=max_new_tokens,
+            halting=FixedThoughts(thoughts),
+        )
+        for thoughts in range(most + 1)
+    ]
+
+
+def right_after(answers: Sequence[Sequence[Generation]], problems: Sequence[Problem]) -> Array:
+    """Say which answers are right: (N, K + 1) bool from what `answers_after` gives."""
+    return np.array(
+        [
+            [is_right(one, problem) for one in row]
+            for *row, problem in zip(*answers, problems, strict=True)
+        ]
+    )
+
+
+@torch.no_grad()
+def study_halts(
+    model: Coconut,
+    curriculum: Curriculum,
+    problems: Sequence[Problem],
+    halts: Mapping[str, LearnedHalt],
+    most: int,
+    *,
+    answer_now: bool = True,
+    max_new_tokens: int = 24,
+    batch_size: int = 500,
+) -> HaltStudy:
+    """Measure once all that is needed to evaluate every rule at every threshold.
+
+    Args:
+        model: the model, in evaluation mode.
+        curriculum: makes its prompts.
+        problems: what to ask; mixed numbers of steps say most.
+        halts: learned halts of this model, by name.
+        most: K, the largest number of thoughts.
+        answer_now: `###` follows `<eot>`, so that the thoughts alone must do.
+        max_new_tokens: where to cut an answer.
+        batch_size: how many problems go through the model at once.
+
+    Returns:
+        The study.
+
+    Raises:
+        HaltError: a halt that belongs to another model, or is called like a measure.
+    """
+    for name, halt in halts.items():
+        if name in MEASURES:
+            raise HaltError(f"a halt is called {name!r}, which is a measure; rename it")
+        halt.check(model)
+    heads = heads_of(model, curriculum, problems)
+    states = states_while_thinking(model, heads, most, batch_size)  # (N, K + 1, d)
+    signals = {name: halt.probability(states).cpu().numpy() for name, halt in halts.items()}
+    mark = model.tokenizer(ANSWER_MARK, add_special_tokens=False).input_ids
+    by_count: list[dict[str, Array]] = []
+    for thoughts in range(most + 1):
+        parts = []
+        for start in range(0, len(heads), batch_size):
+            rows = [
+                [*head, *[model.tokens.thought] * thoughts, model.tokens.eot, *mark]
+                for head in heads[start : start + batch_size]
+            ]
+            batch = pad_prompts(rows, model.tokenizer)
+            last = model.latent_states(*(value.to(model.device) for value in batch.values()))
+            parts.append(model.head(last.hidden[:, -1]))
+        measured = answer_confidence(torch.cat(parts))
+        by_count.append({name: value.cpu().numpy() for name, value in measured.items()})
+    for name in MEASURES:
+        signals[name] = np.stack([found[name] for found in by_count], axis=1)
+    answers = answers_after(
+        model, curriculum, problems, most, answer_now=answer_now, max_new_tokens=max_new_tokens
+    )
+    return HaltStudy(
+        hops=np.array([len(problem.steps) for problem in problems]),
+        right=right_after(answers, problems),
+        tokens=np.array([[len(one.token_ids) for one in row] for row in answers]).T,
+        passes=np.array([[one.passes for one in row] for row in answers]).T,
+        signals=signals,
+    )

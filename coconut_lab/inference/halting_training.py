@@ -1,0 +1,215 @@
+"""Training the classifier that says when to stop thinking, on the thoughts of a frozen model.
+
+This is strategy (a) of the paper (Hao et al. 2024, section 3), which names it and uses another.
+Logistic regression on the last hidden state after k thoughts; then calibration, so that its
+probabilities mean what they say; then, on problems that neither has seen, how far they are off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.inference.halting import HaltError, LearnedHalt, weights_hash
+from coconut_lab.inference.halting_tradeoff import (
+    answers_after,
+    heads_of,
+    right_after,
+    states_while_thinking,
+)
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.tasks.problems import Problem
+
+#: What a halt can learn from, with its meaning.
+LABELS = {
+    "steps": "stop when there were as many thoughts as the problem's steps call for",
+    "answer": "stop from the first thought on after which the forced answer is right",
+}
+#: Shares of the problems for fitting and for calibrating; the rest is for the report.
+FIT, CALIBRATE = 0.6, 0.2
+FEWEST = 20
+BINS = 10
+
+
+def train_halting(
+    model: Coconut,
+    curriculum: Curriculum,
+    problems: Sequence[Problem],
+    *,
+    labels: str = "steps",
+    most: int | None = None,
+    threshold: float = 0.5,
+    l2: float = 1e-3,
+) -> LearnedHalt:
+    """Train a `LearnedHalt` for a model that is done with its curriculum.
+
+    The first 60% of the problems are for fitting, the next 20% for calibrating, the rest for the
+    report in `about`: `error_before` and `error` are the expected calibration errors before and
+    after calibration, `accuracy` the share of states classified rightly, `base_rate` what always
+    giving the more frequent label would score.
+
+    Args:
+        model: the model, in evaluation mode; its weights do not change.
+        curriculum: makes its prompts; its method must have markers.
+        problems: of mixed numbers of steps, in random order; not those it is evaluated on.
+        labels: a key of `LABELS`.
+        most: after so many thoughts a row stops in any case; by default as many as the last stage
+            of the curriculum has.
+        threshold: stop at a probability of at least this.
+        l2: weight of the penalty on the squared weights.
+
+    Returns:
+        The halt, which belongs to this model.
+
+    Raises:
+        HaltError: unknown labels, fewer than 20 problems, or all states with the same label.
+        ModelError: the method has no markers, or there are not enough positions.
+    """
+    if labels not in LABELS:
+        raise HaltError(f"unknown labels {labels!r}; choose from {', '.join(LABELS)}")
+    if len(problems) < FEWEST:
+        raise HaltError(
+            f"{len(problems)} problems are too few to fit, calibrate and report on; give {FEWEST} "
+            "or more, better a thousand"
+        )
+    if most is None:
+        most = curriculum.max_stage * curriculum.thoughts_per_step
+    heads = heads_of(model, curriculum, problems)
+    states = states_while_thinking(model, heads, most).double().cpu()  # (N, K + 1, d)
+    first = _first_stop(model, curriculum, problems, labels, most)  # (N,)
+    stop = (torch.arange(most + 1) >= first[:, None]).double()  # (N, K + 1)
+
+    ends = [0, int(FIT * len(problems)), int((FIT + CALIBRATE) * len(problems)), len(problems)]
+    parts = [(states[a:b].flatten(0, 1), stop[a:b].flatten()) for a, b in pairwise(ends)]
+    for (_, wanted), use in zip(parts, ("fitting", "calibration", "report"), strict=True):
+        if not 0 < float(wanted.mean()) < 1:
+            raise HaltError(
+                f"all states of the problems for {use} have the same label, so there is nothing to "
+                "learn; use problems of different numbers of steps, or another `most`"
+            )
+    fitted = fit_logistic(*parts[0], l2=l2)
+    scale, shift = calibrate(fitted(parts[1][0]), parts[1][1])
+    logits, wanted = fitted(parts[2][0]), parts[2][1]
+    before, after = torch.sigmoid(logits), torch.sigmoid(scale * logits + shift)
+    share = float(wanted.mean())
+    return LearnedHalt(
+        weight=scale * fitted.weight,
+        bias=scale * fitted.bias + shift,
+        model_hash=weights_hash(model),
+        threshold=threshold,
+        most=most,
+        about={
+            "labels": labels,
+            "problems": len(problems),
+            "error_before": round(calibration_error(before, wanted), 4),
+            "error": round(calibration_error(after, wanted), 4),
+            "accuracy": round(float(((after >= 0.5) == (wanted > 0.5)).double().mean()), 4),
+            "base_rate": round(max(share, 1 - share), 4),
+        },
+    )
+
+
+def _first_stop(
+    model: Coconut, curriculum: Curriculum, problems: Sequence[Problem], labels: str, most: int
+) -> Tensor:
+    """Give the first k at which each problem should stop (N,); past `most` where there is none."""
+    if labels == "steps":
+        return torch.tensor([len(problem.steps) for problem in problems]) * (
+            curriculum.thoughts_per_step
+        )
+    right = torch.from_numpy(
+        right_after(answers_after(model, curriculum, problems, most), problems)
+    )
+    return torch.where(right.any(1), right.int().argmax(1), most + 1)
+
+
+class Logistic:
+    """A linear function of states: (…, d) to logits (…)."""
+
+    def __init__(self, weight: Tensor, bias: float) -> None:
+        self.weight, self.bias = weight, bias
+
+    def __call__(self, states: Tensor) -> Tensor:
+        return states @ self.weight + self.bias
+
+
+def fit_logistic(states: Tensor, wanted: Tensor, l2: float = 1e-3) -> Logistic:
+    """Fit a logistic regression.
+
+    Args:
+        states: (M, d) float64.
+        wanted: (M,) float64, 0 or 1.
+        l2: weight of the penalty on the squared weights, of standardized states.
+
+    Returns:
+        The function from states to logits.
+    """
+    mean, spread = states.mean(0), states.std(0, correction=0).clamp(min=1e-6)
+    scaled = (states - mean) / spread
+
+    def loss(values: Tensor) -> Tensor:
+        weight, bias = values[:-1], values[-1]
+        fit = F.binary_cross_entropy_with_logits(scaled @ weight + bias, wanted)
+        return fit + l2 * weight.square().sum()
+
+    found = _minimize(loss, torch.zeros(states.shape[1] + 1, dtype=torch.float64))
+    weight = found[:-1] / spread
+    return Logistic(weight, float(found[-1] - mean @ weight))
+
+
+def calibrate(logits: Tensor, wanted: Tensor) -> tuple[float, float]:
+    """Fit Platt's two numbers: the probability is sigmoid(scale · logit + shift).
+
+    Args:
+        logits: (M,) float64, of states that the logits were not fitted on.
+        wanted: (M,) float64, 0 or 1.
+
+    Returns:
+        Scale and shift.
+    """
+
+    def loss(values: Tensor) -> Tensor:
+        # A trace of a penalty: without it, logits without a mistake would be scaled without end.
+        fit = F.binary_cross_entropy_with_logits(values[0] * logits + values[1], wanted)
+        return fit + 1e-6 * values.square().sum()
+
+    scale, shift = _minimize(loss, torch.tensor([1.0, 0.0], dtype=torch.float64)).tolist()
+    return scale, shift
+
+
+def calibration_error(probabilities: Tensor, wanted: Tensor, bins: int = BINS) -> float:
+    """Give the expected calibration error: how far probabilities are from shares.
+
+    Args:
+        probabilities: (M,) of stopping, 0 to 1.
+        wanted: (M,), 0 or 1.
+        bins: how many intervals of equal width.
+
+    Returns:
+        The mean over all states of |mean probability − share wanted| of their interval.
+    """
+    place = (probabilities * bins).long().clamp(max=bins - 1)
+    gaps = torch.zeros(bins, dtype=torch.float64)
+    gaps.index_add_(0, place, probabilities.double() - wanted.double())
+    return float(gaps.abs().sum() / len(probabilities))
+
+
+@torch.enable_grad()
+def _minimize(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
+    """Minimize a smooth convex function with L-BFGS."""
+    values = start.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([values], max_iter=500, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        found = loss(values)
+        found.backward()
+        return found
+
+    optimizer.step(closure)
+    return values.detach()

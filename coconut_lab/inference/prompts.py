@@ -1,0 +1,155 @@
+"""Prompts: padding them to a batch, cutting them where thinking begins, checking that they fit."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from coconut_lab.curriculum.tokenizer import padding_id
+from coconut_lab.model.coconut import Coconut, ModelError
+
+
+def pad_prompts(prompts: Sequence[Sequence[int]], tokenizer: Any) -> dict[str, Tensor]:
+    """Pad prompts on the left, so that all of them end in the last column.
+
+    Args:
+        prompts: token ids, one list per prompt; at least one, and none of them empty.
+        tokenizer: a Hugging Face tokenizer.
+
+    Returns:
+        `input_ids`, `attention_mask` and `position_ids`, each (B, T) int64.
+    """
+    width = max(map(len, prompts))
+    # In numpy: torch would look at every number of a list on its own.
+    ids = np.full((len(prompts), width), padding_id(tokenizer))
+    for row, prompt in zip(ids, prompts, strict=True):
+        row[width - len(prompt) :] = prompt
+    pads = width - np.array([len(prompt) for prompt in prompts])[:, None]
+    position = np.arange(width) - pads
+    return {
+        "input_ids": torch.from_numpy(ids),
+        "attention_mask": torch.from_numpy((position >= 0).astype(np.int64)),
+        "position_ids": torch.from_numpy(position.clip(min=0)),
+    }
+
+
+def split_prompt(prompt: Sequence[int], model: Coconut, index: int = 0) -> tuple[list, list]:
+    """Cut a prompt where a halting rule takes over.
+
+    Args:
+        prompt: token ids that end at `<bot>`, or at `<bot>` and `<eot>` with any number of
+            placeholders between them, which are dropped, and any tokens behind.
+        model: whose tokens they are.
+        index: the number of the prompt, for messages.
+
+    Returns:
+        The tokens up to `<bot>`, and those from `<eot>` on that follow the thoughts (at least
+        `<eot>` itself).
+
+    Raises:
+        ModelError: there is no `<bot>`, or something else follows it.
+    """
+    tokens, prompt = model.tokens, list(prompt)
+    if tokens.bot not in prompt:
+        raise ModelError(
+            f"prompt {index} has no <bot>, so a halting rule does not know where thinking begins; "
+            "use a method with markers, or leave halting out"
+        )
+    start = len(prompt) - prompt[::-1].index(tokens.bot)
+    tail = prompt[start:]
+    while tail and tail[0] == tokens.thought:
+        del tail[0]
+    if tail and tail[0] != tokens.eot:
+        word = model.tokenizer.convert_ids_to_tokens(tail[0])
+        raise ModelError(
+            f"prompt {index} has {word!r} behind <bot>; with a halting rule only placeholders and "
+            "then <eot> may follow it"
+        )
+    return prompt[:start], tail or [tokens.eot]
+
+
+def read_prompts(prompts: Sequence[Sequence[int]], model: Coconut) -> list[list[int]]:
+    """Read prompts as lists of token ids that the model has.
+
+    Args:
+        prompts: token ids: lists, arrays or tensors of whole numbers.
+        model: whose vocabulary it is.
+
+    Returns:
+        The same as lists of `int`.
+
+    Raises:
+        ModelError: text instead of token ids, one prompt instead of several, or ids that the model
+            does not have.
+    """
+    size = len(model.language_model.get_input_embeddings().weight)
+    read = []
+    for index, prompt in enumerate(prompts):
+        try:
+            ids = [token.__index__() for token in prompt]
+        except (AttributeError, TypeError):
+            raise ModelError(
+                f"prompt {index} is {reprlib.repr(prompt)}; give a list of prompts, each a list of "
+                "token ids, as Curriculum.prompt or tokenizer(text).input_ids make it"
+            ) from None
+        if ids and not 0 <= min(ids) <= max(ids) < size:
+            wrong = next(token for token in ids if not 0 <= token < size)
+            raise ModelError(
+                f"prompt {index} has the token {wrong}, but the model has 0 to {size - 1}; "
+                "was it made with the tokenizer of another model?"
+            )
+        read.append(ids)
+    return read
+
+
+def check_prompts(prompts: Sequence[Sequence[int]], model: Coconut) -> None:
+    """Make sure, before any work is done, that there are prompts that can be read.
+
+    Raises:
+        ModelError: no prompts, an empty one, or one that starts with a placeholder.
+    """
+    if not prompts:
+        raise ModelError("there is nothing to generate from: the list of prompts is empty")
+    for index, prompt in enumerate(prompts):
+        if not prompt:
+            raise ModelError(f"prompt {index} is empty; it needs at least one token")
+        if prompt[0] == model.tokens.thought:
+            raise ModelError(
+                f"prompt {index} starts with <thought>, so there is no hidden state to feed back; "
+                "a thought follows <bot>"
+            )
+
+
+def check_positions(
+    model: Coconut,
+    prompts: Sequence[Sequence[int]],
+    most: int,
+    behind: Sequence[int],
+    max_new_tokens: int,
+) -> None:
+    """Make sure, before any work is done, that every prompt and what follows it has room.
+
+    Args:
+        model: the model.
+        prompts: token ids.
+        most: how many thoughts may follow each of them.
+        behind: how many tokens may follow the thoughts, per prompt.
+        max_new_tokens: how many of these are new, for the message.
+
+    Raises:
+        ModelError: more positions than the model has.
+    """
+    limit = getattr(model.config, "max_position_embeddings", None)
+    needed = [len(prompt) + most + rest for prompt, rest in zip(prompts, behind, strict=True)]
+    if limit is not None and max(needed) > limit:
+        row = needed.index(max(needed))
+        thoughts = f", up to {most} thoughts" if most else ""
+        raise ModelError(
+            f"prompt {row}{thoughts} and {max_new_tokens} new tokens need {max(needed)} positions "
+            f"but the model has {limit}; shorten the prompt or lower max_new_tokens"
+        )

@@ -1,0 +1,261 @@
+"""How often a model is right and at what cost, with an interval that says how sure we can be."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.tokenizer import ANSWER_MARK
+from coconut_lab.inference.answers import answer_of, numeric_answer
+from coconut_lab.inference.generation import Generation, generate
+from coconut_lab.inference.halting import FixedThoughts, Halting
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.tasks.problems import Problem
+
+#: Two-sided 95% of a normal distribution.
+Z = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Score:
+    """A proportion of right answers, and what they cost.
+
+    Attributes:
+        right: how many were right.
+        total: how many were asked.
+        outcomes: right or wrong, one per problem in order; empty where only the counts are known.
+        tokens: mean number of tokens written per problem, without the end of sequence; None where
+            nothing was measured, as for the three that follow.
+        thoughts: mean number of thoughts per problem.
+        passes: mean number of forward passes per problem, each counted as if it were alone.
+        seconds: wall-clock time per problem, in the batches it was run in.
+    """
+
+    right: int
+    total: int
+    outcomes: tuple[bool, ...] = field(default=(), repr=False)
+    tokens: float | None = None
+    thoughts: float | None = None
+    passes: float | None = None
+    seconds: float | None = field(default=None, compare=False)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers, 0 to 1."""
+        return self.right / self.total
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95% Wilson score interval of the accuracy (Wilson 1927)."""
+        share, n = self.accuracy, self.total
+        middle = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
+        half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.accuracy:.1%} ({low:.1%} to {high:.1%}, n={self.total})"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same problems.
+
+    Only problems on which they differ say which one is better, so those are counted apart.
+
+    Attributes:
+        both: how many problems both got right.
+        only_first: how many only the first got right.
+        only_second: how many only the second got right.
+        neither: how many both got wrong.
+    """
+
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+
+    @property
+    def total(self) -> int:
+        """How many problems there were."""
+        return self.both + self.only_first + self.only_second + self.neither
+
+    @property
+    def first(self) -> Score:
+        """What the first model scored."""
+        return Score(self.both + self.only_first, self.total)
+
+    @property
+    def second(self) -> Score:
+        """What the second model scored."""
+        return Score(self.both + self.only_second, self.total)
+
+    @property
+    def difference(self) -> float:
+        """Accuracy of the first minus accuracy of the second, -1 to 1."""
+        return (self.only_first - self.only_second) / self.total
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval of the difference: adjusted Wald for pairs (Bonett and Price 2012)."""
+        n = self.total + 2
+        better, worse = (self.only_first + 1) / n, (self.only_second + 1) / n
+        half = Z * math.sqrt((better + worse - (better - worse) ** 2) / n)
+        return max(-1.0, better - worse - half), min(1.0, better - worse + half)
+
+    @property
+    def p_value(self) -> float:
+        """The exact McNemar test, two-sided.
+
+        How probable is a split of the problems on which they differ that is at least as uneven, if
+        each of these is a fair coin? 1 where they never differ.
+        """
+        differ, fewer = self.only_first + self.only_second, min(self.only_first, self.only_second)
+        ways, tail = 1, 0
+        for count in range(fewer + 1):  # ways is differ over count, exactly
+            tail += ways
+            ways = ways * (differ - count) // (count + 1)
+        return min(1.0, 2 * tail / 2**differ)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return (
+            f"{self.first.accuracy:.1%} against {self.second.accuracy:.1%}: "
+            f"{self.difference * 100:+.1f} points ({low * 100:+.1f} to {high * 100:+.1f}), "
+            f"{self.only_first} right only for the first and {self.only_second} only for the "
+            f"second, p = {self.p_value:.3g}, n={self.total}"
+        )
+
+
+def compare_paired(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
+    """Compare two models that answered the same problems.
+
+    Args:
+        first: right or wrong, one per problem (`Score.outcomes`).
+        second: the same of the other model, in the same order.
+
+    Returns:
+        Both accuracies, their difference with its interval, and the exact McNemar test.
+
+    Raises:
+        ValueError: no problems, or not equally many.
+    """
+    if len(first) != len(second):
+        raise ValueError(
+            f"the first model answered {len(first)} problems but the second {len(second)}; a "
+            "paired comparison needs the same problems in the same order"
+        )
+    if not first:
+        raise ValueError("there are no problems to compare on")
+    pairs = [(bool(one), bool(other)) for one, other in zip(first, second, strict=True)]
+    kinds = ((True, True), (True, False), (False, True), (False, False))
+    return Comparison(*(pairs.count(kind) for kind in kinds))
+
+
+def is_right(generation: Generation, problem: Problem) -> bool:
+    """Say whether a model ended by itself with the problem's answer."""
+    return generation.finished and answer_of(generation.text) == " ".join(problem.answer.split())
+
+
+def is_right_number(generation: Generation, problem: Problem) -> bool:
+    """Say whether a model ended by itself with the problem's answer, compared as numbers."""
+    expected = numeric_answer(problem.answer)
+    return (
+        generation.finished and expected is not None and numeric_answer(generation.text) == expected
+    )
+
+
+def write_answers(
+    model: Coconut,
+    tokenizer: Any,
+    problems: Sequence[Problem],
+    curriculum: Curriculum,
+    stage: int,
+    *,
+    answer_now: bool = False,
+    batch_size: int = 500,
+    max_new_tokens: int = 24,
+    halting: Halting | FixedThoughts | None = None,
+) -> list[Generation]:
+    """Let a model answer problems at a stage's number of thoughts.
+
+    A model that was given fewer thoughts than it was trained with may write the missing steps in
+    words, and get it right that way. `answer_now` puts `###` behind `<eot>`, so that it must answer
+    on the strength of its thoughts alone.
+
+    Args:
+        model: the model, in evaluation mode.
+        tokenizer: its tokenizer.
+        problems: what to ask.
+        curriculum: makes the prompts.
+        stage: how many steps are left to thoughts.
+        answer_now: allow no words between thoughts and answer.
+        batch_size: how many problems go through the model at once.
+        max_new_tokens: where to cut an answer.
+        halting: when to stop thinking, instead of after the stage's number of thoughts.
+
+    Returns:
+        What it wrote for each problem. A `###` that was put there starts the text, but is no new
+        token.
+    """
+    written: list[Generation] = []
+    forced = ANSWER_MARK if answer_now else ""
+    head = tokenizer(forced, add_special_tokens=False).input_ids if answer_now else []
+    for start in range(0, len(problems), batch_size):
+        part = problems[start : start + batch_size]
+        prompts = [[*curriculum.prompt(problem, tokenizer, stage), *head] for problem in part]
+        written += generate(model, tokenizer, prompts, max_new_tokens, halting)
+    return [dataclasses.replace(one, text=forced + one.text) for one in written]
+
+
+def score(
+    model: Coconut,
+    tokenizer: Any,
+    problems: Sequence[Problem],
+    curriculum: Curriculum,
+    stage: int,
+    *,
+    answer_now: bool = False,
+    batch_size: int = 500,
+    max_new_tokens: int = 24,
+    halting: Halting | FixedThoughts | None = None,
+    judge: Callable[[Generation, Problem], bool] = is_right,
+) -> Score:
+    """Let a model answer problems as `write_answers` does, and judge what it wrote.
+
+    Args:
+        model, tokenizer, problems, curriculum, stage: as for `write_answers`; at least one problem.
+        answer_now, batch_size, halting: as for `write_answers`.
+        max_new_tokens: where to cut an answer; one that is cut counts as wrong.
+        judge: says whether an answer is right: `is_right`, or `is_right_number` for GSM8K.
+
+    Returns:
+        How many answers were right, which, and at what cost.
+
+    Raises:
+        ValueError: there are no problems.
+    """
+    if not problems:
+        raise ValueError("there are no problems to score")
+    began = time.perf_counter()
+    written = write_answers(
+        model, tokenizer, problems, curriculum, stage, answer_now=answer_now,
+        batch_size=batch_size, max_new_tokens=max_new_tokens, halting=halting,
+    )  # fmt: skip
+    seconds = time.perf_counter() - began
+    outcomes = tuple(map(judge, written, problems))
+    return Score(
+        sum(outcomes),
+        len(problems),
+        outcomes,
+        tokens=fmean(len(one.token_ids) for one in written),
+        thoughts=fmean(one.thoughts_used for one in written),
+        passes=fmean(one.passes for one in written),
+        seconds=seconds / len(problems),
+    )

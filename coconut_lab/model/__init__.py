@@ -1,0 +1,10 @@
+"""The method: `coconut.py` feeds thoughts back; everything else here serves it."""
+
+from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.model.outputs import CoconutOutput
+
+__all__ = [
+    "Coconut",
+    "CoconutOutput",
+    "ModelError",
+]

@@ -1,0 +1,258 @@
+"""The last layer, run only where its output is read.
+
+A question is not supervised, so of its columns only the last one's hidden state is ever used: it is
+the first thought. Layers below the last are needed in full, because the next layer attends to every
+column. Of the last layer only the keys and values are; its queries, its output projection and its
+feed-forward part are left out where nobody reads the result. Nothing else changes: the hidden
+states that are read, and all gradients, are those of the whole layer.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+
+from coconut_lab.model.fast.cache import RoomyLayer, roomy_cache
+
+logger = logging.getLogger(__name__)
+
+#: How far the short way may be from the whole one in the trial of `shorten`.
+TOLERANCE = 1e-3
+
+
+@dataclass
+class _Reading:
+    """How many of the first columns of a pass are not read, and whether they were left out."""
+
+    unread: int
+    left_out: bool = False
+
+
+_reading: ContextVar[_Reading | None] = ContextVar("reading", default=None)
+
+
+def _llama_keys(layer: Any, hidden: Tensor, turns: Any) -> tuple[Tensor, Tensor]:
+    """Give the keys and values (B, H, t, d) of a layer built like Llama's (Qwen, Mistral, …)."""
+    attention = layer.self_attn
+    hidden = layer.input_layernorm(hidden)
+    shape = (*hidden.shape[:-1], -1, attention.head_dim)
+    keys = attention.k_proj(hidden).view(shape)
+    if (norm := getattr(attention, "k_norm", None)) is not None:  # Qwen 3
+        keys = norm(keys)
+    keys = keys.transpose(1, 2)
+    width = turns[0].shape[-1]  # some architectures turn only the first numbers of a head
+    turned, _ = apply_rotary_pos_emb(keys[..., :width], keys[:, :0, :, :width], *turns)
+    keys = turned if width == keys.shape[-1] else torch.cat([turned, keys[..., width:]], dim=-1)
+    return keys, attention.v_proj(hidden).view(shape).transpose(1, 2)
+
+
+def _gpt2_keys(layer: Any, hidden: Tensor, _: Any) -> tuple[Tensor, Tensor]:
+    """Give the keys and values (B, H, t, d) of a layer built like GPT-2's."""
+    attention = layer.attn
+    _, keys, values = attention.c_attn(layer.ln_1(hidden)).split(attention.split_size, dim=2)
+    shape = (*keys.shape[:-1], -1, attention.head_dim)
+    return keys.view(shape).transpose(1, 2), values.view(shape).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class _Family:
+    """A way to build layers: where a backbone has them, and how their keys are made.
+
+    Attributes:
+        layers: attribute of the backbone.
+        attention: attribute of a layer.
+        parts: of a layer; all must be there.
+        keys: makes keys and values from hidden states (B, t, d).
+        square: whether the backbone insists on as many columns as went in.
+    """
+
+    layers: str
+    attention: str
+    parts: tuple[str, ...]
+    keys: Callable[[Any, Tensor, Any], tuple[Tensor, Tensor]]
+    square: bool
+
+
+FAMILIES = (
+    _Family(
+        "layers",
+        "self_attn",
+        ("input_layernorm", "self_attn.k_proj", "self_attn.v_proj"),
+        _llama_keys,
+        square=False,
+    ),
+    _Family("h", "attn", ("ln_1", "attn.c_attn"), _gpt2_keys, square=True),
+)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Run a model in evaluation mode, and leave every module of it in the mode that it was in."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def reading_from(column: int) -> Iterator[None]:
+    """Say that of the pass within, the hidden states before a column are not read.
+
+    What the pass gives then ends in the hidden states from this column on. Those before it may be
+    there or not, and mean nothing.
+
+    Args:
+        column: counted from the first column of the pass.
+    """
+    token = _reading.set(_Reading(column))
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
+def unread_columns() -> int:
+    """How many of the first columns of the pass within `reading_from` are not read."""
+    reading = _reading.get()
+    return reading.unread if reading else 0
+
+
+def shorten(backbone: Any) -> bool:
+    """Let a backbone leave out what `reading_from` says is not read.
+
+    Whether this is right for its architecture is tried on a few tokens. Where it is not, or where
+    the layers are built in a way that is not known here, the backbone is left as it was.
+
+    Args:
+        backbone: a model of `transformers` without its head.
+
+    Returns:
+        Whether its last layer will be shortened.
+    """
+    family = _family(backbone)
+    if family is None or type(roomy_cache(backbone.config).layers[-1]) is not RoomyLayer:
+        return False
+    layer = getattr(backbone, family.layers)[-1]
+    if is_short(backbone):
+        return True
+    handles = [layer.register_forward_pre_hook(_before, with_kwargs=True)]
+    if family.square:
+        handles.append(layer.register_forward_hook(_fill))
+    try:
+        if backbone.device.type == "meta" or _is_right(backbone):
+            return True
+    except Exception:  # layers that are built otherwise fail in as many ways
+        logger.debug("the last layer of %s stays whole", type(backbone).__name__, exc_info=True)
+    for handle in handles:
+        handle.remove()
+    return False
+
+
+def is_short(backbone: Any) -> bool:
+    """Whether `shorten` has prepared this backbone."""
+    if (family := _family(backbone)) is None:
+        return False
+    return _before in getattr(backbone, family.layers)[-1]._forward_pre_hooks.values()
+
+
+def is_short_hook(hook: Any) -> bool:
+    """Whether a hook is one of those that `shorten` leaves on a layer."""
+    return hook in (_before, _fill)
+
+
+def layers_of(backbone: Any) -> list[Any]:
+    """The layers of a backbone, in order; none if it keeps them in a way not known here."""
+    for family in FAMILIES:
+        layers = getattr(backbone, family.layers, None)
+        if isinstance(layers, nn.ModuleList):
+            return list(layers)
+    return []
+
+
+def _family(backbone: Any) -> _Family | None:
+    """Find how the layers of a backbone are built; None if that is not known here."""
+    for family in FAMILIES:
+        layers = getattr(backbone, family.layers, None)
+        if isinstance(layers, nn.ModuleList) and len(layers):
+            there = dict(layers[-1].named_modules())
+            if all(part in there for part in family.parts):
+                return family
+    return None
+
+
+@torch.no_grad()
+def _is_right(backbone: Any) -> bool:
+    """Try both ways on two rows of four tokens, one of them padded."""
+    embedding = backbone.get_input_embeddings()
+    ids = torch.tensor([[0, 1, 2, 3], [0, 0, 3, 1]], device=embedding.weight.device)
+    mask = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]], device=ids.device)
+    with evaluating(backbone):
+        for options in ({}, {"attention_mask": mask}):
+            for unread in (2, 3):
+                found = []
+                for column in (0, unread):
+                    with reading_from(column):
+                        output = backbone(
+                            inputs_embeds=embedding(ids % len(embedding.weight)),
+                            past_key_values=roomy_cache(backbone.config),
+                            use_cache=True,
+                            **options,
+                        )
+                    found.append(output.last_hidden_state[:, unread - 4 :])
+                if not torch.allclose(found[0], found[1], rtol=TOLERANCE, atol=TOLERANCE):
+                    return False
+    return True
+
+
+def _before(layer: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict] | None:
+    """Put the keys of the unread columns into the cache, and let the layer run on the others."""
+    if torch.compiler.is_compiling() or not (reading := _reading.get()) or not reading.unread:
+        return None
+    unread = reading.unread
+    family = next(family for family in FAMILIES if hasattr(layer, family.attention))
+    attention = getattr(layer, family.attention)
+    call = inspect.signature(layer.forward).bind(*args, **kwargs)
+    hidden, mask = call.arguments["hidden_states"], call.arguments.get("attention_mask")
+    cache, turns = (call.arguments.get(name) for name in ("past_key_values", "position_embeddings"))
+    kept = hidden.shape[1] - unread
+    kind = attention.config._attn_implementation
+    if kept < 1 or cache is None or kind not in ("sdpa", "eager"):
+        return None
+    early, late = hidden.split([unread, kept], dim=1)
+    first = None
+    if turns is not None:
+        first = [turn[..., :unread, :] for turn in turns]
+        call.arguments["position_embeddings"] = tuple(turn[..., unread:, :] for turn in turns)
+    cache.update(*family.keys(layer, early, first), attention.layer_idx)
+    if mask is not None:
+        mask = mask[:, :, unread:]
+    elif kept > 1:  # without a mask, the library hides the future only in a full square
+        columns = cache.get_seq_length(attention.layer_idx) + kept
+        mask = torch.ones(kept, columns, dtype=torch.bool, device=hidden.device)
+        mask = mask.tril(columns - kept)[None, None]
+    call.arguments |= {"hidden_states": late, "attention_mask": mask}
+    if "position_ids" in call.arguments:
+        call.arguments["position_ids"] = call.arguments["position_ids"][:, unread:]
+    reading.left_out = True
+    return call.args, call.kwargs
+
+
+def _fill(layer: Any, args: tuple, output: Tensor) -> Tensor | None:
+    """Put zeros where the unread columns were."""
+    reading = _reading.get()
+    left_out = reading.unread if reading and reading.left_out else 0
+    return F.pad(output, (0, 0, left_out, 0)) if left_out else None

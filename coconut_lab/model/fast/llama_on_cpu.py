@@ -1,0 +1,317 @@
+"""The passes of a Llama on a CPU with less traffic through memory, for generation.
+
+A tiny model on a CPU waits for memory more than for products of matrices. In the library's layers
+most of the time of a batch goes into turning queries and keys, joining them to the cache and
+attending row by row. Here the same weights make the same numbers, up to rounding, in fewer steps:
+the two numbers that a position turns together lie side by side, so that turning is one complex
+product (Su et al. 2021, section 3.2), which writes straight into the cache, and the attention of
+all heads of all rows is two products. Whatever is not exactly a Llama of the library, in single or
+double precision on a CPU, without anybody's hooks, takes the library's own passes.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.models.llama import modeling_llama as llama
+
+from coconut_lab.model.fast.cache import SPARE
+from coconut_lab.model.fast.last_layer import is_short_hook, unread_columns
+
+#: What such a backbone is made of, besides its activation functions.
+KNOWN = {
+    llama.LlamaModel,
+    llama.LlamaDecoderLayer,
+    llama.LlamaAttention,
+    llama.LlamaMLP,
+    llama.LlamaRMSNorm,
+    llama.LlamaRotaryEmbedding,
+    nn.ModuleList,
+    nn.Embedding,
+    nn.Linear,
+}
+
+#: Up to so many scores of an attention, two plain products are faster than the fused kernel, which
+#: goes through rows and heads one by one. Above, the scores would fill the memory.
+FEW_SCORES = 2**21
+
+
+def lean_llama(backbone: Any) -> LeanLlama | None:
+    """Give what can run a backbone's passes in its place.
+
+    Args:
+        backbone: a model of `transformers` without its head.
+
+    Returns:
+        It; None where only the library's own passes will do: gradients, training mode, another
+        device, architecture or number format, adapters, hooks that want to see what goes on.
+    """
+    if type(backbone) is not llama.LlamaModel or backbone.training or torch.is_grad_enabled():
+        return None
+    modules = list(backbone.modules())
+    layers: Any = backbone.layers
+    kinds = KNOWN | {type(layer.mlp.act_fn) for layer in layers}
+    hooks = (
+        hook
+        for module in modules
+        for group in (module._forward_hooks, module._forward_pre_hooks)
+        for hook in group.values()
+    )
+    weights = list(backbone.parameters())
+    plain = (
+        all(type(module) in kinds and "forward" not in vars(module) for module in modules)
+        and all(is_short_hook(hook) for hook in hooks)
+        and all(weight.device.type == "cpu" for weight in weights)
+        and {weight.dtype for weight in weights} in ({torch.float32}, {torch.float64})
+        and backbone.config._attn_implementation == "sdpa"
+        and not torch.is_autocast_enabled("cpu")
+    )
+    return LeanLlama(backbone) if plain else None
+
+
+def runner(backbone: Any, cache: Any) -> Any:
+    """Give what runs passes behind a cache: the backbone, or what stands in for it."""
+    return cache.llama if isinstance(cache, LeanCache) else backbone
+
+
+class LeanLlama:
+    """Runs a backbone's passes; called like the backbone, with a `LeanCache`.
+
+    Args:
+        backbone: as `lean_llama` accepts it. The weights of queries and keys are copied now, all
+            others are read at every pass.
+    """
+
+    def __init__(self, backbone: Any) -> None:
+        self.backbone = backbone
+        self.turned = [
+            [_side_by_side(part, layer.self_attn.head_dim) for part in _projections(layer)]
+            for layer in backbone.layers
+        ]
+
+    def cache(self, columns: int, after: Any = None) -> LeanCache:
+        """Make an empty cache.
+
+        Args:
+            columns: how many columns to make room for; more are taken when they are needed.
+            after: a `LeanCache` that is no longer needed, whose memory may be used again.
+        """
+        return LeanCache(self, columns, after)
+
+    def __call__(
+        self,
+        inputs_embeds: Tensor,
+        attention_mask: Tensor | None,
+        position_ids: Tensor,
+        past_key_values: LeanCache,
+        **_: Any,
+    ) -> BaseModelOutputWithPast:
+        """Run columns behind a cache.
+
+        Args:
+            inputs_embeds: (B, t, d).
+            attention_mask: (B, n + t), 1 for real columns; None if all are.
+            position_ids: (B, t).
+            past_key_values: the n columns before; the new ones are added to it.
+
+        Returns:
+            The last hidden states, of the columns that are read (`reading_from`).
+        """
+        cache, hidden, columns = past_key_values, inputs_embeds, inputs_embeds.shape[1]
+        cache.make_room(hidden)
+        # Without padding, all rows are at the same positions.
+        places = position_ids if attention_mask is not None else position_ids[:1]
+        cosine, sine = self.backbone.rotary_emb(hidden, places)
+        half = cosine.shape[-1] // 2
+        turns = torch.complex(cosine[..., :half], sine[..., :half])[:, None]  # (B or 1, 1, t, …)
+        bias = _bias(attention_mask, cache.length, hidden)
+        last = len(self.backbone.layers) - 1
+        for index, layer in enumerate(self.backbone.layers):
+            read = columns - unread_columns() if index == last else columns
+            hidden = self._layer(index, layer, hidden, turns, bias, cache, read)
+        cache.length += columns
+        return BaseModelOutputWithPast(last_hidden_state=_norm(self.backbone.norm, hidden))
+
+    def _layer(
+        self,
+        index: int,
+        layer: Any,
+        hidden: Tensor,
+        turns: Tensor,
+        bias: Tensor | None,
+        cache: LeanCache,
+        read: int,
+    ) -> Tensor:
+        """Run one layer on (B, t, d); give the last `read` columns of what comes out."""
+        attention, mlp = layer.self_attn, layer.mlp
+        size = attention.head_dim
+        to_queries, to_keys = self.turned[index]
+        x = _norm(layer.input_layernorm, hidden)
+        keys, values = cache.add(
+            index, _heads(F.linear(x, *to_keys), size), turns, _heads(attention.v_proj(x), size)
+        )
+        if read < hidden.shape[1]:
+            hidden, x, turns = hidden[:, -read:], x[:, -read:], turns[:, :, -read:]
+            bias = None if bias is None else bias[:, -read:]
+        queries = _turned(_heads(F.linear(x, *to_queries), size), turns * attention.scaling)
+        y = _attend(queries, keys, values, None if bias is None else bias[:, None])
+        hidden = attention.o_proj(y.transpose(1, 2).flatten(2)).add_(hidden)
+        x = _norm(layer.post_attention_layernorm, hidden)
+        return mlp.down_proj(mlp.act_fn(mlp.gate_proj(x)).mul_(mlp.up_proj(x))).add_(hidden)
+
+
+class LeanCache:
+    """The keys and values of some rows; keys are turned, what turns together side by side.
+
+    Args:
+        llama: what runs the passes.
+        columns: how many columns to make room for; more are taken when they are needed.
+        after: a `LeanCache` that is no longer needed, whose memory may be used again.
+    """
+
+    def __init__(self, llama: LeanLlama, columns: int, after: Any = None) -> None:
+        self.llama, self.expected, self.length = llama, columns, 0
+        self.rooms: list[list[Tensor]] = []  # of each layer, keys and values (B, H, columns, d)
+        self.spare = [] if after is None else after.rooms
+
+    def __deepcopy__(self, _: dict) -> LeanCache:
+        """Copy the keys and values, not the model."""
+        twin = copy.copy(self)
+        twin.rooms = [[room.clone() for room in rooms] for rooms in self.rooms]
+        return twin
+
+    def make_room(self, hidden: Tensor) -> None:
+        """Make room in all layers for the columns of a pass, (B, t, d)."""
+        rows, columns = hidden.shape[:2]
+        stop = self.length + columns
+        if not self.rooms:
+            columns = max(stop, self.expected)
+            for index, layer in enumerate(self.llama.backbone.layers):
+                size = layer.self_attn.head_dim
+                shape = (rows, layer.self_attn.k_proj.out_features // size, columns, size)
+                spare = self.spare[index] if self.spare else (hidden.new_empty(0),) * 2
+                self.rooms.append([_take(memory, shape) for memory in spare])
+            self.spare = []
+        elif (lacking := stop - self.rooms[0][0].shape[2]) > 0:
+            more = (0, 0, 0, lacking + SPARE)
+            self.rooms = [[F.pad(room, more) for room in rooms] for rooms in self.rooms]
+
+    def add(self, index: int, keys: Tensor, turns: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn the keys of new columns and put them and their values behind those of a layer.
+
+        Args:
+            index: of the layer.
+            keys: (B, H, t, d), not turned yet.
+            turns: (B or 1, 1, t, d / 2) complex, what to multiply pairs by.
+            values: (B, H, t, d).
+
+        Returns:
+            All keys and values of the layer, (B, H, n + t, d) each.
+        """
+        start, stop = self.length, self.length + values.shape[2]
+        key_room, value_room = self.rooms[index]
+        _turned(keys, turns, key_room[:, :, start:stop])
+        value_room[:, :, start:stop] = values
+        return key_room[:, :, :stop], value_room[:, :, :stop]
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep only some rows, as the library's caches do."""
+        self.rooms = [[room[indices] for room in rooms] for rooms in self.rooms]
+
+
+def _take(memory: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Take room of a shape from memory that is there, if it is large enough."""
+    size = math.prod(shape)
+    if size > memory.numel():
+        return memory.new_empty(shape)
+    return memory.flatten()[:size].view(shape)
+
+
+def _projections(layer: Any) -> tuple[nn.Linear, nn.Linear]:
+    return layer.self_attn.q_proj, layer.self_attn.k_proj
+
+
+def _side_by_side(projection: nn.Linear, size: int) -> list[Any]:
+    """Give weight and bias so that numbers i and i + size / 2 of a head come out side by side."""
+    return [
+        None
+        if part is None
+        else part.detach().unflatten(0, (-1, 2, size // 2)).transpose(1, 2).flatten(0, 2)
+        for part in (projection.weight, projection.bias)
+    ]
+
+
+def _heads(numbers: Tensor, size: int) -> Tensor:
+    """See (B, t, H d) as (B, H, t, d)."""
+    return numbers.unflatten(-1, (-1, size)).transpose(1, 2)
+
+
+def _turned(numbers: Tensor, turns: Tensor, out: Tensor | None = None) -> Tensor:
+    """Turn the pairs of (B, H, t, d) by complex (B or 1, 1, t, d / 2)."""
+    if out is None:
+        out = numbers.new_empty(numbers.shape)
+    pairs, turned = (torch.view_as_complex(n.unflatten(-1, (-1, 2))) for n in (numbers, out))
+    torch.mul(pairs, turns, out=turned)
+    return out
+
+
+def _attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+    """Mix values (B, H', T, d) by what queries (B, H, t, d) find in keys (B, H', T, d).
+
+    Args:
+        queries: scaled; H / H' heads in a row share their keys and values.
+        keys: as far as they are seen by anybody.
+        values: theirs.
+        bias: (B or 1, 1, t, T), added to the scores.
+
+    Returns:
+        (B, H, t, d).
+    """
+    rows, heads, columns, size = queries.shape
+    shared = heads // keys.shape[1]
+    if rows * heads * columns * keys.shape[2] > FEW_SCORES:
+        return F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=bias, scale=1.0, enable_gqa=shared > 1
+        )
+    # Queries that share their keys stand below each other.
+    stacked = queries.view(rows * heads // shared, shared * columns, size)
+    scores = stacked.bmm(keys.flatten(0, 1).transpose(1, 2)).view(rows, heads, columns, -1)
+    if bias is not None:
+        scores.add_(bias)
+    shares = scores.softmax(-1).view(*stacked.shape[:2], -1)
+    return shares.bmm(values.flatten(0, 1)).view(queries.shape)
+
+
+def _norm(norm: Any, hidden: Tensor) -> Tensor:
+    return F.rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
+
+
+def _bias(real: Tensor | None, before: int, hidden: Tensor) -> Tensor | None:
+    """Say what new columns may look at: real ones up to themselves, and themselves in any case.
+
+    Padding looks at itself only: of nothing at all there is no average.
+
+    Args:
+        real: (B, n + t), 1 for real columns; None if all are.
+        before: n.
+        hidden: (B, t, d) the new columns.
+
+    Returns:
+        (B or 1, t, n + t) to add to scores: 0 where it may look, else minus infinity; None if a
+        single column may look at everything.
+    """
+    columns = hidden.shape[1]
+    if real is None and columns == 1:
+        return None
+    there = torch.arange(before + columns, device=hidden.device)
+    here = there[before:, None]
+    seen = (there <= here)[None]
+    if real is not None:
+        seen = seen & real[:, None, :].bool() | (there == here)
+    return hidden.new_zeros(seen.shape).masked_fill_(~seen, -torch.inf)

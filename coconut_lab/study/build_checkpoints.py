@@ -1,0 +1,133 @@
+"""Building the shipped models: train by a recipe, measure, write the card."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from coconut_lab.checkpoints.shipped import FOLDER, save
+from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.inference.scoring import score
+from coconut_lab.interpretability.probing import frontier_mass
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.tasks.problems import Problem
+from coconut_lab.tasks.prosqa import generate_prosqa
+from coconut_lab.training.recipe import Recipe, load_recipe
+from coconut_lab.training.trainer import LOG_FILE, Trainer, graded_stages
+
+#: The problems that cards are measured on: another seed than any recipe's.
+UNSEEN = 1000
+UNSEEN_SEED = 424242
+
+
+def unseen_problems(preset: str, count: int = UNSEEN) -> list[Problem]:
+    """Make the problems that cards are measured on; no recipe trains on their seed."""
+    return generate_prosqa(count, UNSEEN_SEED, preset)
+
+
+def run_path(runs: Path, recipe: Recipe) -> Path:
+    """Say where the run of a recipe is kept among the runs: by its name and seed."""
+    return runs / f"{recipe.name}-seed-{recipe.seed}"
+
+
+def measure(
+    model: Coconut, curriculum: Curriculum, problems: Sequence[Problem]
+) -> dict[str, list[dict[str, Any]]]:
+    """Measure what a card says: accuracy and frontier mass per number of thoughts.
+
+    Args:
+        model: the trained model, in evaluation mode.
+        curriculum: what it was trained with.
+        problems: unseen problems.
+
+    Returns:
+        `accuracy`, one entry per number of thoughts with its 95% interval, when the model must
+        answer right behind its thoughts; `accuracy_with_words`, the same when it may write steps
+        before; and, for models that think, `frontier_mass`, one entry per thought with its control.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for key, answer_now in (("accuracy", True), ("accuracy_with_words", False)):
+        found[key] = []
+        for stage in graded_stages(curriculum):
+            result = score(
+                model, model.tokenizer, problems, curriculum, stage, answer_now=answer_now
+            )
+            low, high = result.interval
+            found[key].append(
+                {
+                    "thoughts": curriculum.thoughts_in_prompt(curriculum.max_stage, stage),
+                    "right": result.right,
+                    "total": result.total,
+                    "accuracy": round(result.accuracy, 4),
+                    "low": round(low, 4),
+                    "high": round(high, 4),
+                }
+            )
+    if curriculum.rule.stand_in != "thoughts":
+        return found
+    masses = frontier_mass(model, model.tokenizer, problems, curriculum)
+    found["frontier_mass"] = [
+        dataclasses.asdict(mass) | {"mass": round(mass.mass, 4), "uniform": round(mass.uniform, 4)}
+        for mass in masses
+    ]
+    return found
+
+
+def build(name: str, *, runs: Path = Path("runs"), folder: Path | None = None) -> dict[str, Any]:
+    """Train a shipped model anew and write its checkpoint.
+
+    Args:
+        name: a recipe of this package.
+        runs: where the training run is kept; one that was stopped goes on.
+        folder: where the checkpoint goes; None is its place in the package.
+
+    Returns:
+        The card.
+    """
+    recipe = load_recipe(name)
+    trainer = Trainer(recipe, run_path(runs, recipe))
+    model = trainer.train()
+    lines = (trainer.folder / LOG_FILE).read_text(encoding="utf-8").splitlines(keepends=True)
+    card: dict[str, Any] = {
+        "name": name,
+        "preset": recipe.problems.preset,
+        "seed": recipe.seed,
+        "rebuild": f"python -m coconut_lab.study checkpoints {name}",
+        "recipe": recipe.to_dict(),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "trained": {
+            "steps": recipe.total_steps,
+            "seconds": round(json.loads(lines[-1])["seconds"]),
+            "threads": torch.get_num_threads(),
+            "machine": platform.machine(),
+            "torch": torch.__version__.split("+")[0],
+        },
+    }
+    if recipe.objective == "curriculum":
+        problems = unseen_problems(recipe.problems.preset)
+        card["problems"] = f"{len(problems)} unseen problems, seed {UNSEEN_SEED}"
+        card |= measure(model, trainer.curriculum, problems)
+    # One line in ten is enough to draw the curve, and keeps the package small.
+    save(folder or FOLDER / name, model, trainer.curriculum, card, {LOG_FILE: "".join(lines[::10])})
+    return card
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `python -m coconut_lab.study checkpoints NAME …`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m coconut_lab.study checkpoints", description=__doc__
+    )
+    parser.add_argument("names", nargs="+", help="recipes of this package, in order")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of training runs")
+    chosen = parser.parse_args(arguments)
+    for name in chosen.names:
+        card = build(name, runs=chosen.runs)
+        print(json.dumps({key: card.get(key) for key in ("name", "accuracy", "frontier_mass")}))
+    return 0

@@ -1,0 +1,132 @@
+"""The matplotlib figures of the measured results; numbers and frames repeat what colours say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from coconut_lab.curriculum.curriculum import METHODS
+from coconut_lab.inference.scoring import Score
+from coconut_lab.study.tables import CHANCE, MISSING, NAMES, Cells, above_chance
+
+# One mark per seed, told apart by shape as well as by colour (Okabe–Ito).
+MARKS = (("o", "#0072B2"), ("s", "#E69F00"), ("^", "#009E73"), ("D", "#CC79A7"), ("v", "#000000"))
+
+
+def draw_methods(scores: Mapping[str, Mapping[int, Score]]) -> Figure:
+    """Draw the accuracy of every method and seed with its 95% interval.
+
+    Args:
+        scores: from `method_scores`.
+
+    Returns:
+        The figure; a notebook cell that ends in it shows it.
+    """
+    seeds = sorted({seed for by_seed in scores.values() for seed in by_seed})
+    figure, axes = plt.subplots(figsize=(8, 0.55 * len(METHODS) + 1.1))
+    for index, seed in enumerate(seeds):
+        mark, colour = MARKS[index % len(MARKS)]
+        found = [
+            (list(METHODS).index(method) + 0.22 * (index - (len(seeds) - 1) / 2), by_seed[seed])
+            for method, by_seed in scores.items()
+            if seed in by_seed
+        ]
+        shares = [100 * score.accuracy for _, score in found]
+        ends = [[100 * end for end in score.interval] for _, score in found]
+        bars = [  # at 0% and 100% rounding may put an end a hair's breadth inside
+            [max(0.0, share - low) for share, (low, _) in zip(shares, ends, strict=True)],
+            [max(0.0, high - share) for share, (_, high) in zip(shares, ends, strict=True)],
+        ]
+        axes.errorbar(
+            shares, [place for place, _ in found], xerr=bars,
+            fmt=mark, color=colour, markersize=5, capsize=2.5, label=f"seed {seed}",
+        )  # fmt: skip
+    axes.axvline(100 * CHANCE, color="grey", linestyle="--", linewidth=1)
+    axes.text(100 * CHANCE, -0.62, "chance", ha="center", fontsize=8, color="#444444")
+    axes.set_yticks(range(len(METHODS)), [NAMES[method] for method in METHODS])
+    axes.set(ylim=(len(METHODS) - 0.5, -0.5), xlim=(0, 101))
+    axes.set_xlabel("right answers, % (bars: 95% interval)")
+    axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    if seeds:
+        axes.legend(frameon=False, fontsize=8, loc="lower left")
+    figure.tight_layout()
+    plt.close(figure)
+    return figure
+
+
+def draw_depth(
+    cells: Cells, methods: Sequence[str], layers: Sequence[int], hops: Sequence[int]
+) -> Figure:
+    """Draw one map per method: accuracy by layers of the model and hops of the problem.
+
+    A cell holds the mean over the seeds in %, below it the lowest and the highest seed. A dashed
+    frame marks cells where the 95% interval of at least one seed does not lie above chance.
+
+    Args:
+        cells: from `depth_scores`.
+        methods: one map each, from left to right.
+        layers: the rows.
+        hops: the columns.
+
+    Returns:
+        The figure; a notebook cell that ends in it shows it.
+    """
+    colours = plt.get_cmap("cividis")
+    scale = plt.Normalize(40, 100)
+    figure, maps = plt.subplots(
+        1, len(methods), figsize=(2.5 * len(methods) + 0.9, 0.62 * len(layers) + 1.2),
+        sharey=True, squeeze=False, layout="constrained",
+    )  # fmt: skip
+    for axes, method in zip(maps[0], methods, strict=True):
+        for row, layer in enumerate(layers):
+            for column, hop in enumerate(hops):
+                by_seed = cells.get((method, layer, hop), {})
+                _draw_cell(axes, column, row, by_seed, colours, scale)
+        axes.set(xlim=(-0.03, len(hops) + 0.03), ylim=(-0.03, len(layers) + 0.03))
+        axes.set_xticks([column + 0.5 for column in range(len(hops))], list(map(str, hops)))
+        axes.set_yticks([row + 0.5 for row in range(len(layers))], list(map(str, layers)))
+        axes.set_xlabel("hops of the problem")
+        axes.set_title(NAMES[method], fontsize=10)
+        axes.tick_params(length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    maps[0][0].set_ylabel("layers of the model")
+    bar = figure.colorbar(
+        plt.cm.ScalarMappable(norm=scale, cmap=colours), ax=list(maps[0]), fraction=0.025,
+        extend="min",
+    )  # fmt: skip
+    bar.ax.axhline(100 * CHANCE, color="white", linewidth=1.5, linestyle="--")
+    bar.set_ticks([40, 100 * CHANCE, 75, 100], labels=["40", "50 chance", "75", "100"])
+    bar.set_label("right answers, %")
+    plt.close(figure)
+    return figure
+
+
+def _draw_cell(
+    axes: Any, column: int, row: int, by_seed: Mapping[int, Score], colours: Any, scale: Any
+) -> None:
+    if not by_seed:
+        axes.add_patch(Rectangle((column, row), 1, 1, facecolor="white", edgecolor="#BBBBBB"))
+        axes.text(column + 0.5, row + 0.5, MISSING, ha="center", va="center", color="#666666")
+        return
+    shares = [100 * score.accuracy for score in by_seed.values()]
+    mean = fmean(shares)
+    axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colours(scale(mean)), edgecolor="w"))
+    ink = "black" if scale(mean) > 0.5 else "white"
+    axes.text(column + 0.5, row + 0.58, f"{mean:.0f}", ha="center", va="center", color=ink)
+    if len(shares) > 1:
+        span = f"{min(shares):.0f}–{max(shares):.0f}"
+        axes.text(column + 0.5, row + 0.25, span, ha="center", va="center", color=ink, fontsize=7)
+    if not above_chance(by_seed):
+        axes.add_patch(
+            Rectangle(
+                (column + 0.06, row + 0.06), 0.88, 0.88, fill=False, edgecolor=ink,
+                linestyle="--", linewidth=1.2,
+            )
+        )  # fmt: skip

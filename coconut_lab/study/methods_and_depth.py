@@ -1,0 +1,263 @@
+"""Studies: what each method reaches, and how depth trades against hops, with several seeds.
+
+    python -m coconut_lab.study methods depth
+
+Every run is kept under runs/ and goes on where it was stopped; every result is written as soon as
+it is there, and not measured again. `results/*.json` holds the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from coconut_lab.checkpoints.shipped import Checkpoint, load, names
+from coconut_lab.curriculum.curriculum import METHODS, Curriculum
+from coconut_lab.files import write_text
+from coconut_lab.inference.scoring import score
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.study.build_checkpoints import UNSEEN_SEED, run_path, unseen_problems
+from coconut_lab.tasks.problems import Problem
+from coconut_lab.tasks.prosqa import generate_prosqa
+from coconut_lab.training.recipe import Phase, Recipe, load_recipe
+from coconut_lab.training.trainer import LOG_FILE, Trainer
+
+FOLDER = Path(__file__).parents[2] / "results"
+
+#: Methods that the study of depth compares.
+DEPTH_METHODS = ("coconut", "cot", "pause_as_thought", "no_cot")
+HOPS = (1, 2, 3, 4)
+PER_HOP = 500
+
+
+def tiny_recipe(method: str, seed: int) -> Recipe:
+    """The shipped recipe of a method on the tiny problems, with another seed."""
+    return load_recipe(f"tiny-{method.replace('_', '-')}", seed=seed)
+
+
+def depth_recipes(method: str, layers: int, seed: int) -> tuple[Recipe, Recipe]:
+    """Make the recipes of one cell of the study of depth: base model and method.
+
+    Args:
+        method: one of `METHODS`.
+        layers: of the model.
+        seed: of both.
+
+    Returns:
+        The base model's recipe, and the method's on problems of 1 to 4 hops.
+    """
+    base = load_recipe("tiny-base", seed=seed)
+    base = dataclasses.replace(
+        base,
+        name=f"depth-base-{layers}",
+        model=dataclasses.replace(base.model, layers=layers),
+    )
+    recipe = tiny_recipe(method, seed)
+    stages = METHODS[method].removes == "steps"
+    phases: tuple[Phase, ...]
+    if stages:
+        phases = (
+            Phase(stage=0, steps=50),
+            *(Phase(stage=stage, steps=130) for stage in HOPS),
+            Phase(stage=5, steps=430, mix_probability=0.0, final_rate=0.05),
+        )
+    else:
+        phases = (Phase(stage=5, steps=570), Phase(stage=5, steps=430, final_rate=0.05))
+    recipe = dataclasses.replace(
+        recipe,
+        name=f"depth-{method}-{layers}",
+        problems=dataclasses.replace(recipe.problems, hops=(HOPS[0], HOPS[-1])),
+        curriculum=dataclasses.replace(recipe.curriculum, max_stage=HOPS[-1]),
+        phases=phases,
+        batch_size=64,
+    )
+    return base, recipe
+
+
+def shipped(recipe: Recipe) -> Checkpoint | None:
+    """Load the shipped model of this very recipe and seed, if there is one."""
+    if recipe.name in names():
+        found = load(recipe.name)
+        if Recipe.from_dict(found.card["recipe"]) == recipe:
+            return found
+    return None
+
+
+def trained(
+    recipe: Recipe, base: Recipe | None, runs: Path
+) -> tuple[Coconut, Curriculum, float | None]:
+    """Give the model of a recipe: the shipped one, that of a finished run, or a new one.
+
+    Args:
+        recipe: what to train.
+        base: the recipe of the model to start from; None starts from random weights.
+        runs: where training runs are kept.
+
+    Returns:
+        The model, its curriculum, and the seconds the last uninterrupted stretch took.
+    """
+    if (found := shipped(recipe)) is not None:
+        return found.model, found.curriculum, found.card["trained"]["seconds"]
+    start = None if base is None else trained(base, None, runs)[0]
+    folder = run_path(runs, recipe)
+    trainer = Trainer(recipe, folder, start=start, progress=False)
+    model = trainer.train()
+    last = (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()[-1]
+    return model, trainer.curriculum, json.loads(last)["seconds"]
+
+
+def measured(model: Coconut, curriculum: Curriculum, problems: Sequence[Problem]) -> dict[str, Any]:
+    """Score a model with all its thoughts; outcomes are kept as a string of 0 and 1."""
+    result = score(model, model.tokenizer, problems, curriculum, curriculum.max_stage)
+    low, high = result.interval
+    return {
+        "right": result.right,
+        "total": result.total,
+        "accuracy": round(result.accuracy, 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "tokens": None if result.tokens is None else round(result.tokens, 3),
+        "thoughts": result.thoughts,
+        "outcomes": "".join(str(int(right)) for right in result.outcomes),
+    }
+
+
+def methods_cell(method: str, seed: int, runs: Path) -> dict[str, Any]:
+    """Train and measure one method with one seed on the tiny problems."""
+    base, recipe = load_recipe("tiny-base", seed=seed), tiny_recipe(method, seed)
+    model, curriculum, seconds = trained(recipe, base, runs)
+    found = measured(model, curriculum, unseen_problems("tiny"))
+    return {"method": method, "seed": seed} | found | {"seconds": seconds}
+
+
+def depth_cell(method: str, layers: int, seed: int, runs: Path) -> dict[str, Any]:
+    """Train and measure one method at one depth on problems of 1 to 4 hops."""
+    base, recipe = depth_recipes(method, layers, seed)
+    model, curriculum, seconds = trained(recipe, base, runs)
+    by_hops = [
+        {"hops": hops}
+        | measured(
+            model, curriculum, generate_prosqa(PER_HOP, UNSEEN_SEED, "tiny", hops=(hops, hops))
+        )
+        for hops in HOPS
+    ]
+    return {
+        "method": method,
+        "layers": layers,
+        "seed": seed,
+        "by_hops": by_hops,
+        "seconds": seconds,
+    }
+
+
+def commit() -> str:
+    """The commit of the checkout, or "unknown" outside of one."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+def run(
+    name: str,
+    cells: Sequence[dict[str, Any]],
+    measure_cell: Callable[..., dict[str, Any]],
+    facts: dict[str, Any],
+    runs: Path,
+    folder: Path = FOLDER,
+) -> list[dict[str, Any]]:
+    """Measure the cells of a study that have no result yet.
+
+    Args:
+        name: of the study; the results are in `folder/name.json`.
+        cells: the settings of each cell.
+        measure_cell: called with the settings and `runs`.
+        facts: what the results hold for, kept beside them.
+        runs: where training runs are kept.
+        folder: where results are kept.
+
+    Returns:
+        The results of all cells of the file, in the order of `cells` first.
+    """
+    path = folder / f"{name}.json"
+    for cell in cells:
+        if any(_is(entry, cell) for entry in _read(path)):
+            continue
+        began = time.perf_counter()
+        entry = measure_cell(**cell, runs=runs) | {
+            "commit": commit(),
+            "threads": torch.get_num_threads(),
+        }
+        # Another process may have written meanwhile.
+        results = [other for other in _read(path) if not _is(other, cell)] + [entry]
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(facts | {"results": results}, indent=1) + "\n")
+        print(f"{name} {cell}: {time.perf_counter() - began:.0f} s", flush=True)
+    return _read(path)
+
+
+def _is(entry: dict[str, Any], cell: dict[str, Any]) -> bool:
+    return all(entry.get(key) == value for key, value in cell.items())
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["results"]
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `python -m coconut_lab.study methods depth`."""
+    parser = argparse.ArgumentParser(prog="python -m coconut_lab.study", description=__doc__)
+    parser.add_argument("studies", nargs="+", choices=["methods", "depth"])
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of training runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 6, 7])
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--layers", type=int, nargs="+", default=[1, 2, 3, 4])
+    chosen = parser.parse_args(arguments)
+    if "methods" in chosen.studies:
+        cells = [
+            {"method": method, "seed": seed}
+            for seed in chosen.seeds
+            for method in METHODS
+            if method in chosen.methods
+        ]
+        facts = {
+            "what": f"1,000 unseen tiny problems, seed {UNSEEN_SEED}; every method from the base "
+            "model of its seed, equally many optimizer steps",
+            "recipes": {method: tiny_recipe(method, 0).to_dict() for method in METHODS},
+        }
+        run("methods", cells, methods_cell, facts, chosen.runs)
+    if "depth" in chosen.studies:
+        cells = [
+            {"method": method, "layers": layers, "seed": seed}
+            for seed in chosen.seeds
+            for layers in chosen.layers
+            for method in DEPTH_METHODS
+            if method in chosen.methods
+        ]
+        facts = {
+            "what": f"{PER_HOP} unseen tiny problems per number of hops, seed {UNSEEN_SEED}; each "
+            "model is trained on problems of 1 to 4 hops from a base model of its own depth",
+            "recipes": {
+                method: depth_recipes(method, 2, 0)[1].to_dict() for method in DEPTH_METHODS
+            },
+        }
+        run("depth", cells, depth_cell, facts, chosen.runs)
+    return 0

@@ -1,0 +1,212 @@
+"""Batches as a function of the step: no state to save, so a run can go on where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from coconut_lab.curriculum.curriculum import (
+    IGNORED,
+    Curriculum,
+    Example,
+    Tokenized,
+    collate,
+    tokenize,
+)
+from coconut_lab.curriculum.tokenizer import thought_tokens
+from coconut_lab.tasks.problems import Graph, Problem
+from coconut_lab.training.recipe import Phase, Recipe, WalksPart
+
+#: Batches are cut from so many batches' worth of problems sorted by length, which saves padding.
+POOL = 16
+
+
+class Batches:
+    """Training batches, each made from its step number and the seed alone.
+
+    Args:
+        problems: the training problems.
+        tokenizer: the tokenizer.
+        batch_size: rows per batch.
+        seed: decides order, mixing, walks and new names.
+        names: names that are interchangeable; each row gets them permuted, so that no name
+            carries information. Empty for no renaming.
+    """
+
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        tokenizer: Any,
+        batch_size: int,
+        seed: int,
+        names: Sequence[str] = (),
+    ) -> None:
+        self.problems = list(problems)
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.seed = seed
+        self.parts = tokenize(self.problems, tokenizer)
+        self.names = torch.tensor(tokenizer.convert_tokens_to_ids(list(names)), dtype=torch.long)
+        self._pool = lru_cache(maxsize=1)(self._make_pool)
+
+    def _make_pool(self, number: int) -> list[list[int]]:
+        """The problems of `POOL` batches, sorted by length, cut into batches, shuffled."""
+        size = self.batch_size * POOL
+        order: list[int] = []
+        while len(order) < size:  # a small data set may be used up within one pool
+            first = number * size + len(order)
+            epoch, offset = divmod(first, len(self.parts))
+            shuffled = list(range(len(self.parts)))
+            random.Random(f"{self.seed}/order/{epoch}").shuffle(shuffled)
+            order += shuffled[offset : offset + size - len(order)]
+        order.sort(key=lambda index: (len(self.parts[index].question), index))
+        batches = [order[i : i + self.batch_size] for i in range(0, size, self.batch_size)]
+        random.Random(f"{self.seed}/pool/{number}").shuffle(batches)
+        return batches
+
+    def rows(self, step: int) -> list[int]:
+        """Indices of the problems of a step."""
+        return self._pool(step // POOL)[step % POOL]
+
+    def training(
+        self, step: int, recipe: Recipe, phase: Phase, curriculum: Curriculum
+    ) -> dict[str, Tensor]:
+        """Make the whole batch of a step of a recipe.
+
+        Args:
+            step: the optimizer step, from 0.
+            recipe: says what is trained on, and how walks are made.
+            phase: the phase that the step belongs to.
+            curriculum: encodes each problem.
+
+        Returns:
+            As `collate`.
+        """
+        if recipe.objective == "walks":
+            return self.walks(step, recipe.walks)
+        return self.curriculum(step, curriculum, phase.stage, phase.mix_probability)
+
+    def curriculum(
+        self, step: int, curriculum: Curriculum, stage: int, mix_probability: float | None = None
+    ) -> dict[str, Tensor]:
+        """Make the batch of a step at a stage.
+
+        Args:
+            step: the optimizer step, from 0.
+            curriculum: encodes each problem.
+            stage: the scheduled stage.
+            mix_probability: overrides the curriculum's.
+
+        Returns:
+            As `collate`.
+        """
+        rng = random.Random(f"{self.seed}/mix/{step}")
+        if mix_probability is not None:
+            curriculum = dataclasses.replace(curriculum, mix_probability=mix_probability)
+        examples = []
+        for index in self.rows(step):
+            parts = self.parts[index]
+            row_stage = curriculum.draw_stage(stage, len(parts.steps), rng)
+            extra = curriculum.draw_extra(rng)
+            examples.append(curriculum.arrange(parts, self.tokenizer, row_stage, extra))
+        return self._rename(collate(examples, self.tokenizer), step)
+
+    def walks(self, step: int, settings: WalksPart) -> dict[str, Tensor]:
+        """Make the batch of a step of a base model: each graph with random walks on it.
+
+        Args:
+            step: the optimizer step, from 0.
+            settings: how many walks, how long, how often with markers.
+
+        Returns:
+            As `collate`.
+        """
+        rng = random.Random(f"{self.seed}/walks/{step}")
+        examples = [
+            encode_walks(
+                self.problems[index].graph, self.parts[index], self.tokenizer, settings, rng
+            )
+            for index in self.rows(step)
+        ]
+        return self._rename(collate(examples, self.tokenizer), step)
+
+    def _rename(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+        if not len(self.names):
+            return batch
+        seed = random.Random(f"{self.seed}/names/{step}").getrandbits(63)
+        generator = torch.Generator().manual_seed(seed)
+        rows = len(batch["input_ids"])
+        table = torch.arange(len(self.tokenizer)).repeat(rows, 1)  # (B, V)
+        # Sorted by numpy: torch would share this out among threads that train at that time.
+        draws = torch.rand(rows, len(self.names), generator=generator)
+        order = torch.from_numpy(draws.numpy().argsort(1))
+        table[:, self.names] = self.names[order]
+        learned = batch["labels"] != IGNORED
+        labels = table.gather(1, batch["labels"].clamp(min=0))
+        return batch | {
+            "input_ids": table.gather(1, batch["input_ids"]),
+            "labels": torch.where(learned, labels, IGNORED),
+        }
+
+
+def encode_walks(
+    graph: Graph | None,
+    parts: Tokenized,
+    tokenizer: Any,
+    settings: WalksPart,
+    rng: random.Random,
+) -> Example:
+    """Encode a graph's facts and random walks on it, `[R] start <bot> next next <eot> next …`.
+
+    This is the pre-training of the tiny models. Where Coconut will put thoughts there are words
+    here. Each marker comes and goes, so that the position of either learns to predict the next
+    node, as any position of a pre-trained language model does. Only the nodes walked to are
+    supervised.
+
+    Args:
+        graph: the graph of the problem.
+        parts: the tokenized problem, in symbols.
+        tokenizer: its word-level tokenizer.
+        settings: how many walks, how long, how often with markers.
+        rng: makes the choices.
+
+    Returns:
+        Token ids and labels.
+
+    Raises:
+        ValueError: the problem has no graph.
+    """
+    if graph is None:
+        raise ValueError("random walks need problems that have a graph")
+    tokens = thought_tokens(tokenizer)
+    names = tokenizer.convert_tokens_to_ids(list(graph.names))
+    start = tokenizer.convert_tokens_to_ids("[R]")
+    children: dict[int, list[int]] = {}
+    for parent, child in graph.edges:
+        children.setdefault(parent, []).append(child)
+    starts = sorted(children)
+    ids = parts.question[: 3 * len(graph.edges)]
+    labels = [IGNORED] * len(ids)
+    for _ in range(settings.per_problem):
+        node = rng.choice(starts)
+        path = [node]
+        while path[-1] in children and len(path) <= settings.max_hops:
+            path.append(rng.choice(children[path[-1]]))
+        head = [start, names[node]]
+        if rng.random() < settings.bot_probability:
+            head.append(tokens.bot)
+        walked = [names[node] for node in path[1:]]
+        learned = list(walked)
+        if len(walked) > 1 and rng.random() < settings.eot_probability:
+            place = rng.randrange(1, len(walked))
+            walked.insert(place, tokens.eot)
+            learned.insert(place, IGNORED)
+        ids += head + walked
+        labels += [IGNORED] * len(head) + learned
+    return Example(ids, labels)

@@ -1,0 +1,413 @@
+"""The training loop: the phases of a recipe, on `accelerate`, with a log and checkpoints.
+
+A batch is a function of the step (`batches.py`), so the weights, the optimizer's state and the
+step are all there is to save: a run that was killed goes on with the same numbers. Each process
+makes the whole batch and takes its share of the rows, so several processes do what one would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from coconut_lab.curriculum.curriculum import IGNORED, Curriculum
+from coconut_lab.files import new_folder
+from coconut_lab.inference.scoring import score
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.tasks.problems import Problem
+from coconut_lab.training.data import Batches
+from coconut_lab.training.distributed import (
+    is_sharded,
+    load_optimizer,
+    load_weights,
+    shared_cuts,
+    whole_optimizer,
+    whole_outside_layers,
+    whole_weights,
+)
+from coconut_lab.training.estimate import dry_run
+from coconut_lab.training.gpus import Gpu, find_gpu
+from coconut_lab.training.interrupts import first_interrupt
+from coconut_lab.training.material import (
+    check_fit,
+    names_of,
+    training_problems,
+    validation_problems,
+)
+from coconut_lab.training.recipe import Phase, Recipe, RecipeError, load_recipe
+from coconut_lab.training.run_folder import LOG_FILE, RunFolder, TrainingError
+from coconut_lab.training.schedule import Moment, moments, schedule_table
+from coconut_lab.training.start import add_pause, first_model
+
+__all__ = ["LOG_FILE", "Trainer", "TrainingError", "graded_stages", "main"]
+
+
+class Trainer:
+    """Trains one model by one recipe.
+
+    Args:
+        recipe: what to do.
+        folder: where log and checkpoints go; a run found there is continued.
+        start: the model to start from; None makes or loads the one that the recipe names.
+        validation: problems to score on after each phase, for every number of thoughts.
+        save_every: optimizer steps between checkpoints.
+        progress: show a progress bar.
+        tensorboard: also write the log for TensorBoard, into the folder.
+
+    Raises:
+        RecipeError: stages, problems and model do not fit together, or the batch does not divide
+            among the processes; the message names the key.
+        TrainingError: `tensorboard` is asked for and not installed.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: str | os.PathLike[str],
+        *,
+        start: Coconut | None = None,
+        validation: Sequence[Problem] = (),
+        save_every: int = 200,
+        progress: bool = True,
+        tensorboard: bool = False,
+    ) -> None:
+        names = names_of(recipe)
+        problems = training_problems(recipe)
+        self.recipe = recipe.in_steps(len(problems))
+        self.folder = Path(folder)
+        self.validation = list(validation)
+        self.save_every = save_every
+        bf16 = recipe.precision == "bf16" or (
+            recipe.precision == "auto" and torch.cuda.is_available()
+        )
+        self.accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
+        self.progress = progress and self.accelerator.is_main_process
+        self.curriculum = recipe.curriculum.make()
+        self.model = start or first_model(recipe.model, names, recipe.seed, self.curriculum)
+        if self.curriculum.rule.stand_in == "pauses":
+            add_pause(self.model)
+        self.tokenizer = self.model.tokenizer
+        renamed = names if recipe.problems.rename and recipe.problems.source is None else []
+        self.batches = Batches(problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed)
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        check_fit(self.recipe, self.curriculum, self.batches.parts, limit)
+        self._chunks = self._share_of_batch()
+        self.step = 0
+        self._since_reset = 0
+        self._optimizer: Any = None
+        self._stopped = threading.Event()
+        self._run = RunFolder(self.folder, self.fingerprint)
+        self._board = self._open_board() if tensorboard else None
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the recipe: a run is only continued by the recipe that began it."""
+        text = json.dumps(self.recipe.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _share_of_batch(self) -> list[slice]:
+        """The rows of this process, in parts of at most `micro_batch`."""
+        processes, index = self.accelerator.num_processes, self.accelerator.process_index
+        share, rest = divmod(self.recipe.batch_size, processes)
+        if rest:
+            raise RecipeError(
+                f"batch_size: {self.recipe.batch_size} does not divide among {processes} processes"
+            )
+        size = min(self.recipe.micro_batch or share, share)
+        first = index * share
+        return [
+            slice(start, min(start + size, first + share))
+            for start in range(first, first + share, size)
+        ]
+
+    def describe(self) -> str:
+        """Say what will be trained, on what, and in which phases: the schedule as a table."""
+        recipe, kind = self.recipe, self.accelerator
+        method = "walks" if recipe.objective == "walks" else self.curriculum.method
+        size = self._chunks[0].stop - self._chunks[0].start
+        weights = sum(parameter.numel() for parameter in self.model.parameters())
+        return "\n".join(
+            [
+                f"{recipe.name}: {method}, {weights:,} parameters, "
+                f"{len(self.batches.problems):,} problems, {recipe.total_steps:,} steps "
+                f"on {kind.device.type} in {'bf16' if kind.mixed_precision == 'bf16' else 'fp32'}",
+                f"effective batch {recipe.batch_size}: {kind.num_processes} process(es) x "
+                f"{len(self._chunks)} part(s) of {size} problems",
+                schedule_table(recipe, self.curriculum),
+            ]
+        )
+
+    def dry_run(self, gpu: Gpu | None = None) -> str:
+        """Say what the run needs on a GPU (see `estimates.dry_run`), without running it."""
+        processes = self.accelerator.num_processes
+        return dry_run(self.recipe, self.model, self.batches, self.curriculum, gpu, processes)
+
+    def batch(self, step: int, phase: Phase) -> dict[str, Tensor]:
+        """Make the whole batch of a step."""
+        return self.batches.training(step, self.recipe, phase, self.curriculum)
+
+    def stop(self) -> None:
+        """End after the current step, with a checkpoint; may be called from any thread."""
+        self._stopped.set()
+
+    def train(self, on_step: Callable[[dict[str, Any]], None] | None = None) -> Coconut:
+        """Run all phases that are not done yet.
+
+        Ctrl-C and `stop` end after the current step, with a checkpoint; calling again goes on from
+        there.
+
+        Args:
+            on_step: called after each step with its log entry.
+
+        Returns:
+            The model as it is then, in evaluation mode.
+
+        Raises:
+            TrainingError: the loss is not finite; the last checkpoint stays as it was. Or the
+                folder holds a run of another recipe, or cannot be written to.
+            KeyboardInterrupt: after the checkpoint was written.
+        """
+        self._stopped.clear()
+        if self.accelerator.is_main_process:
+            self._run.prepare()
+        self.accelerator.wait_for_everyone()
+        model = self._prepare()
+        self._resume()
+        began = time.perf_counter()
+        bar = tqdm(
+            total=self.recipe.total_steps,
+            initial=self.step,
+            disable=not self.progress,
+            unit="step",
+            desc=self.recipe.name,
+        )
+        # Dropout draws from the global generators: they are seeded per step, and given back after.
+        with first_interrupt(self.stop), torch.random.fork_rng(), bar:
+            for moment, batch in self._made_ahead():
+                if moment.reset:
+                    self._optimizer.optimizer.state.clear()
+                    self._since_reset = 0
+                entry = self._train_step(model, moment, batch)
+                entry["seconds"] = round(time.perf_counter() - began, 2)
+                self.step = moment.step + 1
+                last = self.step == self.recipe.total_steps
+                main = self.accelerator.is_main_process
+                if moment.ends_phase and self.validation and self.recipe.objective != "walks":
+                    if main or is_sharded(self.model):
+                        entry["accuracy"] = self._validate()
+                    self.accelerator.wait_for_everyone()
+                if main:
+                    self._log(entry)
+                if on_step:
+                    on_step(entry)
+                bar.update()
+                bar.set_postfix(
+                    stage=moment.phase.stage, loss=f"{entry['loss']:.3f}", refresh=False
+                )
+                stopped = self._anyone_stopped()
+                if last or stopped or self.step % self.save_every == 0:
+                    self._save_checkpoint()
+                if stopped:
+                    raise KeyboardInterrupt(f"stopped after step {moment.step}; run again to go on")
+        return self.model.eval()
+
+    def _made_ahead(self) -> Iterator[tuple[Moment, dict[str, Tensor]]]:
+        """Give every step to do with its batch; while one is trained on, the next is made."""
+        left = [
+            moment
+            for moment in moments(self.recipe, len(self.batches.problems))
+            if moment.step >= self.step
+        ]
+        with ThreadPoolExecutor(1) as pool:
+            coming: Future[dict[str, Tensor]] | None = None
+            for index, moment in enumerate(left):
+                batch = (coming or pool.submit(self.batch, moment.step, moment.phase)).result()
+                if index + 1 < len(left):
+                    coming = pool.submit(self.batch, left[index + 1].step, left[index + 1].phase)
+                yield moment, batch
+
+    def _prepare(self) -> Any:
+        """Give the model as `accelerate` wraps it, and make its optimizer."""
+        part = self.recipe.optimizer
+        self.accelerator.free_memory()  # it keeps what it has prepared before
+        optimizer = torch.optim.AdamW(
+            (parameter for parameter in self.model.parameters() if parameter.requires_grad),
+            lr=part.lr,
+            betas=(part.beta1, part.beta2),
+            weight_decay=part.weight_decay,
+            fused=True,
+        )
+        # Together, because FSDP puts parts of the weights in their place.
+        model, self._optimizer = self.accelerator.prepare(self.model, optimizer)
+        return model
+
+    def _save_checkpoint(self) -> None:
+        """Let the main process write a checkpoint; all of them hand in what they hold."""
+        weights = whole_weights(self.model)
+        state = whole_optimizer(self._optimizer.optimizer)
+        if self.accelerator.is_main_process:
+            self._run.save(self.step, self._since_reset, self.model, state, weights)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model as `Coconut.save_pretrained`; to be called by all processes."""
+        weights = whole_weights(self.model)
+        if self.accelerator.is_main_process:
+            with new_folder(folder) as temporary:
+                self.model.write_files(temporary, weights)
+
+    def _train_step(self, model: Any, moment: Moment, batch: dict[str, Tensor]) -> dict[str, Any]:
+        part, accelerator = self.recipe.optimizer, self.accelerator
+        model.train()
+        seed = f"{self.recipe.seed}/dropout/{moment.step}"
+        if accelerator.process_index:
+            seed += f"/{accelerator.process_index}"
+        torch.manual_seed(random.Random(seed).getrandbits(63))
+        self._since_reset += 1
+        rate = part.lr * moment.share * min(1.0, self._since_reset / max(1, part.warmup_steps))
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        labelled = (batch["labels"][:, 1:] != IGNORED).sum(1)  # (B,)
+        total = int(labelled.sum())
+        loss = torch.zeros((), device=accelerator.device)
+        cuts = shared_cuts(self.model, batch, self.model.tokens.thought)
+        for chunk in self._chunks:
+            rows = {k: v[chunk].to(accelerator.device) for k, v in batch.items()}
+            # Processes exchange gradients once, with the last part. Their mean is taken there.
+            last = chunk is self._chunks[-1]
+            with nullcontext() if last else accelerator.no_sync(model):
+                mean = model(**rows, also_cut=cuts, recompute=self.recipe.recompute).loss
+                share = int(labelled[chunk].sum()) / total
+                loss += share * mean.detach()
+                accelerator.backward(mean * (share * accelerator.num_processes))
+        norm = accelerator.clip_grad_norm_(model.parameters(), part.clip)
+        value = float(accelerator.reduce(loss, "sum"))
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} at step {moment.step}; {self._run.left()} Lower optimizer.lr "
+                "or optimizer.clip"
+            )
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return {
+            "step": moment.step,
+            "stage": moment.phase.stage,
+            "loss": round(value, 6),
+            "lr": rate,
+            "gradient_norm": round(float(norm), 4),
+        }
+
+    def _validate(self) -> dict[str, float]:
+        """Score on the validation problems for every number of thoughts (or pauses)."""
+        self.model.eval()
+        curriculum = self.curriculum
+        found = {}
+        for stage in graded_stages(curriculum):
+            thoughts = curriculum.thoughts_in_prompt(curriculum.max_stage, stage)
+            with whole_outside_layers(self.model):
+                result = score(self.model, self.tokenizer, self.validation, curriculum, stage)
+            found[str(thoughts)] = round(result.accuracy, 4)
+        return found
+
+    def _log(self, entry: dict[str, Any]) -> None:
+        self._run.log(entry)
+        if self._board is None:
+            return
+        for name in ("loss", "lr", "gradient_norm", "stage"):
+            self._board.add_scalar(name, entry[name], entry["step"])
+        for thoughts, accuracy in entry.get("accuracy", {}).items():
+            self._board.add_scalar(f"accuracy/{thoughts}", accuracy, entry["step"])
+        self._board.flush()
+
+    def _open_board(self) -> Any:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise TrainingError(
+                "TensorBoard is not installed; pip install tensorboard, or train without it"
+            ) from error
+        return SummaryWriter(str(self.folder))
+
+    def _resume(self) -> None:
+        """Take weights, optimizer and step from the newest checkpoint, if there is one."""
+        facts, weights, state = self._run.newest()
+        self.step = self._since_reset = 0
+        if facts:
+            # Of tied weights the file of a model with adapters names one.
+            load_weights(self.model, weights, strict=not self.model.has_adapters)
+            load_optimizer(self._optimizer.optimizer, state)
+            self.step, self._since_reset = facts["step"], facts["since_reset"]
+        if self.accelerator.is_main_process:
+            self._run.trim_log(self.step)
+
+    def _anyone_stopped(self) -> bool:
+        """Whether any process was asked to stop: all of them end after the same step."""
+        if self.accelerator.num_processes == 1:
+            return self._stopped.is_set()
+        flag = torch.tensor(float(self._stopped.is_set()), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum") > 0)
+
+
+def graded_stages(curriculum: Curriculum) -> Sequence[int]:
+    """List the stages at which prompts differ in their number of thoughts (or pauses)."""
+    graded = curriculum.rule.stand_in is not None and curriculum.rule.removes == "steps"
+    return range(curriculum.max_stage + 1) if graded else [curriculum.max_stage]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `python -m coconut_lab.training recipe.yaml`; errors are one line and exit with 2."""
+    parser = argparse.ArgumentParser(prog="python -m coconut_lab.training", description=__doc__)
+    parser.add_argument("recipe", help="a YAML file, or the name of a recipe of this package")
+    parser.add_argument("--output", help="folder for log and checkpoints (default runs/NAME)")
+    parser.add_argument("--seed", type=int, help="replaces the recipe's seed")
+    parser.add_argument("--tensorboard", action="store_true", help="also write for TensorBoard")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the schedule and what it needs, train nothing"
+    )
+    parser.add_argument("--gpu", help="with --dry-run: what to size it for, such as A100-40")
+    chosen = parser.parse_args(arguments)
+    if chosen.gpu and not chosen.dry_run:
+        parser.error("--gpu goes with --dry-run; training takes the GPU that is there")
+    try:
+        gpu = find_gpu(chosen.gpu) if chosen.gpu else None
+        changes = {} if chosen.seed is None else {"seed": chosen.seed}
+        recipe = load_recipe(chosen.recipe, **changes)
+        folder = Path(chosen.output or Path("runs") / recipe.name)
+        trainer = Trainer(
+            recipe,
+            folder,
+            validation=validation_problems(recipe),
+            tensorboard=chosen.tensorboard,
+        )
+        main_process = trainer.accelerator.is_main_process
+        if main_process:
+            print(trainer.describe(), flush=True)
+        if chosen.dry_run:
+            if main_process:
+                print(trainer.dry_run(gpu))
+            return 0
+        trainer.train()
+        trainer.save(folder / "model")
+        if main_process:
+            steps = trainer.recipe.total_steps
+            print(f"{recipe.name}: {steps} steps done; the model is in {folder / 'model'}")
+    except (RecipeError, TrainingError, OSError, ValueError) as error:
+        print(f"coconut_lab.training: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,201 @@
+"""Low-rank adapters, with the library that makes them: what they train, what they leave."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from naive import naive_loss, naive_row
+from shapes import CONFIGS, bpe_tokenizer
+from transformers import AutoModelForCausalLM
+
+from coconut_lab.checkpoints.pretrained import Lora, from_hub, merge_lora
+from coconut_lab.checkpoints.shipped import Checkpoint
+from coconut_lab.curriculum.curriculum import Curriculum, collate
+from coconut_lab.inference.generation import generate
+from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.tasks.problems import Problem, write_json
+from coconut_lab.tasks.prosqa import generate_prosqa
+from coconut_lab.training.recipe import CurriculumPart, Phase, ProblemsPart, Recipe
+from coconut_lab.training.trainer import Trainer
+
+SHAPES = ["gpt2", "llama", "qwen", "gemma", "mistral"]
+CLOSE = {"rtol": 2e-4, "atol": 2e-5}
+PROBLEMS = [
+    Problem("Every yumpus is a rempus. Tom is a yumpus.", ("Tom is a yumpus.", "So."), "Rempus."),
+    Problem("Tom is a lempus. Is Tom a lempus or rempus?", ("Tom is a lempus.",), "Tom."),
+]
+
+
+def save(folder: Path, shape: str) -> Path:
+    """Write a random model of a shape with a BPE tokenizer, as the hub would hold it."""
+    tokenizer = bpe_tokenizer(thoughts=False)
+    config = CONFIGS[shape](len(tokenizer))
+    config.max_position_embeddings = 512
+    config.eos_token_id = tokenizer.eos_token_id
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def adapted(folder: Path, shape: str, awake: bool = True, **settings: Any) -> Checkpoint:
+    """A model with adapters; `awake` ones change its outputs, as after training."""
+    made = from_hub(save(folder, shape), Curriculum(max_stage=2), lora=Lora(rank=3, **settings))
+    if awake:
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for name, weight in made.model.named_parameters():
+                if "lora_B" in name:
+                    weight.normal_(generator=generator).mul_(0.1)
+    return made
+
+
+def batch_of(made: Checkpoint, stage: int = 2) -> dict[str, torch.Tensor]:
+    """Both problems at a stage."""
+    rows = [made.curriculum.encode(one, made.tokenizer, stage) for one in PROBLEMS]
+    return collate(rows, made.tokenizer)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_fresh_adapters_change_nothing(tmp_path: Path, shape: str) -> None:
+    made = adapted(tmp_path / "m", shape, awake=False)
+    plain = from_hub(tmp_path / "m", Curriculum(max_stage=2))
+    assert torch.equal(made.model(**batch_of(made)).loss, plain.model(**batch_of(made)).loss)
+    assert made.model.has_adapters and not plain.model.has_adapters
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_model_with_adapters_thinks_as_the_naive_forward_does(tmp_path: Path, shape: str) -> None:
+    made = adapted(tmp_path / "m", shape)
+    model, thought = made.model, made.model.tokens.thought
+    rows = [made.curriculum.encode(one, made.tokenizer, 2) for one in PROBLEMS]
+    output = model(**collate(rows, made.tokenizer))
+    loss = naive_loss(model.language_model, rows, thought)
+    torch.testing.assert_close(output.loss, loss, **CLOSE)
+    for index, (ids, _) in enumerate(rows):
+        thoughts = naive_row(model.language_model, ids, thought)[0]
+        torch.testing.assert_close(output.thoughts[index], torch.stack(thoughts), **CLOSE)
+    plain = from_hub(tmp_path / "m", Curriculum(max_stage=2)).model
+    assert not torch.allclose(plain(**batch_of(made)).loss, loss, **CLOSE)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_adapters_and_new_tokens_learn_and_the_model_s_own_weights_stay(
+    tmp_path: Path, shape: str
+) -> None:
+    made = adapted(tmp_path / "m", shape, awake=False)
+    model, tokens = made.model, made.model.tokens
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02, weight_decay=0)
+    losses = []
+    for _ in range(6):
+        optimizer.zero_grad()
+        loss = model.train()(**batch_of(made)).loss
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
+    learned = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
+    adapters = {name for name in before if "lora_" in name}
+    (embedding,) = learned - adapters
+    weight = model.language_model.get_input_embeddings().weight
+    assert dict(model.named_parameters())[embedding] is weight
+    # Every linear layer has an adapter, and every adapter learns.
+    assert learned == adapters | {embedding}
+    per_layer = 4 if shape == "gpt2" else 7
+    assert len(adapters) == 2 * 2 * per_layer  # two matrices, in two layers
+    rows = set((before[embedding] != weight).any(1).nonzero().flatten().tolist())
+    assert {tokens.bot, tokens.eot} <= rows <= {tokens.bot, tokens.eot, tokens.thought}
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert made.card["parameters_that_get_gradient"] == trained
+    assert made.card["lora"] == dataclasses.asdict(Lora(rank=3))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_merging_keeps_what_the_model_says_and_gives_a_plain_model(
+    tmp_path: Path, shape: str
+) -> None:
+    made = adapted(tmp_path / "m", shape)
+    model = made.model
+    batch = batch_of(made)
+    want = model(**batch)
+    prompts = [made.curriculum.prompt(one, made.tokenizer, 2) for one in PROBLEMS]
+    said = generate(model, made.tokenizer, prompts, max_new_tokens=5)
+    assert merge_lora(model) == 2 * (4 if shape == "gpt2" else 7)
+    assert merge_lora(model) == 0 and not model.has_adapters
+    got = model(**batch)
+    torch.testing.assert_close(got.logits, want.logits, **CLOSE)
+    torch.testing.assert_close(got.thoughts, want.thoughts, **CLOSE)
+    again = generate(model, made.tokenizer, prompts, max_new_tokens=5)
+    assert [one.token_ids for one in again] == [one.token_ids for one in said]
+    # The same names and sizes as a model that never had adapters.
+    plain = from_hub(tmp_path / "m", Curriculum(max_stage=2)).model.state_dict()
+    assert {n: w.shape for n, w in model.state_dict().items()} == {
+        n: w.shape for n, w in plain.items()
+    }
+    model.save_pretrained(tmp_path / "merged")
+    loaded = Coconut.from_pretrained(tmp_path / "merged")
+    assert torch.equal(loaded(**batch).loss, got.loss)
+
+
+def test_adapters_are_seeded_and_leave_the_generator_alone(tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    first, same, other = (
+        adapted(tmp_path / "m", "llama", awake=False, seed=seed).model.state_dict()
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    different = {name for name in first if not torch.equal(first[name], other[name])}
+    assert different == {name for name in first if "lora_A" in name}
+
+
+def test_what_is_not_merged_is_not_saved(tmp_path: Path) -> None:
+    made = adapted(tmp_path / "m", "llama")
+    with pytest.raises(ModelError, match=r"low-rank adapters; call merge_lora\(model\) first"):
+        made.model.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
+def test_a_folder_that_lacks_weights_is_not_loaded(tmp_path: Path) -> None:
+    # Such a folder loads without a word in the library, with random weights in their place.
+    made = from_hub(save(tmp_path / "m", "llama"), Curriculum(max_stage=2))
+    made.model.save_pretrained(tmp_path / "saved")
+    adapted(tmp_path / "m", "llama").model.language_model.save_pretrained(tmp_path / "saved")
+    with pytest.raises(ModelError, match="it lacks 14 weights, such as model.layers.0.mlp.down"):
+        Coconut.from_pretrained(tmp_path / "saved")
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "saved") is not None
+
+
+@pytest.mark.parametrize("shape", ["gpt2", "llama"])
+def test_a_run_with_adapters_goes_on_where_it_was_stopped(tmp_path: Path, shape: str) -> None:
+    write_json(generate_prosqa(24, 0, notation="english"), tmp_path / "made.json")
+    recipe = Recipe(
+        name="adapted",
+        phases=(Phase(steps=3), Phase(steps=3, stage=1)),
+        batch_size=4,
+        precision="fp32",
+        problems=ProblemsPart(source=str(tmp_path / "made.json"), rename=False),
+        curriculum=CurriculumPart(max_stage=2),
+    )
+
+    def trained(folder: str, stop: int | None = None) -> dict[str, torch.Tensor]:
+        start = adapted(tmp_path / "m", shape, dropout=0.1).model
+        run = Trainer(recipe, tmp_path / folder, start=start, save_every=2, progress=False)
+        try:
+            run.train(lambda entry: run.stop() if entry["step"] == stop else None)
+        except KeyboardInterrupt:
+            assert stop is not None
+        return run.model.state_dict()
+
+    want = trained("whole")
+    trained("parts", stop=2)
+    got = trained("parts")
+    assert all(torch.equal(got[name], want[name]) for name in want)
+    start = adapted(tmp_path / "m", shape).model.state_dict()
+    assert any(not torch.equal(want[name], start[name]) for name in want if "lora_A" in name)

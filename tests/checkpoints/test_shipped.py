@@ -1,0 +1,89 @@
+"""Shipped models: what the cards say, and what happens to altered or missing files."""
+
+import json
+
+import pytest
+import torch
+from shapes import language_model, tokenizer
+
+from coconut_lab.checkpoints.shipped import FOLDER, CheckpointError, load, names, save
+from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.inference.scoring import score
+from coconut_lab.interpretability.probing import frontier_mass
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.study.build_checkpoints import unseen_problems
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model = Coconut(language_model("llama", dtype=torch.float32), tokenizer())
+    card = {"name": "trial", "rebuild": "make models"}
+    save(tmp_path / "trial", model, Curriculum(max_stage=2), card, {"log.jsonl": "{}\n"})
+    return tmp_path / "trial"
+
+
+def test_save_and_load(saved):
+    found = load(saved)
+    assert found.curriculum == Curriculum(max_stage=2)
+    assert found.card["name"] == "trial"
+    assert {"model.safetensors", "tokenizer.json", "log.jsonl"} <= set(found.card["sha256"])
+    assert not found.model.training
+
+
+def test_altered_missing_and_unknown_checkpoints(saved):
+    weights = saved / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"not the file its card describes.*make models"):
+        load(saved)
+    weights.unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is missing"):
+        load(saved)
+    (saved / "card.json").write_text("{")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load(saved)
+    (saved / "card.json").unlink()
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        load(saved)
+    with pytest.raises(
+        CheckpointError, match=r"no checkpoint 'tiny-magic'; shipped are .*tiny-base"
+    ):
+        load("tiny-magic")
+
+
+@pytest.mark.parametrize("name", names())
+def test_shipped_models_fit_their_cards(name):
+    found = load(name)
+    card = found.card
+    assert card["name"] == name and card["rebuild"].endswith(name)
+    assert card["parameters"] == sum(p.numel() for p in found.model.parameters())
+    assert not list((FOLDER / name).glob("*.bin"))
+    for line in (FOLDER / name / "log.jsonl").read_text().splitlines():
+        assert {"step", "loss"} <= json.loads(line).keys()
+
+
+def test_all_shipped_weights_are_small():
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 25e6
+
+
+def test_tiny_coconut_does_what_its_card_says():
+    found = load("tiny-coconut")
+    problems = unseen_problems("tiny")
+    for key, answer_now in (("accuracy", True), ("accuracy_with_words", False)):
+        for entry in found.card[key]:
+            result = score(
+                found.model,
+                found.tokenizer,
+                problems,
+                found.curriculum,
+                entry["thoughts"],
+                answer_now=answer_now,
+            )
+            # Another processor may round a few answers differently.
+            assert abs(result.right - entry["right"]) <= 3
+        accuracy = [entry["accuracy"] for entry in found.card[key]]
+        assert accuracy[-1] >= 0.97 and accuracy[0] <= 0.60
+    masses = frontier_mass(found.model, found.tokenizer, problems[:300], found.curriculum)
+    assert masses[0].mass > 0.95 and masses[1].mass > 0.8
+    assert masses[0].uniform < 0.3 and masses[1].uniform < 0.3

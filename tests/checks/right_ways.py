@@ -1,0 +1,345 @@
+"""Right solutions of the exercises, written differently from those of the notebooks."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from planted_mistakes.batches import right_thoughts
+from planted_mistakes.models import thought_by_thought
+
+from coconut_lab import collate
+from coconut_lab.checks.models import EOS
+from coconut_lab.curriculum.curriculum import Curriculum, Example
+from coconut_lab.inference.scoring import Score
+from coconut_lab.tasks.arithmetic import read_equation
+from coconut_lab.tasks.shortcuts import RULES, Page
+from coconut_lab.training.recipe import Phase, Recipe
+from coconut_lab.training.schedule import moments
+
+
+def feed_back_by_all_layers(language_model, input_ids):
+    first = language_model(input_ids=input_ids, output_hidden_states=True)
+    thought = first.hidden_states[-1][:, -1]
+    embeds = language_model.get_input_embeddings()(input_ids)
+    inputs = torch.cat([embeds, thought.unsqueeze(1)], dim=1)
+    second = language_model(inputs_embeds=inputs, output_hidden_states=True)
+    return [thought, second.hidden_states[-1][:, -1, :]]
+
+
+def feed_back_with_a_cache(language_model, input_ids):
+    first = language_model.base_model(input_ids=input_ids, use_cache=True)
+    thought = first.last_hidden_state[:, -1]
+    second = language_model.base_model(
+        inputs_embeds=thought[:, None], past_key_values=first.past_key_values, use_cache=True
+    )
+    return thought, second.last_hidden_state[:, 0]
+
+
+def loop_over_whole_rows(language_model, input_ids, thought_id):
+    """Every pass takes the whole row: what stands behind cannot be seen, so nothing changes."""
+    inputs, thoughts = language_model.get_input_embeddings()(input_ids), []
+    for column in range(input_ids.shape[1]):
+        if input_ids[0, column] == thought_id:
+            hidden = language_model.base_model(inputs_embeds=inputs).last_hidden_state
+            thoughts.append(hidden[:, column - 1])
+            inputs = inputs.clone()
+            inputs[:, column] = thoughts[-1]
+    return language_model.base_model(inputs_embeds=inputs).last_hidden_state, tuple(thoughts)
+
+
+def cached_by_the_models_own_cache(language_model, ids, mask, positions, thought_id):
+    columns = [c for c in range(ids.shape[1]) if ids[0, c] == thought_id]
+    stops = [*columns, ids.shape[1]]
+    output = language_model.base_model(
+        input_ids=ids[:, : stops[0]],
+        attention_mask=mask[:, : stops[0]],
+        position_ids=positions[:, : stops[0]],
+        use_cache=True,
+    )
+    hidden, thoughts = [output.last_hidden_state], []
+    for start, stop in zip(columns, stops[1:], strict=True):
+        thoughts.append(hidden[-1][:, -1])
+        rest = language_model.get_input_embeddings()(ids[:, start + 1 : stop])
+        output = language_model.base_model(
+            inputs_embeds=torch.cat([thoughts[-1].unsqueeze(1), rest], dim=1),
+            attention_mask=mask[:, :stop].bool(),
+            position_ids=positions[:, start:stop],
+            past_key_values=output.past_key_values,
+            use_cache=True,
+        )
+        hidden.append(output.last_hidden_state)
+    return torch.cat(hidden, dim=1), thoughts
+
+
+class _Tokens:
+    """As much of a tokenizer as `collate` asks for."""
+
+    def __init__(self, thought_id: int, pad_id: int) -> None:
+        self.thought_id, self.pad_token_id, self.eos_token_id = thought_id, pad_id, EOS
+
+    def convert_tokens_to_ids(self, token: str) -> int:
+        return self.thought_id
+
+    def convert_ids_to_tokens(self, index: int) -> str:
+        return "<thought>"
+
+
+def align_by_the_package(rows, thought_id, pad_id):
+    examples = [Example(row, [-100] * len(row)) for row in rows]
+    return collate(examples, _Tokens(thought_id, pad_id))
+
+
+def gradients_by_backward(language_model, input_ids, labels, thought_id):
+    hidden, thoughts = right_thoughts(language_model, input_ids, thought_id)
+    for thought in thoughts:
+        thought.retain_grad()
+    logits = language_model.lm_head(hidden)
+    F.cross_entropy(logits[0, :-1], labels[0, 1:]).backward()
+    return tuple(thought.grad for thought in thoughts)
+
+
+def encode_stage_by_the_package(problem, tokenizer, stage, max_stage, c):
+    return Curriculum("coconut", max_stage, c).encode(problem, tokenizer, stage).input_ids
+
+
+def labels_by_rows(input_ids, attention_mask, eot_id):
+    labels = []
+    for ids, mask in zip(input_ids.tolist(), attention_mask.tolist(), strict=True):
+        first = ids.index(eot_id) + 1
+        labels.append([ids[c] if c >= first and mask[c] else -100 for c in range(len(ids))])
+    return torch.tensor(labels, dtype=torch.int32)
+
+
+def counts_by_the_package(steps, stage, max_stage, c, pad_to_max):
+    curriculum = Curriculum("coconut", max_stage, c, pad_to_max)
+    return [
+        curriculum.thoughts_in_training(steps, stage),
+        curriculum.thoughts_in_prompt(steps, stage),
+    ]
+
+
+def plan_backwards(phases, steps_per_epoch, reset):
+    stages = [stage for stage, epochs in phases for _ in range(epochs * steps_per_epoch)]
+    begins = set(range(0, len(stages), steps_per_epoch))
+    if reset == "stage":
+        begins = {step for step in begins if step == 0 or stages[step] != stages[step - 1]}
+    return [[stage, int(step in begins)] for step, stage in enumerate(stages)]
+
+
+def reach_by_backward(language_model, input_ids, labels, thought_id, cut):
+    lengths = []
+    for column in [c for c in range(labels.shape[1]) if labels[0, c] != -100]:
+
+        def once_more(inputs, place):
+            hidden = language_model.base_model(inputs_embeds=inputs[:, :place])
+            thought = hidden.last_hidden_state[:, -1]
+            if cut:
+                return thought.detach().requires_grad_()
+            thought.retain_grad()
+            return thought
+
+        hidden, thoughts = thought_by_thought(language_model, input_ids, thought_id, once_more)
+        scores = language_model.lm_head(hidden)[0, column - 1].log_softmax(-1)
+        (-scores[labels[0, column]]).backward()
+        lengths.append([thought.grad.norm().item() for thought in thoughts])
+    return torch.tensor(lengths).T
+
+
+def fed_from_by_mode(tokens):
+    sources, latent = [], False
+    for at, token in enumerate(tokens):
+        latent = latent and token != "<eot>"
+        sources.append(at - 1 if latent else None)
+        latent = latent or token == "<bot>"
+    return tuple(sources)
+
+
+def chain_holds_by_walking(facts, asked, answer, steps):
+    place = asked
+    for step in steps:
+        if step not in {child for parent, child in facts if parent == place}:
+            return False
+        place = step
+    return place == answer
+
+
+def step_holds_by_the_package(step):
+    equation = read_equation(step)
+    return equation.value == equation.stated
+
+
+def add_node_with_shares_and_a_set(labels, depths, count, r, sample):
+    barred = 2 if r <= 0.35 else 1 if r <= 0.7 else 4
+    nodes = [node for node in reversed(range(len(labels))) if not labels[node] & barred]
+    total = sum(depths[node] * 1.5 + 1 for node in nodes)
+    weights = [(depths[node] * 1.5 + 1) / total for node in nodes]
+    parents = sample(nodes, weights, min(count, len(nodes))) if count else []
+    label = any(labels[p] & 1 for p in parents) + 2 * any(labels[p] & 2 for p in parents)
+    return parents, label, min((depths[p] + 1 for p in parents), default=0)
+
+
+def farther_option_by_the_package(statement):
+    """The rule of the audit, on a graph in which any two leaves stand for target and distractor."""
+    names = sorted({name for fact in statement.facts for name in fact})
+    facts = [(names.index(a), names.index(b)) for a, b in statement.facts]
+    graph = SimpleNamespace(
+        names=names,
+        parents=lambda node: [a for a, b in facts if b == node],
+        distances=lambda start: hops_in(facts, start, len(names)),
+    )
+    score = RULES["farther from its nearest entity", "nearer to its nearest entity"]
+    first, second = (score(Page(graph, statement), names.index(o)) for o in statement.options)
+    return "tie" if first == second else statement.options[second > first]
+
+
+def hops_in(facts, start, size):
+    """Hops from one node by relaxing every edge as often as there are nodes."""
+    hops = [math.inf] * size
+    hops[start] = 0
+    for _ in range(size):
+        for a, b in facts:
+            hops[b] = min(hops[b], hops[a] + 1)
+    return tuple(None if far == math.inf else far for far in hops)
+
+
+def interval_by_bisection(right, total):
+    """The shares from which what was seen is 1.96 standard deviations away (Wilson's idea)."""
+
+    def too_far(share):
+        return abs(right / total - share) > 1.96 * math.sqrt(share * (1 - share) / total)
+
+    ends = []
+    for outside in (0.0, 1.0):
+        inside = right / total
+        if not too_far(outside) and outside != inside:
+            inside = outside
+        for _ in range(60):
+            middle = (inside + outside) / 2
+            inside, outside = (inside, middle) if too_far(middle) else (middle, outside)
+        ends.append(inside)
+    return tuple(ends)
+
+
+def p_value_by_tossing_every_coin(first, second):
+    differ = [one for one, other in zip(first, second, strict=True) if one != other]
+    seen, ways = abs(2 * differ.count("1") - len(differ)), Counter({0: 1})
+    for _ in differ:
+        ways = ways_after_a_toss(ways)
+    extreme = sum(count for lead, count in ways.items() if abs(lead) >= seen)
+    return torch.tensor(extreme / 2 ** len(differ), dtype=torch.float64)
+
+
+def ways_after_a_toss(ways):
+    after: Counter[int] = Counter()
+    for lead, count in ways.items():
+        after[lead + 1] += count
+        after[lead - 1] += count
+    return after
+
+
+def verdict_by_tossing_every_coin(first, second, comparisons):
+    if p_value_by_tossing_every_coin(first, second) * comparisons >= 0.05:
+        return "undecided"
+    return "first" if first.count("1") > second.count("1") else "second"
+
+
+def chain_by_recursion(method, layers, thoughts, steps):
+    if method == "coconut" and thoughts:
+        return layers + chain_by_recursion(method, layers, thoughts - 1, steps)
+    if method == "cot" and steps:
+        return layers + chain_by_recursion(method, layers, thoughts, steps - 1)
+    return layers
+
+
+def accumulate_token_by_token(model, batch, size):
+    """One row at a time, as sums over tokens; the division comes at the end."""
+    for parameter in model.parameters():
+        parameter.grad = None
+    total, count = 0.0, 0
+    for row in range(len(batch["labels"])):
+        one = {name: value[row : row + 1] for name, value in batch.items()}
+        labelled = int((one["labels"][:, 1:] != -100).sum())
+        loss = model(**one).loss * labelled
+        loss.backward()
+        total, count = total + loss.detach(), count + labelled
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad /= count
+    return total / count
+
+
+def train_part_by_tensors(model, make_optimizer, batch_at, rate_at, steps, saved):
+    """Keeps tensors in a list, the optimizer's state too, and takes gradients by hand."""
+    optimizer = make_optimizer(model)
+    done, weights, states = saved or (0, [], [])
+    parameters = list(model.parameters())
+    with torch.no_grad():
+        for parameter, weight in zip(parameters, weights, strict=False):
+            parameter.copy_(weight)
+    for parameter, state in zip(parameters, states, strict=False):
+        optimizer.state[parameter] = state
+    for step in range(done, done + steps):
+        optimizer.param_groups[0]["lr"] = rate_at(step)
+        gradients = torch.autograd.grad(model(batch_at(step)), parameters)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+    return (
+        done + steps,
+        [parameter.detach().clone() for parameter in parameters],
+        [{k: v.clone() for k, v in optimizer.state[p].items()} for p in parameters],
+    )
+
+
+def rate_by_the_package(step, phases, peak, warmup):
+    recipe = Recipe(
+        name="any",
+        phases=tuple(Phase(steps=n, stage=stage, final_rate=f) for stage, n, f in phases),
+    )
+    since = 0
+    for moment in moments(recipe, 1000):
+        since = 1 if moment.reset else since + 1
+        if moment.step == step:
+            return peak * moment.share * min(1.0, since / warmup)
+    raise AssertionError(step)
+
+
+def share_by_sums(mean, labelled_here, labelled, processes):
+    return processes * (mean * labelled_here) / labelled
+
+
+def wilson_by_the_package(right, total):
+    return Score(right, total).interval
+
+
+OTHER_WAYS = [
+    ("wilson_interval", interval_by_bisection),
+    ("mcnemar", p_value_by_tossing_every_coin),
+    ("verdict", verdict_by_tossing_every_coin),
+    ("longest_chain", chain_by_recursion),
+    ("accumulate", accumulate_token_by_token),
+    ("train_part", train_part_by_tensors),
+    ("rate_at", rate_by_the_package),
+    ("loss_share", share_by_sums),
+    ("wilson", wilson_by_the_package),
+    ("feed_back", feed_back_by_all_layers),
+    ("feed_back", feed_back_with_a_cache),
+    ("think_without_cache", loop_over_whole_rows),
+    ("think_with_cache", cached_by_the_models_own_cache),
+    ("align", align_by_the_package),
+    ("thought_gradients", gradients_by_backward),
+    ("encode_stage", encode_stage_by_the_package),
+    ("make_labels", labels_by_rows),
+    ("count_thoughts", counts_by_the_package),
+    ("plan", plan_backwards),
+    ("reach", reach_by_backward),
+    ("fed_from", fed_from_by_mode),
+    ("chain_holds", chain_holds_by_walking),
+    ("step_holds", step_holds_by_the_package),
+    ("add_node", add_node_with_shares_and_a_set),
+    ("farther_option", farther_option_by_the_package),
+]

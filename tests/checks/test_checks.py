@@ -1,0 +1,182 @@
+"""Checks pass every right solution, however it is written, and say clearly what is wrong."""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from make_exercises import has_solution
+from notebook_files import ROOT, read
+from right_ways import OTHER_WAYS, loop_over_whole_rows
+
+from coconut_lab import checks
+from coconut_lab.checks.engine import Mistake, compare
+
+NAMES = sorted(name for name in checks.__all__ if name != "CheckFailed")
+
+
+def solutions() -> dict[str, Callable[..., Any]]:
+    """The functions of the solution notebooks, by name."""
+    found: dict[str, Any] = {}
+    for path in sorted((ROOT / "solutions").glob("*.ipynb")):
+        cells = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
+        imports = [
+            node
+            for source in cells
+            for node in ast.parse(source).body
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+        ]
+        namespace: dict[str, Any] = {}
+        exec(compile(ast.Module(imports, []), str(path), "exec"), namespace)
+        for cell in read(path).cells:
+            if cell.cell_type == "code" and has_solution(cell):
+                exec(compile(cell.source, str(path), "exec"), namespace)
+        found |= {name: namespace[name] for name in NAMES if name in namespace}
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_solution_passes_quickly_and_says_so_in_one_line(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    function = solutions()[name]
+    start = time.perf_counter()
+    getattr(checks, name)(function)
+    assert time.perf_counter() - start < 5  # 0.3 s on an idle machine
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{name} passes: ") and printed.out.count("\n") == 1
+    assert not printed.err
+
+
+@pytest.mark.parametrize(("name", "function"), OTHER_WAYS)
+def test_other_right_ways_pass(name: str, function: Callable[..., Any]) -> None:
+    getattr(checks, name)(function)
+
+
+# --- what any check says of any function that does not do its work --------------------------------
+
+
+def failure(name: str, function: Any) -> checks.CheckFailed:
+    with pytest.raises(checks.CheckFailed) as caught:
+        getattr(checks, name)(function)
+    return caught.value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unwritten_functions_are_called_so(name: str) -> None:
+    def stub(*arguments):
+        raise NotImplementedError
+
+    assert str(failure(name, stub)) == f"{name} is not written yet: fill in the stub."
+    assert "not written yet: it returns None" in str(failure(name, lambda *arguments: None))
+    assert "needs the function itself" in str(failure(name, None))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exceptions_are_named_with_their_line_and_kept(name: str) -> None:
+    def crashes(*arguments):
+        return {}["missing"]
+
+    error = failure(name, crashes)
+    assert f"{name} raised KeyError: 'missing'" in str(error)
+    assert 'return {}["missing"]' in str(error)
+    assert isinstance(error.__cause__, KeyError)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_number_of_arguments_is_reported(name: str) -> None:
+    assert f"{name} raised TypeError" in str(failure(name, lambda: None))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("result", [3, "text", [], {}, torch.zeros(2, 2)], ids=repr)
+def test_wrong_types_are_reported(name: str, result: Any) -> None:
+    message = str(failure(name, lambda *arguments: result))
+    assert message.startswith(name)
+    assert "should" in message or "has no" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "result", "says"),
+    [
+        ("feed_back", (torch.zeros(16), torch.zeros(1, 16)), "it should be (1, 16) = (1, d)"),
+        ("feed_back", (torch.zeros(1, 16), [0.0]), "hidden should be a tensor, not a list of 1"),
+        ("think_without_cache", (torch.zeros(1, 15, 16), []), "has 0 entries, it should have 3"),
+        (
+            "think_without_cache",
+            (torch.zeros(15, 16), [torch.zeros(1, 16)] * 3),
+            "hidden has shape (15, 16), it should be (1, 15, 16) = (B, T, d)",
+        ),
+        (
+            "think_without_cache",
+            (torch.zeros(1, 15, 16), [torch.zeros(16)] * 3),
+            "thought 1 has shape (16,), it should be (1, 16)",
+        ),
+        ("think_without_cache", (torch.zeros(1, 15, 16), torch.zeros(1, 3, 16)), "a list of"),
+        ("thought_gradients", [torch.zeros(1, 16)], "has 1 entries, it should have 3"),
+        ("thought_gradients", [None] * 3, "entry 0 of the result should be a tensor"),
+        ("align", {"input_ids": torch.zeros(3, 4)}, "has no 'attention_mask'"),
+        (
+            "align",
+            {name: torch.zeros(4) for name in ("input_ids", "attention_mask", "position_ids")},
+            "input_ids has shape (4,)",
+        ),
+        (
+            "align",
+            {name: torch.zeros(1, 4) for name in ("input_ids", "attention_mask", "position_ids")},
+            "3 rows came in, 1 went out",
+        ),
+        ("encode_stage", [1.5], "should return a list of token ids, not list with other things"),
+        ("encode_stage", [7] * 3, "token 0 is"),
+        ("make_labels", torch.zeros(1, 4), "they should be int64"),
+        ("make_labels", torch.zeros(1, 4).long(), "it should be (3, "),
+        ("count_thoughts", (1.0, 1.0), "should return two whole numbers"),
+        ("count_thoughts", (7, 7), "for steps=1, stage=0, max_stage=3, c=1, pad_to_max=True"),
+        ("rate_at", [0.1, 0.2], "the rate should be one number, not list"),
+        ("loss_share", "a lot", "should be one number, not str"),
+        ("wilson", 0.5, "should return (low, high)"),
+        ("wilson", ("a", "b"), "each end should be one number"),
+        ("wilson", (0.9, 0.99), "for 950 right of 1000 you return 0.9000 to 0.9900"),
+        ("accumulate", torch.zeros(3), "should return the loss of the whole batch, one number"),
+        ("accumulate", 0.0, "Each part should call .backward()"),
+        ("train_part", {}, "even without a stop the weights after 9 steps are off"),
+        ("plan", [3], "a list of pairs (stage, new_optimizer)"),
+        ("plan", [(0, True)], "the plan has 1 entries, it should have 18"),
+        ("reach", torch.zeros(4, 3), "one row for each thought, one column for each label"),
+    ],
+)  # fmt: skip
+def test_wrong_shapes_are_reported_with_the_right_ones(name: str, result: Any, says: str) -> None:
+    assert says in str(failure(name, lambda *arguments: result))
+
+
+def test_an_unknown_mistake_is_located() -> None:
+    def third_is_off(language_model, input_ids, thought_id):
+        hidden, thoughts = loop_over_whole_rows(language_model, input_ids, thought_id)
+        return hidden, [*thoughts[:2], *(thought + 0.5 for thought in thoughts[2:])]
+
+    message = str(failure("think_without_cache", third_is_off))
+    assert message.endswith("thought 3 is off by up to 0.5 (thought 1, thought 2: right).")
+
+
+def test_a_mistake_that_makes_no_difference_here_is_not_blamed() -> None:
+    zero, one = {"x": torch.zeros(2)}, {"x": torch.ones(2)}
+    blamed = [Mistake("harmless", lambda: zero), Mistake("the culprit", lambda: one)]
+    compare("f", zero, zero, blamed)
+    with pytest.raises(checks.CheckFailed, match="the culprit"):
+        compare("f", one, zero, blamed)
+
+
+def test_a_notebook_shows_the_message_alone() -> None:
+    error = failure("feed_back", lambda *arguments: None)
+    assert error._render_traceback_() == [f"CheckFailed: {error}"]  # IPython asks for this
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_checks_leave_the_random_numbers_alone(name: str) -> None:
+    before = torch.random.get_rng_state()
+    getattr(checks, name)(solutions()[name])
+    assert torch.equal(before, torch.random.get_rng_state())

@@ -1,0 +1,370 @@
+"""The curriculum view without a browser: set values, read the picture."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from explorer_models import random_checkpoint, spelling_checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coconut_lab.curriculum.curriculum import IGNORED, METHODS, Curriculum, collate, tokenize
+from coconut_lab.curriculum.in_words import in_short, replaced
+from coconut_lab.curriculum.tokenizer import add_pause_token, word_tokenizer
+from coconut_lab.explorers import CurriculumView
+from coconut_lab.explorers.curriculum.drawing import loss_in_words, render, strip
+from coconut_lab.explorers.curriculum.state import LETTERS, CurriculumState, read_curriculum
+from coconut_lab.tasks.problems import Problem, ProblemError
+from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
+
+SVG = "{http://www.w3.org/2000/svg}"
+PRESET = PRESETS["tiny"]
+TOKENIZER = word_tokenizer([*PRESET.entities, *PRESET.concepts])
+add_pause_token(TOKENIZER)
+SPELLING = spelling_checkpoint().tokenizer
+add_pause_token(SPELLING)
+PROBLEM = generate_prosqa(1, 5, hops=3)[0]
+
+
+@pytest.fixture
+def view() -> CurriculumView:
+    return CurriculumView()
+
+
+def shown(part: str, value: str) -> list[ET.Element]:
+    """The cells of one part of the picture, which must be well-formed to be drawn as meant."""
+    (found,) = ET.fromstring(value).iterfind(f".//div[@class='{part}']")
+    return list(found.iterfind(".//span[@class='cell']"))
+
+
+def letters(view: CurriculumView, part: str = "encoding") -> str:
+    return "".join(cell.get("data-letter") for cell in shown(part, view.picture.value))
+
+
+def fact(value: str, name: str) -> int:
+    (cell,) = ET.fromstring(value).iterfind(f".//td[@data-fact='{name}']")
+    return int(cell.text)
+
+
+def sentence(value: str, name: str) -> str:
+    (found,) = ET.fromstring(value).iterfind(f".//p[@class='{name}']")
+    return found.text
+
+
+curricula = st.builds(
+    Curriculum,
+    method=st.sampled_from(sorted(METHODS)),
+    max_stage=st.integers(0, 5),
+    thoughts_per_step=st.integers(1, 3),
+    pad_to_max=st.booleans(),
+)
+
+
+# --- the encoding -------------------------------------------------------------------------------
+
+
+@given(curricula, st.integers(0, 6), st.integers(0, 50), st.booleans())
+def test_every_token_of_the_encoding_has_one_cell(
+    curriculum: Curriculum, stage: int, seed: int, english: bool
+) -> None:
+    """Against `encode` itself: positions, labels and letters, for every method and setting."""
+    stage = min(stage, curriculum.max_stage + 1)
+    problem = generate_prosqa(1, seed)[0]
+    tokenizer = SPELLING if english else TOKENIZER
+    problem = problem.in_english() if english else problem
+    state = read_curriculum(problem, tokenizer, curriculum, stage)
+    cells = shown("encoding", render(state))
+    ids, labels = curriculum.encode(problem, tokenizer, stage)
+    there = [cell for cell in cells if cell.get("data-position") is not None]
+    assert [int(cell.get("data-position")) for cell in there] == list(range(len(ids)))
+    assert [int(cell.get("data-label")) for cell in there] == labels
+    special = {"<bot>": "B", "<eot>": "E", "<thought>": "T", "<pause>": "P"}
+    for cell, token, label in zip(there, ids, labels, strict=True):
+        letter = cell.get("data-letter")
+        if label == IGNORED:
+            assert letter == special.get(tokenizer.convert_ids_to_tokens(token), "Q")
+        else:
+            assert letter in "SA" and label == token
+        assert cell.find("b").text == letter
+    # Steps: what is dropped and what is left are the problem's steps, in order.
+    parts = tokenize([problem], tokenizer)[0]
+    steps = [token for step in parts.steps for token in step]
+    dropped = [cell for cell in cells if cell.get("data-letter") == "D"]
+    kept = [int(c.get("data-label")) for c in there if c.get("data-letter") == "S"]
+    assert kept == steps[len(dropped) :]
+    answer = [int(c.get("data-label")) for c in there if c.get("data-letter") == "A"]
+    assert answer == parts.answer
+    assert all("line-through" in cell.find("span").get("style") for cell in dropped)
+    order = "".join(cell.get("data-letter") for cell in cells)
+    assert re.fullmatch("Q+(B[TP]*E|P*)D*S*A+", order)
+
+
+@given(curricula, st.integers(0, 6))
+def test_the_prompt_is_the_one_that_inference_gets(curriculum: Curriculum, stage: int) -> None:
+    stage = min(stage, curriculum.max_stage + 1)
+    state = read_curriculum(PROBLEM, TOKENIZER, curriculum, stage)
+    ids = curriculum.prompt(PROBLEM, TOKENIZER, stage)
+    assert len(state.prompt.cells) == len(ids)
+    assert [cell.position for cell in state.prompt.cells] == list(range(len(ids)))
+    behind = ids[len(tokenize([PROBLEM], TOKENIZER)[0].question) :]
+    special = {"<bot>": "B", "<eot>": "E", "<thought>": "T", "<pause>": "P"}
+    wanted = [special[TOKENIZER.convert_ids_to_tokens(token)] for token in behind]
+    cells = shown("prompt", render(state))
+    assert [cell.get("data-letter") for cell in cells] == wanted
+
+
+@given(curricula, st.integers(0, 6))
+def test_counts_are_those_of_the_labels(curriculum: Curriculum, stage: int) -> None:
+    stage = min(stage, curriculum.max_stage + 1)
+    value = render(read_curriculum(PROBLEM, TOKENIZER, curriculum, stage))
+    ids, labels = curriculum.encode(PROBLEM, TOKENIZER, stage)
+    thoughts = ids.count(TOKENIZER.convert_tokens_to_ids("<thought>"))
+    assert fact(value, "supervised") == sum(label != -100 for label in labels)
+    assert fact(value, "masked") == labels.count(-100)
+    assert fact(value, "fed back") == thoughts
+    assert fact(value, "passes") == thoughts + 1
+    arrows = list(ET.fromstring(value).iterfind(f".//div[@class='encoding']//{SVG}svg"))
+    assert len(arrows) == thoughts
+
+
+@given(curricula, st.integers(0, 6))
+def test_the_strip_shows_every_stage_and_frames_one(curriculum: Curriculum, stage: int) -> None:
+    stage = min(stage, curriculum.max_stage + 1)
+    state = read_curriculum(PROBLEM, TOKENIZER, curriculum, stage)
+    root = ET.fromstring(strip(state))
+    rows: dict[float, list[str]] = {}
+    for step in root.iterfind(f".//{SVG}rect[@class='step']"):
+        rows.setdefault(float(step.get("y")), []).append(step.get("data-letter"))
+    wanted = [[c.letter for c in row.cells if c.letter != "Q"] for row in state.rows]
+    assert [rows[y] for y in sorted(rows)] == wanted
+    (frame,) = root.iterfind(f".//{SVG}rect[@class='current']")
+    assert sorted(rows)[stage] == float(frame.get("y")) + 3
+    width = float(root.get("viewBox").split()[2])
+    edges = [float(s.get("x")) + float(s.get("width")) for s in root.iter(f"{SVG}rect")]
+    assert max(edges) <= width
+
+
+def test_many_stages_share_the_room_of_a_few() -> None:
+    curriculum = Curriculum("icot", max_stage=60)
+    for stage in (0, 17, 61):
+        state = read_curriculum(PROBLEM.in_english(), SPELLING, curriculum, stage)
+        root = ET.fromstring(strip(state))
+        said = root.find(f"{SVG}desc").text
+        for at in (0, stage, 61):
+            assert f"tokens {at}: " in said
+        assert said.count("tokens") <= 13
+
+
+def test_masked_positions_do_get_gradient() -> None:
+    """What the view says of masked positions, by back-propagation through a model."""
+    checkpoint = random_checkpoint()
+    model, tokenizer = checkpoint.model, checkpoint.tokenizer
+    curriculum = Curriculum(max_stage=3)
+    state = read_curriculum(PROBLEM, tokenizer, curriculum, 2)
+    seen = []
+
+    def keep(module, inputs, output) -> None:
+        output.retain_grad()
+        seen.append(output)
+
+    with model.language_model.get_input_embeddings().register_forward_hook(keep):
+        output = model(**collate([curriculum.encode(PROBLEM, tokenizer, 2)], tokenizer))
+    output.loss.backward()
+    (embedded,) = seen
+    got = set((embedded.grad[0].norm(dim=-1) > 0).nonzero().flatten().tolist())
+    masked = {c.position for c in state.row.cells if c.letter in "QBE"}
+    thoughts = {c.position for c in state.row.cells if c.letter == "T"}
+    assert masked <= got
+    # A thought has no embedding: what it gets goes to the position that it was fed back from.
+    assert not thoughts & got
+    assert len(masked | thoughts) == state.row.masked
+    last = len(embedded[0]) - 1  # nothing looks at the end of sequence
+    assert got == set(range(last)) - thoughts
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "stage", "steps", "said"),
+    [
+        ({}, 0, 3, "Stage 0 is ordinary chain of thought: .*markers stand side by side"),
+        ({}, 1, 3, r"Stage 1 replaces the first step by 1·c = 1 thought\.$"),
+        ({"thoughts_per_step": 2}, 2, 3, r"first 2 steps by 2·c = 2·2 = 4 thoughts\.$"),
+        ({}, 3, 2, r"3·c = 3 thoughts\. This problem has 2 steps: every one of them goes\.$"),
+        ({}, 4, 2, r"after the last one \(3\).* max_stage·c = 3·1 = 3 thoughts stand in"),
+        ({"pad_to_max": False}, 4, 2, r"min\(steps, max_stage\)·c = min\(2, 3\)·1 = 2 thoughts"),
+        ({"pad_to_max": False}, 4, None, r"min\(steps, max_stage\)·c thoughts stand in"),
+        ({"method": "cot"}, 2, 3, "all steps stay in language"),
+        ({"method": "no_cot"}, 2, 3, "the answer follows the question at once"),
+        ({"method": "pause"}, 0, 3, "3 pause tokens stand behind the question"),
+        ({"method": "icot"}, 1, 3, "The first token of the steps is left out"),
+        ({"method": "icot"}, 2, 3, "The first 2 tokens of the steps are left out"),
+        ({"method": "icot"}, 4, 3, "4 tokens: past the last removal"),
+        ({"method": "no_thought"}, 2, 3, "leaves out the first 2 steps; nothing takes their place"),
+        ({"method": "no_curriculum"}, 0, 3, "no curriculum, .* 3 thoughts stand in their place"),
+        ({"method": "pause_as_thought"}, 1, 3, r"the first step by 1·c = 1 pause token\.$"),
+    ],
+)
+def test_the_rule_in_words(settings, stage, steps, said) -> None:
+    curriculum = Curriculum(**{"max_stage": 3} | settings)
+    assert re.search(said, replaced(curriculum, stage, steps)), replaced(curriculum, stage, steps)
+
+
+@given(curricula, st.integers(0, 6), st.integers(0, 5))
+def test_the_number_of_thoughts_in_words_is_that_of_training(
+    curriculum: Curriculum, stage: int, steps: int
+) -> None:
+    stage = min(stage, curriculum.max_stage + 1)
+    said = replaced(curriculum, stage, steps)
+    number = curriculum.thoughts_in_training(steps, stage)
+    assert ("  " not in said) and said.endswith(".")
+    found = re.search(r"= (\d+) (thought|pause token)", said)
+    if found:
+        assert int(found[1]) == number
+    else:
+        assert number == 0
+    whole = in_short(curriculum, stage)
+    if curriculum.rule.stand_in and curriculum.pad_to_max:
+        assert int(re.match(r"\d+", whole)[0]) == curriculum.thoughts_in_training(99, stage)
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [(0, "every step, the answer"), (1, "what is left of the steps"), (3, "only the answer")],
+)
+def test_the_loss_in_words(stage: int, said: str) -> None:
+    state = read_curriculum(PROBLEM, TOKENIZER, Curriculum(max_stage=3), stage)
+    assert said in loss_in_words(state)
+    assert f"{6 - stage} tokens" in loss_in_words(state)
+
+
+# --- controls -----------------------------------------------------------------------------------
+
+
+def test_sliders_change_the_picture(view) -> None:
+    assert (view.method.value, view.stage.value) == ("coconut", 1)
+    assert letters(view).lstrip("Q") == "BTEDSSAAA"
+    view.thoughts_per_step.value = 2
+    view.stage.value = 2
+    assert letters(view).lstrip("Q") == "BTTTTEDDSAAA"
+    assert letters(view, "prompt") == "BTTTTE"
+    assert "2·c = 2·2 = 4 thoughts" in sentence(view.picture.value, "replaced")
+    view.max_stage.value = 5
+    view.stage.value = 6
+    assert letters(view).lstrip("Q") == "B" + 10 * "T" + "EDDDAAA"
+    view.pad_to_max.value = False
+    assert letters(view).lstrip("Q") == "B" + 6 * "T" + "EDDDAAA"
+    assert view.picture.value == render(view.state)
+
+
+def test_the_stage_stays_within_reach(view) -> None:
+    view.stage.value = 4
+    view.max_stage.value = 1
+    assert (view.stage.value, view.stage.max) == (2, 2)
+    view.max_stage.value = 0
+    assert view.state.stage == 1
+    assert len(view.state.rows) == 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_be_chosen(view, method) -> None:
+    view.method.value = method
+    rule = METHODS[method]
+    assert view.thoughts_per_step.disabled == view.pad_to_max.disabled == (rule.stand_in is None)
+    for stage in range(view.stage.max + 1):
+        view.stage.value = stage
+        root = ET.fromstring(view.picture.value)
+        assert (root.get("data-method"), root.get("data-stage")) == (method, str(stage))
+        assert ("T" in letters(view)) <= (rule.stand_in == "thoughts")
+
+
+def test_icot_counts_tokens_and_the_others_find_their_stages_again() -> None:
+    view = CurriculumView(PROBLEM.in_english(), SPELLING)
+    steps = sum(map(len, tokenize([PROBLEM.in_english()], SPELLING)[0].steps))
+    assert view.max_stage.value == 3
+    view.max_stage.value = 2
+    view.method.value = "icot"
+    assert (view.max_stage.value, view.stage.max) == (steps, steps + 1)
+    assert view.stage.description == "Tokens removed"
+    view.stage.value = 7
+    assert letters(view).count("D") == 7
+    assert "3 steps" in view.picture.value and "7 tokens removed" in view.picture.value
+    view.method.value = "no_thought"
+    assert view.max_stage.value == 2
+    assert view.stage.value <= 3
+    assert view.stage.description == "Stage"
+
+
+def test_a_tokenizer_is_left_as_it_was() -> None:
+    tokenizer = word_tokenizer([*PRESET.entities, *PRESET.concepts])
+    before = len(tokenizer)
+    CurriculumView(PROBLEM, tokenizer, methods=["pause"])
+    assert len(tokenizer) == before
+    assert tokenizer.convert_tokens_to_ids("<pause>") in (None, tokenizer.unk_token_id)
+
+
+def test_any_problem_without_a_graph() -> None:
+    """Arithmetic with a tokenizer that spells; blanks and line breaks show as signs."""
+    problem = Problem("Two & two < five?", ("<b>2+2</b>=4",), "4")
+    view = CurriculumView(problem, SPELLING, ["coconut", "no_thought"])
+    assert view.method.options == ("coconut", "no_thought")
+    assert view.max_stage.value == 1
+    view.stage.value = 0
+    assert "<b>2" not in view.picture.value
+    cells = shown("encoding", view.picture.value)
+    assert {"&", "<"} <= {cell.find("span").text for cell in cells}
+    long = CurriculumView(Problem("x" * 400, (), "y"), SPELLING)
+    assert letters(long).startswith("Q" * 91)
+    assert 'tabindex="0"' in long.picture.value  # so that a long question scrolls by keyboard
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"methods": []}, ValueError, "choose from coconut"),
+        ({"methods": ["cocnut"]}, ValueError, "unknown method 'cocnut'"),
+        ({"stage": 9}, ValueError, "from 0 to 4"),
+        ({"stage": -1}, ValueError, "from 0 to 4"),
+        ({"problem": Problem("| Zoe cat", (), "cat")}, ProblemError, "'Zoe'"),
+    ],
+)
+def test_what_cannot_be_shown_says_so(options, error, said) -> None:
+    with pytest.raises(error, match=said):
+        CurriculumView(**options)
+
+
+def test_a_state_has_a_stage_that_there_is() -> None:
+    with pytest.raises(ValueError, match="from 0 to 4"):
+        read_curriculum(PROBLEM, TOKENIZER, Curriculum(max_stage=3), 5)
+    assert isinstance(read_curriculum(PROBLEM, TOKENIZER, Curriculum(max_stage=3), 4),
+                      CurriculumState)  # fmt: skip
+
+
+# --- what notebooks keep, and who reads them ----------------------------------------------------
+
+
+def test_text_in_notebooks_is_short_and_repeats(view, capsys) -> None:
+    assert repr(view) == "CurriculumView(8 methods)"
+    view.stage.value = 2
+    assert view._repr_mimebundle_()["text/plain"] == repr(view)
+    assert len(view.picture.value) < 60_000
+    assert CurriculumView(stage=2).picture.value == view.picture.value
+    assert capsys.readouterr().out == ""
+
+
+def test_it_speaks_without_colour_and_loads_nothing(view) -> None:
+    root = ET.fromstring(view.picture.value)
+    used = {cell.get("data-letter") for cell in shown("encoding", view.picture.value)}
+    said = "".join(root.itertext())
+    for letter in used:
+        assert LETTERS[letter] in said
+    for svg in root.iter(f"{SVG}svg"):
+        assert svg.get("aria-hidden") == "true" or svg.get("aria-label")
+    for control in (view.method, view.stage, view.thoughts_per_step, view.max_stage):
+        assert control.description
+    value = view.picture.value.replace("http://www.w3.org/2000/svg", "")
+    for sign in ("http:", "https:", "//", "url(", "<script", "<link", "<img", "<style", "@import"):
+        assert sign not in value

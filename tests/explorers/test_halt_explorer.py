@@ -1,0 +1,209 @@
+"""The halt explorer without a browser: set values, read the picture, count by hand."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coconut_lab.explorers import HaltExplorer
+from coconut_lab.explorers.halting.drawing import curve, in_words, render, strip
+from coconut_lab.explorers.halting.state import FIXED, MOST_ROWS, VERDICTS, read_study, verdicts
+from coconut_lab.inference.halting import HaltError
+from coconut_lab.inference.halting_tradeoff import HaltStudy
+from coconut_lab.inference.scoring import Score
+
+SVG = "{http://www.w3.org/2000/svg}"
+EVIL = "<b>\"&'evil\x01"
+
+
+def study_of(seed: int, count: int = 30, most: int = 4, name: str = "steps") -> HaltStudy:
+    """A study with random tables."""
+    draw = np.random.default_rng(seed)
+    shape = (count, most + 1)
+    signals = {key: draw.random(shape) for key in (name, "entropy", "margin")}
+    right = draw.random(shape) < 0.5
+    return HaltStudy(
+        hops=draw.integers(1, 4, count),
+        right=right,
+        tokens=draw.integers(1, 4, shape),
+        passes=1 + np.arange(most + 1) + draw.integers(1, 4, shape),
+        signals=signals,
+    )
+
+
+studies = st.builds(study_of, st.integers(0, 10**6), st.integers(1, 40), st.integers(0, 5))
+
+
+def plain_verdict(right: list[bool], stop: int) -> str:
+    """What came of one stop, by its meaning."""
+    if right[stop]:
+        return "too late" if any(right[:stop]) else "on time"
+    if any(right[stop + 1 :]):
+        return "too early"
+    return "too late" if any(right[:stop]) else "never"
+
+
+@given(studies, st.integers(0, 10**6))
+def test_verdicts_mean_what_they_say(study: HaltStudy, seed: int) -> None:
+    stops = np.random.default_rng(seed).integers(0, study.most + 1, len(study.hops))
+    want = [
+        plain_verdict(row, stop)
+        for row, stop in zip(study.right.tolist(), stops.tolist(), strict=True)
+    ]
+    assert verdicts(study, stops) == want
+
+
+@given(studies)
+def test_every_setting_is_what_the_study_gives(study: HaltStudy) -> None:
+    state = read_study(study, count=5)
+    assert list(state.settings) == [FIXED, *study.signals]
+    for rule, line in state.settings.items():
+        for setting in line:
+            threshold = setting.point.threshold
+            if rule == FIXED:
+                assert setting.point == study.fixed(int(threshold))
+            else:
+                assert setting.point == study.at(rule, threshold)
+                assert setting.stops.tolist() == study.stops(rule, threshold).tolist()
+            point = setting.point
+            counts = (point.early, point.on_time, point.late, point.never)
+            assert tuple(map(setting.verdicts.count, VERDICTS)) == counts
+        means = [setting.thoughts for setting in line]
+        assert means == sorted(means), "the slider goes from stopping early to stopping late"
+
+
+@given(studies, st.data())
+def test_the_strip_puts_every_stop_where_it_is(study: HaltStudy, data: st.DataObject) -> None:
+    state = read_study(study, count=5)
+    rule = data.draw(st.sampled_from(sorted(state.settings)))
+    state = state.at(rule, data.draw(st.integers(0, len(state.settings[rule]) - 1)))
+    root = ET.fromstring(strip(state))
+    discs = root.findall(f".//{SVG}g[@class='stop']")
+    assert [int(disc.get("data-row")) for disc in discs] == list(state.sample)
+    columns = {}
+    for label in root.iter(f"{SVG}text"):
+        if (label.text or "").startswith("k = "):
+            columns[int(label.text[4:])] = float(label.get("x"))
+    assert list(columns) == list(range(study.most + 1))
+    for disc, row in zip(discs, state.sample, strict=True):
+        at = float(disc.find(f"{SVG}circle").get("cx"))
+        nearest = min(columns, key=lambda k: abs(columns[k] - at))
+        assert nearest == state.setting.stops[row]
+    for frame in root.iterfind(f".//{SVG}rect[@class='steps']"):
+        middle = float(frame.get("x")) + float(frame.get("width")) / 2
+        assert abs(columns[int(frame.get("data-hops"))] - middle) < 1
+    letters = [t.text for t in root.iter(f"{SVG}text") if t.text in ("r", "w")]
+    want = ["r" if right else "w" for row in state.sample for right in study.right[row]]
+    assert letters == want
+    shown = [t.text for t in root.iter(f"{SVG}text") if t.text in VERDICTS]
+    assert shown == [state.setting.verdicts[row] for row in state.sample]
+    assert len(state.sample) <= MOST_ROWS
+    hops = [int(study.hops[row]) for row in state.sample]
+    assert hops == sorted(hops) and set(hops) == set(study.hops.tolist())
+
+
+@given(studies, st.integers(0, 4))
+def test_the_curve_is_drawn_to_scale(study: HaltStudy, place: int) -> None:
+    state = read_study(study, count=5).at("steps", 0)
+    state = state.at(place=min(place, len(state.settings["steps"]) - 1))
+    root = ET.fromstring(curve(state))
+    squares = root.findall(f".//{SVG}rect[@class='fixed']")
+    assert len(squares) == study.most + 1
+    xs = [float(square.get("x")) + 7 for square in squares]
+    assert xs == sorted(xs)
+    (dot,) = root.findall(f".//{SVG}circle[@class='current']")
+    line = root.find(f".//{SVG}polyline[@class='rule']").get("points").split()
+    assert line[state.place] == f"{dot.get('cx')},{dot.get('cy')}"
+    if study.most:
+        share = (float(dot.get("cx")) - xs[0]) / (xs[-1] - xs[0])
+        assert abs(share * study.most - state.setting.thoughts) < 0.01
+    _, _, width, height = map(float, root.get("viewBox").split())
+    assert 0 <= float(dot.get("cx")) <= width and 0 <= float(dot.get("cy")) <= height
+    ends = [p.get("d") for p in root.iterfind(f".//{SVG}path[@class='interval']")]
+    assert len(ends) == study.most + 2
+    for drawn in ends:
+        low, high = (float(drawn[1:].replace("M", "V").split("V")[i].split()[-1]) for i in (0, 1))
+        assert height > low >= high >= 0
+
+
+def test_the_table_counts_by_hops() -> None:
+    study = study_of(3)
+    value = render(read_study(study).at("entropy", 7))
+    state = read_study(study).at("entropy", 7)
+    rows = ET.fromstring(value).findall(".//table[@class='verdicts']/tbody/tr")
+    assert [row.get("data-hops") for row in rows] == ["1", "2", "3", "all"]
+    sums = np.zeros(len(VERDICTS), dtype=int)
+    for row in rows:
+        accuracy, thoughts, *counts = [cell.text for cell in row.iterfind("td")]
+        hops = row.get("data-hops")
+        chosen = np.ones(30, dtype=bool) if hops == "all" else study.hops == int(hops)
+        stops = state.setting.stops
+        right = study.right[np.arange(30), stops][chosen]
+        assert accuracy == f"{right.mean():.1%}"
+        assert thoughts == f"{stops[chosen].mean():.2f}"
+        assert sum(map(int, counts)) == chosen.sum()
+        if hops != "all":
+            sums += np.array(list(map(int, counts)))
+        else:
+            assert sums.tolist() == list(map(int, counts))
+
+
+def test_moving_needs_nothing_but_the_study() -> None:
+    """A slider looks up: the picture is that of the pure function, for every place of it."""
+    study = study_of(5)
+    view = HaltExplorer(study, rule="steps")
+    for name in view.state.settings:
+        view.rule.value = name
+        assert view.threshold.max == len(view.state.settings[name]) - 1
+        assert view.threshold.value == view.state.place
+        for place in range(view.threshold.max + 1):
+            view.threshold.value = place
+            assert view.picture.value == render(read_study(study).at(name, place))
+    assert repr(view) == "HaltExplorer(30 problems)"
+
+
+def test_a_chosen_threshold_is_shown_first_and_marked() -> None:
+    study = study_of(6)
+    view = HaltExplorer(study, {"steps": 0.4321}, rule="steps")
+    assert view.state.setting.point.threshold == 0.4321 and view.state.setting.chosen
+    assert "says 0.4321 or more" in in_words(view.state.setting)
+    assert len(ET.fromstring(curve(view.state)).findall(f".//{SVG}path[@class='chosen']")) == 1
+    view.rule.value = "margin"
+    assert not ET.fromstring(curve(view.state)).findall(f".//{SVG}path[@class='chosen']")
+    view.rule.value = FIXED
+    assert view.state.setting.point == study.best_fixed()
+
+
+def test_names_are_escaped() -> None:
+    value = HaltExplorer(study_of(7, name=EVIL), rule=EVIL).picture.value
+    ET.fromstring(value)
+    assert "<b>&quot;" not in value and "&lt;b&gt;&quot;&amp;" in value
+
+
+def test_what_cannot_be_shown_is_named() -> None:
+    study = study_of(8)
+    with pytest.raises(HaltError, match="unknown rule 'entrpy'; there are fixed, steps"):
+        HaltExplorer(study, rule="entrpy")
+    with pytest.raises(HaltError, match="unknown signal 'best'"):
+        HaltExplorer(study, {"best": 0.5})
+    empty = HaltStudy(study.hops[:0], *(t[:0] for t in (study.right, study.tokens, study.passes)),
+                      {name: table[:0] for name, table in study.signals.items()})  # fmt: skip
+    with pytest.raises(HaltError, match="no problems"):
+        HaltExplorer(empty)
+    with pytest.raises(HaltError, match="goes from 0 to 4"):
+        read_study(study).at(FIXED, 5)
+
+
+def test_points_are_scores_with_intervals() -> None:
+    state = read_study(study_of(9))
+    value = render(state)
+    found: Score = state.setting.point.score
+    low, high = found.interval
+    (fact,) = ET.fromstring(value).iterfind(".//div[@data-fact='accuracy']")
+    assert [e.text for e in fact] == [
+        "accuracy", f"{found.accuracy:.1%}", f"{low:.1%} to {high:.1%}, n = 30",
+    ]  # fmt: skip

@@ -1,0 +1,344 @@
+"""Generation and scores against slow, plain versions of themselves."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive import naive_row, published_generate
+from shapes import CONFIGS, exact, language_model, ragged, tokenizer
+from transformers import GPT2Config, LlamaConfig
+
+from coconut_lab.curriculum.curriculum import METHODS, Curriculum
+from coconut_lab.curriculum.tokenizer import add_pause_token, thought_tokens
+from coconut_lab.inference.generation import Generation, generate
+from coconut_lab.inference.halting import FixedThoughts, HaltError
+from coconut_lab.inference.scoring import Score, answer_of, is_right, score
+from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.tasks.problems import Problem
+
+TOKENIZER = tokenizer()
+TOKENS = thought_tokens(TOKENIZER)
+
+
+def model_that_ends(shape, seed=0):
+    """A random model that ends often enough that rows end at different times."""
+    model = Coconut(language_model(shape, seed), TOKENIZER)
+    head = model.language_model.get_output_embeddings()
+    head.bias = torch.nn.Parameter(torch.zeros(head.out_features, dtype=torch.float64))
+    with torch.no_grad():
+        head.bias[TOKENIZER.eos_token_id] = 3.0 if shape != "gpt2" else 2.0
+    return model
+
+
+def prompts(seed=0):
+    rows = ragged(seed)
+    return [ids[: len(ids) - sum(label != -100 for label in labels)] for ids, labels in rows]
+
+
+@pytest.mark.parametrize("shape", CONFIGS)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_ragged_batch_writes_what_the_published_code_writes_one_by_one(shape, seed):
+    model = model_that_ends(shape, seed)
+    batch = generate(model, TOKENIZER, prompts(seed), max_new_tokens=7)
+    for prompt, got in zip(prompts(seed), batch, strict=True):
+        want, finished = published_generate(
+            model.language_model, prompt, TOKENS.thought, TOKENIZER.eos_token_id, 7
+        )
+        assert (got.token_ids, got.finished) == (want, finished)
+        assert got.stopped == ("end of sequence" if finished else "limit of 7 new tokens")
+        assert got.thoughts_used == prompt.count(TOKENS.thought) and got.halted == "prompt"
+        assert got.text == TOKENIZER.decode(want)
+        assert generate(model, TOKENIZER, [prompt], max_new_tokens=7) == [got]
+    assert len({len(row.token_ids) for row in batch}) > 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_models_of_every_method_go_through_the_same_call(method):
+    pausing = tokenizer()
+    add_pause_token(pausing)
+    language = language_model("llama", 3)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        language.resize_token_embeddings(len(pausing), mean_resizing=False)
+    model = Coconut(language, pausing)
+    curriculum = Curriculum(method, max_stage=2, pad_to_max=False)
+    problems = [
+        Problem(" ".join(f"w{(i * j) % 20}" for j in range(2 + i)), tuple(["w1", "w2"][:i]), "w3")
+        for i in range(1, 4)
+    ]
+    asked = [curriculum.prompt(problem, pausing, 2) for problem in problems]
+    for prompt, got in zip(asked, generate(model, pausing, asked, 5), strict=True):
+        want = published_generate(language, prompt, TOKENS.thought, 1, 5)
+        assert (got.token_ids, got.finished) == want
+
+
+def test_the_first_token_may_be_the_end():
+    model = Coconut(language_model("llama", 1), TOKENIZER)
+    head = model.language_model.get_output_embeddings()
+    head.bias = torch.nn.Parameter(torch.zeros(head.out_features, dtype=torch.float64))
+    with torch.no_grad():
+        head.bias[TOKENIZER.eos_token_id] = 1e3
+    for one in generate(model, TOKENIZER, prompts(), 4):
+        assert one.token_ids == [] and one.text == "" and one.finished
+        assert one.passes == 1 + one.thoughts_used
+
+
+def test_an_end_that_never_comes_is_cut_at_the_limit():
+    model = Coconut(language_model("llama", 1), TOKENIZER)
+    head = model.language_model.get_output_embeddings()
+    head.bias = torch.nn.Parameter(torch.zeros(head.out_features, dtype=torch.float64))
+    with torch.no_grad():
+        head.bias[TOKENIZER.eos_token_id] = -1e3
+    for one in generate(model, TOKENIZER, prompts(), 9):
+        assert len(one.token_ids) == 9 and not one.finished
+        assert one.stopped == "limit of 9 new tokens"
+
+
+def test_thoughts_are_returned_on_request():
+    model = Coconut(language_model("qwen", 1), TOKENIZER)
+    for prompt, one in zip(
+        prompts(), generate(model, TOKENIZER, prompts(), 2, return_thoughts=True), strict=True
+    ):
+        want = naive_row(model.language_model, prompt, TOKENS.thought)[0]
+        assert one.thoughts.shape == (len(want), 16)
+        for got, expected in zip(one.thoughts, want, strict=True):
+            torch.testing.assert_close(got, expected)
+    assert generate(model, TOKENIZER, prompts(), 2)[0].thoughts is None
+
+
+def test_a_batch_takes_the_passes_of_its_slowest_row():
+    model = model_that_ends("gpt2", 1)
+    calls = []
+    model.backbone.register_forward_hook(lambda *_: calls.append(1))
+    same = [[*range(5, 5 + n), TOKENS.bot, *[TOKENS.thought] * 3, TOKENS.eot] for n in (2, 5, 9)]
+    batch = generate(model, TOKENIZER, same, 6)
+    written = max(len(one.token_ids) - (not one.finished) for one in batch)
+    assert len(calls) == 1 + 3 + written == max(one.passes for one in batch)
+
+
+def test_parts_of_a_batch_change_nothing_but_the_speed():
+    model = model_that_ends("gpt2", 1)
+    asked = [prompt for seed in range(4) for prompt in prompts(seed)]
+    want = generate(model, TOKENIZER, asked, 6, return_thoughts=True)
+    sizes = []
+    model.backbone.register_forward_pre_hook(
+        lambda _, args, kwargs: sizes.append(len(kwargs["inputs_embeds"])), with_kwargs=True
+    )
+    for rows in (1, 3, 7, 100):
+        sizes.clear()
+        got = generate(model, TOKENIZER, asked, 6, rows_at_once=rows, return_thoughts=True)
+        assert got == want and max(sizes) == min(rows, len(asked))
+        for one, other in zip(got, want, strict=True):
+            torch.testing.assert_close(one.thoughts, other.thoughts)
+    with pytest.raises(ModelError, match="rows_at_once is 0"):
+        generate(model, TOKENIZER, asked, 6, rows_at_once=0)
+
+
+def test_rows_that_have_finished_leave_the_batch():
+    model = model_that_ends("llama", 2)
+    sizes = []
+    model.backbone.register_forward_pre_hook(
+        lambda _, args, kwargs: sizes.append(len(kwargs["inputs_embeds"])), with_kwargs=True
+    )
+    asked = [prompt for seed in range(3) for prompt in prompts(seed)]
+    batch = generate(model, TOKENIZER, asked, 7)
+    passes_after_the_prompt = [len(one.token_ids) - (not one.finished) for one in batch]
+    prompt_passes = 1 + len([size for size in sizes[1:] if size == len(asked)])
+    decoding = [
+        sum(count > step for count in passes_after_the_prompt)
+        for step in range(max(passes_after_the_prompt))
+    ]
+    assert sizes[len(sizes) - len(decoding) :] == decoding
+    assert decoding[-1] < decoding[0] < len(asked) and prompt_passes > 1
+
+
+def dropping_model():
+    """A model that would write something else every time in training mode."""
+    config = GPT2Config(
+        vocab_size=len(TOKENIZER), n_embd=16, n_layer=2, n_head=2, n_positions=64,
+        resid_pdrop=0.5, embd_pdrop=0.5, attn_pdrop=0.5, initializer_range=0.3,
+        bos_token_id=None, eos_token_id=1,
+    )  # fmt: skip
+    return Coconut(exact(config), TOKENIZER)
+
+
+def test_dropout_stays_out_of_generation_and_modes_stay_as_they_were():
+    model = dropping_model()
+    want = generate(model, TOKENIZER, prompts(), 6)
+    model.train()
+    model.backbone.h[0].eval()  # somebody froze a layer
+    modes = {name: module.training for name, module in model.named_modules()}
+    assert generate(model, TOKENIZER, prompts(), 6) == want
+    assert {name: module.training for name, module in model.named_modules()} == modes
+    with torch.no_grad():
+        model.language_model.get_output_embeddings().weight.fill_(math.nan)
+    with pytest.raises(ModelError, match="NaN"):
+        generate(model, TOKENIZER, prompts(), 6)
+    assert {name: module.training for name, module in model.named_modules()} == modes
+
+
+def test_wrapping_a_model_leaves_its_modes_as_they_were():
+    language = dropping_model().language_model.train()
+    language.transformer.h[0].eval()
+    modes = [module.training for module in language.modules()]
+    Coconut(language, TOKENIZER)
+    assert [module.training for module in language.modules()] == modes
+
+
+def test_bad_prompts_are_named():
+    model = Coconut(language_model("llama"), TOKENIZER)
+    calls = []
+    model.backbone.register_forward_pre_hook(lambda *_: calls.append(1))
+    with pytest.raises(ModelError, match="list of prompts is empty"):
+        generate(model, TOKENIZER, [])
+    with pytest.raises(ModelError, match="prompt 1 is empty"):
+        generate(model, TOKENIZER, [[3], []])
+    with pytest.raises(ModelError, match="need 70 positions but the model has 64"):
+        generate(model, TOKENIZER, [[3] * 10], max_new_tokens=60)
+    with pytest.raises(ModelError, match="prompt 2 starts with <thought>"):
+        generate(model, TOKENIZER, [[3], [4], [TOKENS.thought, 5]], 4)
+    with pytest.raises(ModelError, match="max_new_tokens is 0"):
+        generate(model, TOKENIZER, [[3]], max_new_tokens=0)
+    for bad in (["some words"], [3, 4], [[3], None], [[3.0]], torch.tensor([3, 4])):
+        with pytest.raises(ModelError, match="give a list of prompts, each a list of token ids"):
+            generate(model, TOKENIZER, bad)
+    for wrong in (len(TOKENIZER), -1):
+        with pytest.raises(ModelError, match=f"prompt 1 has the token {wrong}, but the model has"):
+            generate(model, TOKENIZER, [[3], [4, wrong, 5]])
+    for bad in (3, "fixed", FixedThoughts):
+        with pytest.raises(HaltError, match=r"give a rule, such as FixedThoughts\(3\)"):
+            generate(model, TOKENIZER, [[3, TOKENS.bot]], halting=bad)
+    for bad in (-1, 1.5, "3", [1, 2.0], None):
+        with pytest.raises(HaltError, match="it must be 0 or more, and whole"):
+            FixedThoughts(bad)
+    assert calls == []
+
+
+def test_prompts_may_be_tensors_or_arrays():
+    model = Coconut(language_model("llama"), TOKENIZER)
+    ids = [[3, 4, 5], [6, 7, 8]]
+    want = [one.token_ids for one in generate(model, TOKENIZER, ids, 4)]
+    for kind in (torch.tensor, np.array):
+        assert [one.token_ids for one in generate(model, TOKENIZER, kind(ids), 4)] == want
+
+
+def test_broken_weights_are_named():
+    model = Coconut(language_model("llama"), TOKENIZER)
+    with torch.no_grad():
+        model.language_model.get_input_embeddings().weight[7] = float("nan")
+    # With tied embeddings one broken row of the table breaks every row of logits.
+    with pytest.raises(ModelError, match="logits of prompt 0 for new token 0 .*NaN"):
+        generate(model, TOKENIZER, [[3, 4], [5, 7]], 4)
+    model = Coconut(language_model("gpt2"), TOKENIZER)
+
+    def overflow(_module, _arguments, output):
+        output.last_hidden_state[1] = float("nan")
+
+    model.backbone.register_forward_hook(overflow)
+    with pytest.raises(ModelError, match="logits of prompt 1 for new token 0 .*NaN"):
+        generate(model, TOKENIZER, [[3, 4], [5, 7]], 4)
+
+
+def test_scores_count_finished_right_answers():
+    problem = Problem("| a b", ("b",), "b")
+    assert is_right(Generation([], "### b", 0, True), problem)
+    assert is_right(Generation([], "b ###  b", 0, True), problem)
+    assert not is_right(Generation([], "### b", 0, False), problem)
+    assert not is_right(Generation([], "b", 0, True), problem)
+    assert not is_right(Generation([], "### b b", 0, True), problem)
+    assert answer_of("x ### y ### z") == "z" and answer_of("x") is None
+
+
+def test_score_runs_in_batches_of_any_size():
+    model = Coconut(language_model("llama", 1), TOKENIZER)
+    problems = [Problem(f"w{i} w{i + 1}", (f"w{i + 2}",), f"w{i}") for i in range(7)]
+    scores = {
+        score(model, TOKENIZER, problems, Curriculum(max_stage=2), 2, batch_size=size)
+        for size in (1, 3, 7)
+    }
+    assert len(scores) == 1 and scores.pop().total == 7
+
+
+def test_answer_now_forbids_words_before_the_answer(monkeypatch):
+    model = Coconut(language_model("llama", 1), TOKENIZER)
+    asked = []
+
+    def fake(model, tokenizer, prompts, limit, halting):
+        asked.extend(prompts)
+        return [Generation([], " w2", 1, True), Generation([], "w1 ### w2", 1, True)]
+
+    monkeypatch.setattr("coconut_lab.inference.scoring.generate", fake)
+    problems = [Problem("w0 w1", ("w2",), "w2")] * 2
+    assert score(model, TOKENIZER, problems, Curriculum(), 1, answer_now=True).right == 2
+    mark = TOKENIZER.convert_tokens_to_ids("###")
+    assert [prompt[-1] for prompt in asked] == [mark, mark]
+    asked.clear()
+    assert score(model, TOKENIZER, problems, Curriculum(), 1).right == 1
+    assert {prompt[-1] for prompt in asked} == {TOKENS.eot}
+
+
+def test_nothing_to_score():
+    model = Coconut(language_model("llama", 1), TOKENIZER)
+    with pytest.raises(ValueError, match="no problems"):
+        score(model, TOKENIZER, [], Curriculum(), 0)
+
+
+@given(st.integers(1, 400), st.data())
+def test_wilson_interval_solves_its_equation(total, data):
+    right = data.draw(st.integers(0, total))
+    result = Score(right, total)
+    low, high = result.interval
+    assert 0 <= low <= result.accuracy + 1e-12 and result.accuracy - 1e-12 <= high <= 1
+    # Each end is where the observed share lies 1.96 standard errors of that end away.
+    for end in (low, high):
+        if 1e-9 < end < 1 - 1e-9:
+            distance = abs(result.accuracy - end) / math.sqrt(end * (1 - end) / total)
+            assert distance == pytest.approx(1.959964, rel=1e-4)
+
+
+@st.composite
+def random_language_models(draw):
+    """GPT-2 and Llama models of random sizes, in float64."""
+    heads, size = draw(st.sampled_from([1, 2, 4])), draw(st.sampled_from([2, 4, 6]))
+    layers, width = draw(st.integers(1, 3)), heads * size
+    common = {"vocab_size": len(TOKENIZER), "initializer_range": 0.4, "eos_token_id": 1}
+    if draw(st.booleans()):
+        config = GPT2Config(
+            n_embd=width, n_layer=layers, n_head=heads, n_positions=40, bos_token_id=None,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **common,
+        )  # fmt: skip
+    else:
+        config = LlamaConfig(
+            hidden_size=width, intermediate_size=draw(st.integers(4, 20)), num_hidden_layers=layers,
+            num_attention_heads=heads, num_key_value_heads=draw(st.sampled_from([1, heads])),
+            max_position_embeddings=40, bos_token_id=None, pad_token_id=0,
+            tie_word_embeddings=draw(st.booleans()), **common,
+        )  # fmt: skip
+    return exact(config, draw(st.integers(0, 99)))
+
+
+@st.composite
+def ragged_prompts(draw):
+    """Questions of any length, with any number of thoughts, with markers or without."""
+    words = st.integers(2, len(TOKENIZER) - 4)
+    rows = []
+    for _ in range(draw(st.integers(1, 6))):
+        question = draw(st.lists(words, min_size=1, max_size=9))
+        thoughts = [TOKENS.thought] * draw(st.integers(0, 4))
+        latent = [TOKENS.bot, *thoughts, TOKENS.eot] if draw(st.booleans()) else []
+        rows.append(question + latent + draw(st.lists(words, max_size=2)))
+    return rows
+
+
+@settings(max_examples=40)
+@given(random_language_models(), ragged_prompts())
+def test_any_batch_of_any_shape_is_one_by_one_and_as_published(language, asked):
+    model = Coconut(language, TOKENIZER)
+    batch = generate(model, TOKENIZER, asked, 6)
+    for prompt, got in zip(asked, batch, strict=True):
+        want = published_generate(language, prompt, TOKENS.thought, TOKENIZER.eos_token_id, 6)
+        assert (got.token_ids, got.finished) == want
+        assert generate(model, TOKENIZER, [prompt], 6) == [got]

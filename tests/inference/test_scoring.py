@@ -1,0 +1,155 @@
+"""Scores and paired comparisons against enumeration of everything that could have happened."""
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shapes import language_model, tokenizer
+
+from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.inference.generation import Generation, generate
+from coconut_lab.inference.halting import FixedThoughts
+from coconut_lab.inference.scoring import Comparison, Score, compare_paired, is_right_number, score
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.tasks.problems import Problem
+
+TOKENIZER = tokenizer()
+
+
+def test_p_value_counts_every_possible_split():
+    for differ in range(11):
+        splits = list(itertools.product((0, 1), repeat=differ))
+        for better in range(differ + 1):
+            seen = abs(2 * better - differ)
+            extreme = sum(abs(2 * sum(split) - differ) >= seen for split in splits)
+            found = Comparison(5, better, differ - better, 3).p_value
+            assert found == pytest.approx(extreme / len(splits), rel=1e-12)
+
+
+def test_p_value_of_a_published_comparison():
+    # "The Curriculum Is the Mechanism" reports 97.0% against 96.6% of 500 problems, p = .845.
+    # Accuracies that far apart leave few numbers of differing problems, and one gives that p.
+    p_values = [Comparison(500 - 2 * c - 2, c + 2, c, 0).p_value for c in range(15)]
+    assert "0.845" in [f"{p:.3f}" for p in p_values]
+
+
+def test_p_value_of_many_differing_problems_is_no_overflow():
+    assert Comparison(0, 3_000, 3_000, 0).p_value == 1.0
+    assert 0 <= Comparison(0, 4_000, 2_000, 0).p_value < 1e-100
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_a_comparison_counts_pairs(pairs):
+    first, second = zip(*pairs, strict=True)
+    found = compare_paired(first, second)
+    assert found.total == len(pairs)
+    assert (found.first.right, found.second.right) == (sum(first), sum(second))
+    assert found.difference == pytest.approx(found.first.accuracy - found.second.accuracy)
+    low, high = found.interval
+    assert -1 <= low < high <= 1
+    mirrored = compare_paired(second, first)
+    assert mirrored.p_value == found.p_value
+    assert mirrored.interval == pytest.approx((-high, -low))
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"), [(0.05, 0.05), (0.2, 0.1), (0.4, 0.1), (0.3, 0.3), (0.02, 0.0)]
+)
+def test_the_interval_of_a_difference_covers_it(better, worse):
+    # Over everything that 40 problems can give, weighted by how probable it is.
+    n, covered = 40, 0.0
+    for a in range(n + 1):
+        for b in range(n + 1 - a):
+            ways = math.comb(n, a) * math.comb(n - a, b)
+            probability = ways * better**a * worse**b * (1 - better - worse) ** (n - a - b)
+            low, high = Comparison(n - a - b, a, b, 0).interval
+            covered += probability * (low <= better - worse <= high)
+    assert covered >= 0.935
+
+
+def test_a_comparison_needs_the_same_problems():
+    with pytest.raises(ValueError, match="answered 2 problems but the second 1"):
+        compare_paired([True, False], [True])
+    with pytest.raises(ValueError, match="no problems"):
+        compare_paired([], [])
+
+
+def test_a_comparison_in_words():
+    text = str(compare_paired([True] * 9 + [False], [True] * 4 + [False] * 6))
+    assert text.startswith("90.0% against 40.0%: +50.0 points (")
+    assert "5 right only for the first and 0 only for the second, p = 0.0625, n=10" in text
+
+
+def test_a_score_says_which_were_right_and_what_it_cost():
+    model = Coconut(language_model("llama", 1), TOKENIZER)
+    questions = [Problem(f"w{i} w{i + 1}", (f"w{i + 2}",), "w0") for i in range(6)]
+    curriculum = Curriculum(max_stage=2)
+    prompts = [curriculum.prompt(problem, TOKENIZER, 2) for problem in questions]
+    written = generate(model, TOKENIZER, prompts, 5)
+    # The model's own words become the answer of every second problem, where there are any.
+    mark = [*TOKENIZER("###").input_ids]
+    written_now = generate(model, TOKENIZER, [[*p, *mark] for p in prompts], 5)
+    problems = [
+        Problem(q.question, q.steps, one.text if index % 2 else "w0 w0 w0 w0 w0 w0")
+        for index, (q, one) in enumerate(zip(questions, written_now, strict=True))
+    ]
+    now = score(model, TOKENIZER, problems, curriculum, 2, answer_now=True, max_new_tokens=5)
+    assert now.outcomes == tuple(
+        bool(index % 2) and one.finished for index, one in enumerate(written_now)
+    )
+    assert now.right == sum(now.outcomes) and now.total == 6
+    found = score(model, TOKENIZER, questions, curriculum, 2, max_new_tokens=5)
+    assert found.tokens == sum(len(one.token_ids) for one in written) / 6
+    assert found.thoughts == 2
+    assert found.seconds > 0
+    assert (
+        found.passes == sum(1 + 2 + len(one.token_ids) - (not one.finished) for one in written) / 6
+    )
+
+
+def test_numbers_are_compared_as_numbers():
+    problem = Problem("How much?", ("600 + 634.5",), "1,234.50")
+    for text in ("600 + 634.5 ### 1234.5", "### $1,234.50.", "so 1,234.5 dollars"):
+        assert is_right_number(Generation([], text, 0, True), problem)
+        assert not is_right_number(Generation([], text, 0, False), problem)
+    assert not is_right_number(Generation([], "### 1234", 0, True), problem)
+    assert not is_right_number(Generation([], "### many", 0, True), problem)
+    assert not is_right_number(Generation([], "### many", 0, True), Problem("?", (), "many"))
+
+
+def test_score_takes_another_judge_and_a_halting_rule():
+    model = Coconut(language_model("llama", 1), TOKENIZER)
+    problems = [Problem(f"w{i} w{i + 1}", ("w2",), "w0") for i in range(4)]
+    curriculum = Curriculum(max_stage=2)
+    seen = []
+
+    def judge(generation, problem):
+        seen.append((generation, problem))
+        return problem.question == "w2 w3"
+
+    found = score(
+        model, TOKENIZER, problems, curriculum, 0, halting=FixedThoughts(3), judge=judge,
+        max_new_tokens=4,
+    )  # fmt: skip
+    assert found.outcomes == (False, False, True, False) and found.thoughts == 3
+    assert [problem for _, problem in seen] == problems
+
+
+def test_passes_are_those_that_the_backbone_makes():
+    model = Coconut(language_model("gpt2", 2), TOKENIZER)
+    calls = []
+    model.backbone.register_forward_hook(lambda *_: calls.append(1))
+    for thoughts, limit in itertools.product((0, 1, 3), (1, 4)):
+        tokens = model.tokens
+        prompt = [5, 6, tokens.bot, *[tokens.thought] * thoughts, tokens.eot]
+        calls.clear()
+        (one,) = generate(model, TOKENIZER, [prompt], limit)
+        assert one.passes == len(calls)
+
+
+def test_a_score_made_of_counts_alone():
+    found = Score(3, 4)
+    assert found.outcomes == () and found.tokens is None
+    assert str(found) == "75.0% (30.1% to 95.4%, n=4)"

@@ -1,0 +1,230 @@
+"""The shortened last layer: against the whole one, and the work that it leaves out."""
+
+import copy
+import threading
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shapes import CONFIGS, exact, language_model, ragged, tokenizer
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import (
+    CohereConfig,
+    GlmConfig,
+    GPTNeoXConfig,
+    LlamaConfig,
+    OlmoeConfig,
+    Qwen2Config,
+    StableLmConfig,
+)
+
+from coconut_lab.curriculum.curriculum import collate
+from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.model.fast import last_layer
+from coconut_lab.model.fast.cache import roomy_cache
+from coconut_lab.model.fast.last_layer import is_short, reading_from
+
+TOKENIZER = tokenizer()
+EXACT = {"rtol": 1e-9, "atol": 1e-11}
+SIZES = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+}
+MORE = {
+    "qwen2": lambda vocab: Qwen2Config(vocab_size=vocab, num_key_value_heads=2, **SIZES),
+    # Only a part of each head is turned by the position.
+    "stablelm": lambda vocab: StableLmConfig(
+        vocab_size=vocab, num_key_value_heads=2, partial_rotary_factor=0.5, **SIZES
+    ),
+    "one layer": lambda vocab: LlamaConfig(vocab_size=vocab, **(SIZES | {"num_hidden_layers": 1})),
+}
+SHORT = {name: make for name, make in CONFIGS.items() if name != "mistral"} | MORE
+
+
+def made(name: str) -> Coconut:
+    return Coconut(exact(SHORT[name](len(TOKENIZER))), TOKENIZER)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("unread", [1, 4, 6])
+@pytest.mark.parametrize("name", SHORT)
+def test_what_is_read_and_what_is_kept_are_those_of_the_whole_layer(name, unread, padded):
+    model = made(name)
+    assert is_short(model.backbone)
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(3, 7, 16, generator=generator, dtype=torch.float64)
+    mask = torch.ones(3, 7, dtype=torch.long)
+    mask[1, :2] = 0
+    found = []
+    for column in (0, unread):
+        inputs = inputs.detach().clone().requires_grad_()
+        cache = roomy_cache(model.config)
+        with reading_from(column):
+            output = model.backbone(
+                inputs_embeds=inputs,
+                attention_mask=mask if padded else None,
+                past_key_values=cache,
+                use_cache=True,
+            )
+        hidden = output.last_hidden_state[:, unread - 7 :]
+        # A second pass behind the first reads what the first has put into the cache.
+        later = model.backbone(
+            inputs_embeds=inputs[:, :2],
+            attention_mask=torch.cat([mask, mask[:, -2:]], 1) if padded else None,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        (hidden.sin().sum() + later.last_hidden_state.sin().sum()).backward()
+        keys = [layer.keys for layer in cache.layers]
+        weights = {key: weight.grad.clone() for key, weight in model.named_parameters()
+                   if weight.grad is not None}  # fmt: skip
+        model.zero_grad()
+        found.append((hidden, keys, inputs.grad, weights))
+    torch.testing.assert_close(*found, **EXACT)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10**6), st.sampled_from(sorted(SHORT)))
+def test_a_loss_is_that_of_all_logits(seed, name):
+    """Without labels every hidden state is computed; the loss is then taken by hand."""
+    model = made(name)
+    batch = collate(ragged(seed), TOKENIZER)
+    output = model(**batch)
+    labels = batch.pop("labels")
+    logits = model(**batch).logits[:, :-1]
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
+    torch.testing.assert_close(output.loss, loss, **EXACT)
+    parameters = list(model.parameters())
+    torch.testing.assert_close(
+        torch.autograd.grad(output.loss, parameters), torch.autograd.grad(loss, parameters), **EXACT
+    )
+
+
+def test_attention_that_can_show_its_weights_is_shortened_too():
+    config = LlamaConfig(vocab_size=len(TOKENIZER), attn_implementation="eager", **SIZES)
+    model = Coconut(exact(config, dtype=torch.float32), TOKENIZER)
+    assert is_short(model.backbone)
+    batch = collate(ragged(4), TOKENIZER)
+    output = model(**batch)
+    labels = batch.pop("labels")
+    logits = model(**batch).logits[:, :-1]
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
+    torch.testing.assert_close(output.loss, loss, rtol=1e-5, atol=1e-6)
+
+
+def test_of_a_question_the_last_layer_makes_keys_and_values_only():
+    model = made("llama").train()
+    width, inner, keys = 16, 24, 8
+    ids = torch.tensor([[5] * 30 + [model.tokens.bot, model.tokens.thought, model.tokens.eot, 6]])
+    counts = []
+    for column in (0, 32):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            states = model.latent_states(ids, read_from=column)
+        assert states.first_column == (0, 30)[column > 0]  # the thought comes from column 30
+        assert states.hidden.shape[1] == 34 - states.first_column
+        counts.append(counter.get_flop_counts()["Global"])
+    operator = torch.ops.aten.mm
+    spared = counts[0][operator] - counts[1][operator]
+    # Queries, output projection and the three maps of the feed-forward part, 30 columns, 2 each.
+    assert spared == 2 * 30 * (2 * width * width + 3 * width * inner)
+    assert keys == model.config.num_key_value_heads * model.config.head_dim
+
+
+def test_hidden_states_of_all_layers_are_given_in_every_column():
+    model = made("llama")
+    batch = collate(ragged(0), TOKENIZER)
+    states = model.latent_states(
+        batch["input_ids"], batch["attention_mask"], output_hidden_states=True, read_from=5
+    )
+    assert states.first_column == 0
+    assert states.hidden_states[-1].shape[:2] == batch["input_ids"].shape
+
+
+def test_windows_are_left_whole():
+    """A sliding window keeps no column that it does not see: the library's own cache stays."""
+    assert not is_short(Coconut(language_model("mistral"), TOKENIZER).backbone)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        CohereConfig(vocab_size=len(TOKENIZER), pad_token_id=0, **SIZES),  # turns pairs, not halves
+        GPTNeoXConfig(vocab_size=len(TOKENIZER), **SIZES),  # one matrix for all three
+        GlmConfig(  # turns pairs, of a part of each head
+            vocab_size=len(TOKENIZER), num_key_value_heads=2, head_dim=16, pad_token_id=0, **SIZES
+        ),
+        # Norms all keys of a column together, so the trial fails in the middle.
+        OlmoeConfig(vocab_size=len(TOKENIZER), num_key_value_heads=2, **SIZES),
+    ],
+    ids=["cohere", "gpt_neox", "glm", "olmoe"],
+)
+def test_layers_that_are_built_otherwise_are_left_whole(config):
+    model = Coconut(exact(config, dtype=torch.float32), TOKENIZER)  # experts need float32
+    assert not is_short(model.backbone)
+    for module in model.backbone.modules():
+        assert not module._forward_pre_hooks
+    batch = collate(ragged(1), TOKENIZER)
+    output = model(**batch)
+    labels = batch.pop("labels")
+    logits = model(**batch).logits[:, :-1]
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
+    torch.testing.assert_close(output.loss, loss, rtol=1e-5, atol=1e-6)
+
+
+def test_a_wrong_way_to_make_keys_is_found_out(monkeypatch):
+    backbone = language_model("llama").model
+    right = last_layer._llama_keys
+    wrong = last_layer.FAMILIES[0].__class__(
+        "layers",
+        "self_attn",
+        ("input_layernorm",),
+        lambda *given: tuple(part + 0.1 for part in right(*given)),
+        square=False,
+    )
+    monkeypatch.setattr(last_layer, "FAMILIES", (wrong,))
+    assert not last_layer.shorten(backbone)
+    assert not backbone.layers[-1]._forward_pre_hooks
+
+
+def test_two_owners_of_a_model_shorten_it_once():
+    language = language_model("gpt2")
+    for _ in range(2):
+        model = Coconut(language, TOKENIZER)
+    assert len(model.backbone.h[-1]._forward_pre_hooks) == 1
+    assert len(model.backbone.h[-1]._forward_hooks) == 1
+    twin = copy.deepcopy(model)
+    assert is_short(twin.backbone)
+    batch = collate(ragged(2), TOKENIZER)
+    assert torch.equal(model(**batch).loss, twin(**batch).loss)
+
+
+def test_what_one_thread_reads_is_no_matter_of_another():
+    """A notebook looks at a model while a thread of the monitor trains it."""
+    model = made("llama")
+    inside, checked = threading.Event(), threading.Event()
+
+    def reads() -> None:
+        with reading_from(3):
+            inside.set()
+            checked.wait(10)
+
+    thread = threading.Thread(target=reads)
+    thread.start()
+    inside.wait(10)
+    output = model.backbone(inputs_embeds=torch.zeros(1, 5, 16, dtype=torch.float64))
+    checked.set()
+    thread.join()
+    assert output.last_hidden_state.shape[1] == 5
+
+
+def test_nothing_labelled_is_refused_before_any_work():
+    model = made("llama")
+    batch = collate(ragged(3), TOKENIZER)
+    batch["labels"][:] = -100
+    with pytest.raises(ModelError, match="no position of the batch is labelled"):
+        model(**batch)

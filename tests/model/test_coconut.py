@@ -1,0 +1,304 @@
+"""The latent forward against an independent one, and against finite differences."""
+
+import json
+import random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive import naive_loss, naive_row
+from shapes import CONFIGS, example, language_model, ragged, tokenizer
+from transformers import T5Config, T5ForConditionalGeneration
+
+from coconut_lab.curriculum.curriculum import Example, collate
+from coconut_lab.curriculum.tokenizer import TokenizerError, thought_tokens, word_tokenizer
+from coconut_lab.model.coconut import Coconut, ModelError
+
+TOKENIZER = tokenizer()
+TOKENS = thought_tokens(TOKENIZER)
+EXACT = {"rtol": 1e-9, "atol": 1e-11}
+
+
+def gradients(module):
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in module.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+@pytest.mark.parametrize("shape", CONFIGS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_loss_gradients_and_thoughts_equal_the_naive_ones(shape, seed):
+    model = Coconut(language_model(shape, seed), TOKENIZER)
+    rows = ragged(seed)
+    output = model(**collate(rows, TOKENIZER))
+    output.loss.backward()
+    ours = gradients(model.language_model)
+    model.zero_grad()
+
+    loss = naive_loss(model.language_model, rows, TOKENS.thought)
+    loss.backward()
+    theirs = gradients(model.language_model)
+
+    torch.testing.assert_close(output.loss, loss, **EXACT)
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], msg=name, **EXACT)
+    assert output.thought_counts.tolist() == [3, 0, 1, 2, 0]
+    assert output.passes == 4
+    for row, (ids, _) in enumerate(rows):
+        thoughts = naive_row(model.language_model, ids, TOKENS.thought)[0]
+        for index in range(3):
+            want = (
+                thoughts[index]
+                if index < len(thoughts)
+                else torch.zeros_like(output.thoughts[0, 0])
+            )
+            torch.testing.assert_close(output.thoughts[row, index], want, **EXACT)
+
+
+@pytest.mark.parametrize("shape", CONFIGS)
+def test_logits_without_labels_equal_the_naive_ones_everywhere(shape):
+    model = Coconut(language_model(shape), TOKENIZER)
+    rows = ragged()
+    batch = collate(rows, TOKENIZER)
+    labels = batch.pop("labels")
+    output = model(**batch)
+    assert output.loss is None
+    for row, (ids, _) in enumerate(rows):
+        logits = naive_row(model.language_model, ids, TOKENS.thought)[1]
+        torch.testing.assert_close(
+            output.logits[row][batch["attention_mask"][row].bool()], logits, **EXACT
+        )
+    with_labels = model(**batch, labels=labels)
+    torch.testing.assert_close(with_labels.logits, output.logits[with_labels.labelled], **EXACT)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    pads=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=3),
+)
+def test_padding_on_either_side_has_no_influence(seed, pads):
+    rng = random.Random(seed)
+    model = Coconut(language_model("llama"), TOKENIZER)
+    rows = [example(rng, rng.randrange(4)) for _ in pads]
+    width = max(
+        left + len(row.input_ids) + right for row, (left, right) in zip(rows, pads, strict=True)
+    )
+    batch = {"input_ids": [], "attention_mask": [], "labels": []}
+    for row, (left, _) in zip(rows, pads, strict=True):
+        right = width - left - len(row.input_ids)
+        batch["input_ids"].append([5] * left + row.input_ids + [7] * right)
+        batch["attention_mask"].append([0] * left + [1] * len(row.input_ids) + [0] * right)
+        batch["labels"].append([-100] * left + row.labels + [-100] * right)
+    output = model(**{name: torch.tensor(value) for name, value in batch.items()})
+    loss = naive_loss(model.language_model, rows, TOKENS.thought)
+    torch.testing.assert_close(output.loss, loss, **EXACT)
+
+
+def test_gradients_equal_finite_differences():
+    model = Coconut(language_model("llama"), TOKENIZER)
+    batch = collate(ragged(3), TOKENIZER)
+    model(**batch).loss.backward()
+    rng = random.Random(0)
+    step = 1e-6
+    for name, parameter in model.named_parameters():
+        flat, gradient = parameter.data.view(-1), parameter.grad.view(-1)
+        for index in rng.sample(range(len(flat)), 3):
+            before = flat[index].item()
+            with torch.no_grad():
+                flat[index] = before + step
+                above = model(**batch).loss
+                flat[index] = before - step
+                below = model(**batch).loss
+                flat[index] = before
+            slope = (above - below) / (2 * step)
+            torch.testing.assert_close(gradient[index], slope, rtol=1e-4, atol=1e-7, msg=name)
+
+
+def test_detached_thoughts_change_the_gradient_but_not_the_loss():
+    model = Coconut(language_model("llama"), TOKENIZER)
+    batch = collate(ragged(), TOKENIZER)
+    whole = model(**batch)
+    whole.loss.backward()
+    full = gradients(model)
+    model.zero_grad()
+    cut = model(**batch, detach_thoughts=True)
+    cut.loss.backward()
+    torch.testing.assert_close(cut.loss, whole.loss, **EXACT)
+    assert any(not torch.allclose(full[name], grad) for name, grad in gradients(model).items())
+    assert whole.thoughts.requires_grad and not cut.thoughts.requires_grad
+
+
+@pytest.mark.parametrize("shape", CONFIGS)
+def test_attentions_and_hidden_states_on_request(shape):
+    model = Coconut(language_model(shape, dtype=torch.float32), TOKENIZER)
+    # In float32: the library's eager attention turns fully masked rows into NaN in float64.
+    usual = model.config._attn_implementation
+    batch = collate(ragged(), TOKENIZER)
+    plain = model(**batch)
+    output = model(**batch, output_attentions=True, output_hidden_states=True)
+    rows, columns = batch["input_ids"].shape
+    assert plain.attentions is None and plain.hidden_states is None
+    assert [a.shape for a in output.attentions] == [
+        (rows, output.attentions[0].shape[1], columns, columns)
+    ] * 2
+    real = batch["attention_mask"].bool()
+    for weights in output.attentions:
+        seen = weights.transpose(1, 2)[real]  # (real positions, heads, T)
+        total = seen.sum(-1)
+        torch.testing.assert_close(total, torch.ones_like(total), rtol=0, atol=1e-6)
+        position = real.nonzero()[:, 1]
+        future = torch.arange(columns) > position[:, None]
+        assert seen.transpose(0, 1)[:, future].abs().max() == 0
+    assert len(output.hidden_states) == 3
+    states = model.latent_states(batch["input_ids"], batch["attention_mask"])
+    torch.testing.assert_close(
+        output.hidden_states[-1][real], states.hidden[real], rtol=1e-4, atol=1e-5
+    )
+    assert model.config._attn_implementation == usual
+
+
+def test_no_thoughts_is_the_plain_language_model():
+    model = Coconut(language_model("gpt2"), TOKENIZER)
+    ids = torch.tensor([[3, 4, 5, 6, 7]])
+    output = model(ids)
+    assert output.passes == 1 and output.thoughts.shape == (1, 0, 16)
+    torch.testing.assert_close(output.logits, model.language_model(input_ids=ids).logits, **EXACT)
+
+
+def test_save_and_load_give_the_same_model(tmp_path):
+    model = Coconut(language_model("llama", dtype=torch.float32), TOKENIZER)
+    batch = collate(ragged(), TOKENIZER)
+    folder = tmp_path / "deep" / "model"
+    model.save_pretrained(folder)
+    model.save_pretrained(folder)  # replaces a folder that is there
+    loaded = Coconut.from_pretrained(folder)
+    assert torch.equal(loaded(**batch).loss, model(**batch).loss)
+    assert loaded.tokenizer.get_vocab() == TOKENIZER.get_vocab()
+    assert loaded.tokens == model.tokens
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["model"]
+    assert not list(folder.glob("*.bin")) and list(folder.glob("*.safetensors"))
+
+
+def test_a_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
+    model = Coconut(language_model("llama", dtype=torch.float32), TOKENIZER)
+    model.save_pretrained(tmp_path / "model")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(TOKENIZER), "save_pretrained", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        model.save_pretrained(tmp_path / "model")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_folder_that_is_no_checkpoint(tmp_path):
+    with pytest.raises(ModelError, match="no folder"):
+        Coconut.from_pretrained(tmp_path / "nothing")
+    with pytest.raises(ModelError, match=r"no readable coconut\.json"):
+        Coconut.from_pretrained(tmp_path)
+    (tmp_path / "coconut.json").write_text(json.dumps({"format": 1}))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        Coconut.from_pretrained(tmp_path)
+    (tmp_path / "coconut.json").write_text(json.dumps({"format": 99}))
+    with pytest.raises(ModelError, match="format 99"):
+        Coconut.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(("cut", "share"), [("model.safetensors", 0.5), ("config.json", 0.3)])
+def test_a_truncated_checkpoint(tmp_path, cut, share):
+    Coconut(language_model("llama", dtype=torch.float32), TOKENIZER).save_pretrained(tmp_path / "m")
+    content = (tmp_path / "m" / cut).read_bytes()
+    (tmp_path / "m" / cut).write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        Coconut.from_pretrained(tmp_path / "m")
+
+
+def test_bad_batches_are_named():
+    model = Coconut(language_model("llama"), TOKENIZER)
+    thought = TOKENS.thought
+    ids = torch.tensor([[3, 4, 5], [thought, 4, 5]])
+    with pytest.raises(ModelError, match="row 1 has a <thought> at column 0"):
+        model(ids)
+    padded = torch.tensor([[3, 4, 5, 6], [0, thought, 4, 5]])
+    mask = torch.tensor([[1, 1, 1, 1], [0, 1, 1, 1]])
+    with pytest.raises(ModelError, match="row 1 has a <thought> at column 1"):
+        model(padded, mask)
+    with pytest.raises(ModelError, match="row 0 has 70 positions but the model only 64"):
+        model(torch.full((1, 70), 3))
+    with pytest.raises(ModelError, match="labels have shape"):
+        model(ids[:1], labels=ids)
+    with pytest.raises(ModelError, match="attention_mask has shape"):
+        model(ids[:1], mask)
+    with pytest.raises(ModelError, match="no position of the batch is labelled"):
+        model(ids[:1], labels=torch.full((1, 3), -100))
+    with pytest.raises(ModelError, match="at least one of each"):
+        model(torch.zeros(0, 4, dtype=torch.long))
+    with pytest.raises(ModelError, match="rows, columns"):
+        model(torch.tensor([3, 4]))
+
+
+def test_models_that_do_not_fit():
+    bare = word_tokenizer(["a"]).__class__(
+        tokenizer_object=word_tokenizer(["a"]).backend_tokenizer.__class__.from_str(
+            json.dumps(_without_added_tokens())
+        )
+    )
+    with pytest.raises(TokenizerError, match="no <bot>, <eot>, <thought>; call add_thought_tokens"):
+        Coconut(language_model("llama"), bare)
+    with pytest.raises(ModelError, match="embeds only"):
+        Coconut(language_model("llama"), word_tokenizer([f"x{i}" for i in range(40)]))
+    t5 = T5ForConditionalGeneration(
+        T5Config(vocab_size=60, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2,
+                 decoder_start_token_id=0)
+    )  # fmt: skip
+    with pytest.raises(ModelError, match="no decoder-only"):
+        Coconut(t5, TOKENIZER)
+
+
+def _without_added_tokens():
+    data = json.loads(word_tokenizer(["a"]).backend_tokenizer.to_str())
+    return data | {"added_tokens": []}
+
+
+def test_gradient_checkpointing_is_refused():
+    model = Coconut(language_model("llama"), TOKENIZER).train()
+    model.language_model.gradient_checkpointing_enable()
+    with pytest.raises(ModelError, match="gradient checkpointing"):
+        model(torch.tensor([[3, 4]]))
+
+
+def test_misaligned_rows_give_the_same_loss_in_more_passes():
+    model = Coconut(language_model("llama"), TOKENIZER)
+    rng = random.Random(5)
+    rows = [example(rng, 2), Example(*example(rng, 2))]
+    aligned = model(**collate(rows, TOKENIZER))
+    width = max(len(row.input_ids) for row in rows) + 9
+    shifted = [
+        (0, rows[0]), (9, rows[1]),
+    ]  # fmt: skip
+    batch = {
+        "input_ids": torch.tensor(
+            [[0] * s + r.input_ids + [0] * (width - s - len(r.input_ids)) for s, r in shifted]
+        ),
+        "attention_mask": torch.tensor(
+            [
+                [0] * s + [1] * len(r.input_ids) + [0] * (width - s - len(r.input_ids))
+                for s, r in shifted
+            ]
+        ),
+        "labels": torch.tensor(
+            [[-100] * s + r.labels + [-100] * (width - s - len(r.labels)) for s, r in shifted]
+        ),
+    }
+    output = model(**batch)
+    assert (aligned.passes, output.passes) == (3, 5)
+    torch.testing.assert_close(output.loss, aligned.loss, **EXACT)
+    torch.testing.assert_close(output.thoughts, aligned.thoughts, **EXACT)

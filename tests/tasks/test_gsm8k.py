@@ -1,0 +1,438 @@
+"""Arithmetic: exact numbers, iCoT's text format, every published row, the small word problems."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import itertools
+import operator
+import re
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from published import GSM8K, needs_published
+
+from coconut_lab.tasks import gsm8k
+from coconut_lab.tasks.arithmetic import evaluate, number, numbers_in, read_equation, write_number
+from coconut_lab.tasks.gsm8k import (
+    COMMONEST,
+    answer_fault,
+    describe_arithmetic,
+    gsm8k_shortcuts,
+    read_gsm8k,
+    rounded_steps,
+    step_faults,
+    write_gsm8k,
+)
+from coconut_lab.tasks.problems import Problem, ProblemError
+from coconut_lab.tasks.prosqa import ENTITIES
+from coconut_lab.tasks.word_problems import generate_arithmetic
+
+# --- exact arithmetic --------------------------------------------------------------------------
+
+
+@st.composite
+def expressions(draw: st.DrawFn, depth: int = 3) -> tuple[str, Fraction]:
+    """Random expressions with the value that Python's own fractions give them."""
+    if depth == 0 or draw(st.booleans()):
+        whole, decimals = draw(st.integers(0, 9999)), draw(st.integers(0, 3))
+        text = str(whole)
+        if decimals:
+            text += f".{draw(st.integers(0, 10**decimals - 1)):0{decimals}}"
+        percent = draw(st.booleans())
+        value = Fraction(text) / (100 if percent else 1)
+        return text + "%" * percent, value
+    left, a = draw(expressions(depth=depth - 1))
+    right, b = draw(expressions(depth=depth - 1))
+    sign = draw(st.sampled_from("+-*/"))
+    if sign == "/" and not b:
+        sign = "-"
+    combine = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
+    space = draw(st.sampled_from(["", " "]))
+    return f"({left}){space}{sign}{space}({right})", combine[sign](a, b)
+
+
+@given(expressions())
+@settings(max_examples=200)
+def test_expressions_have_their_exact_value(case: tuple[str, Fraction]) -> None:
+    text, value = case
+    assert evaluate(text) == value
+    assert evaluate(f"-({text})") == -value
+
+
+@given(st.lists(st.integers(1, 99), min_size=2, max_size=8), st.data())
+def test_precedence_is_that_of_python(numbers: list[int], data: st.DataObject) -> None:
+    signs = [data.draw(st.sampled_from("+-*/")) for _ in numbers[1:]]
+    text = str(numbers[0]) + "".join(s + str(n) for s, n in zip(signs, numbers[1:], strict=True))
+    python = eval(re.sub(r"(\d+)", r"Fraction(\1)", text), {"Fraction": Fraction})
+    assert evaluate(text) == python
+
+
+@given(st.fractions())
+def test_written_numbers_come_back(value: Fraction) -> None:
+    assert evaluate(write_number(value)) == value
+
+
+@given(st.decimals(-(10**6), 10**6, places=3))
+def test_decimals_are_written_as_short_as_possible(value: object) -> None:
+    text = write_number(Fraction(str(value)))
+    assert "/" not in text and not re.search(r"\.\d*0$|\.$", text)
+    assert number(text) == Fraction(str(value))
+
+
+@pytest.mark.parametrize(
+    ("step", "holds", "rounded"),
+    [
+        ("<<3*60=180>>", True, False),
+        ("<<3*60=181>>", False, False),
+        ("<<2/.5=4>>", True, False),
+        ("<<2*2.25=4.50>>", True, False),
+        ("<<0.1+0.2=0.3>>", True, False),
+        ("<<0.1+0.2=0.30000000000000004>>", False, False),
+        ("<<10/3=3.33>>", True, True),
+        ("<<10/3=3.34>>", False, False),
+        ("<<10/3=3>>", False, False),
+        ("<<1/8=.13>>", True, True),
+        ("<<1/8=.12>>", True, True),
+        ("<<1/8=.124>>", False, False),
+        ("<<-10/3=-3.33>>", True, True),
+        ("<<-1/8=-.13>>", True, True),
+        ("<<2/3=66.67%>>", True, True),
+        ("<<2/3=67%>>", False, False),
+        ("<<15%*200=30>>", True, False),
+        ("<<1,200/2=600>>", True, False),
+        ("<<$3*2=$6>>", True, False),
+        ("<<1/3=1/3>>", True, False),
+        ("<<5=5>>", True, False),
+        ("<< 80-(1/2)*80 = 40 >>", True, False),
+        ("<<2×3÷6−1=0>>", True, False),
+        ("<<2x3 X 4=24>>", True, False),
+        ("<<100000000000000000000*3=300000000000000000000>>", True, False),
+        ("<<100000000000000000000*3=300000000000000000001>>", False, False),
+    ],
+)
+def test_rules_of_rounding(step: str, holds: bool, rounded: bool) -> None:
+    equation = read_equation(step)
+    assert (equation.holds, equation.rounded) == (holds, rounded)
+    assert (step_faults(Problem("q", (step,), "1")) == [None]) == holds
+    assert rounded_steps(Problem("q", (step, "<<x=1>>"), "1")) == rounded
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        ("3*60=180", "is no equation; write <<3*60=180>>"),
+        ("<<apples>>", "is no equation"),
+        ("<<1+1=2=2>>", "is no equation"),
+        ("<<=2>>", "is no equation"),
+        ("<<1/0=0>>", "'1/0' divides by zero"),
+        ("<<1/(2-2)=0>>", "divides by zero"),
+        ("<<2y+1=3>>", "cannot read 'y+1' in '2y+1'"),
+        ("<<2x+1=3>>", "cannot read 'x+1' in '2x+1'"),
+        ("<<2 3=6>>", "an operation is missing between two terms"),
+        ("<<(2+3=5>>", "a bracket is not closed"),
+        ("<<2+3)=5>>", "an operation is missing"),
+        ("<<2+=5>>", "found nothing where a number belongs"),
+        ("<<2**3=8>>", "found '*' where a number belongs"),
+        (f"<<{'(' * 60}1{')' * 60}=1>>", "more than 50 brackets"),
+        (f"<<{'1+' * 600}1=601>>", "an expression of 1,201 characters"),
+        ("<<3*60=181>>", "3*60 is 180, not 181"),
+        ("<<10/3=3>>", "10/3 is 10/3, not 3"),
+        ("<<1/8=0>>", "1/8 is 0.125, not 0"),
+    ],
+)
+def test_failing_steps_have_a_reason(step: str, reason: str) -> None:
+    (fault,) = step_faults(Problem("q", (step,), "1"))
+    assert fault is not None
+    assert reason in fault
+
+
+@given(st.text(st.sampled_from("0123456789.,%$+-*/()<>= x")))
+@settings(max_examples=300)
+def test_any_step_holds_or_has_a_reason(text: str) -> None:
+    for step in (text, f"<<{text}>>", f"<<{text}=1>>"):
+        (fault,) = step_faults(Problem("q", (step,), "1"))
+        assert fault is None or fault
+
+
+def test_numbers_of_a_text() -> None:
+    text = "Sam pays $1,200.50 for 3 pens, 15% off, and .5 in 2024."
+    found = [Fraction("1200.5"), Fraction(3), Fraction(15, 100), Fraction(1, 2), Fraction(2024)]
+    assert numbers_in(text) == found
+
+
+# --- the published file ------------------------------------------------------------------------
+
+
+@needs_published
+def test_every_published_row_is_read_and_holds(tmp_path: Path) -> None:
+    problems = read_gsm8k(GSM8K)
+    lines = GSM8K.read_text(encoding="utf-8").splitlines()
+    assert len(problems) == len(lines) == 500
+    for one, line in zip(problems, lines, strict=True):
+        assert " ".join([f"{one.question}||{' '.join(one.steps)}", "####", one.answer]) == line
+    steps = [step for one in problems for step in one.steps]
+    faults = [fault for one in problems for fault in step_faults(one)]
+    assert (len(steps), faults.count(None)) == (1573, 1573)
+    assert sum(map(rounded_steps, problems)) == 0
+    # Python's own parser agrees on every step.
+    for step in steps:
+        left, right = step[2:-2].split("=")
+        left, right = (re.sub(r"(\d+\.?\d*|\.\d+)", r"Fraction('\1')", x) for x in (left, right))
+        ast.parse(left)
+        assert eval(left, {"Fraction": Fraction}) == eval(right, {"Fraction": Fraction}), step
+    assert sum(answer_fault(one) is not None for one in problems) == 28
+    write_gsm8k(problems, tmp_path / "again.txt")
+    assert (tmp_path / "again.txt").read_bytes().strip() == GSM8K.read_bytes().strip()
+
+
+@needs_published
+def test_a_changed_result_of_any_published_step_is_found() -> None:
+    for one in read_gsm8k(GSM8K):
+        for place, step in enumerate(one.steps):
+            wrong = f"{step[:-2]}1>>"  # one more digit
+            steps = (*one.steps[:place], wrong, *one.steps[place + 1 :])
+            faults = step_faults(Problem(one.question, steps, one.answer))
+            same = evaluate(wrong[2:-2].split("=")[1]) == evaluate(step[2:-2].split("=")[1])
+            assert [i for i, fault in enumerate(faults) if fault] == ([] if same else [place])
+
+
+@needs_published
+def test_figures_of_the_published_file() -> None:
+    problems = read_gsm8k(GSM8K)
+    figures = describe_arithmetic(problems)
+    assert figures["problems"] == 500
+    assert figures["steps"] == pytest.approx(1573 / 500)
+    assert figures["answer stands in the question"] == pytest.approx(0.044)
+    assert figures["one operation gives the answer"] == pytest.approx(0.152)
+    assert figures["steps that use an earlier result"] == pytest.approx(0.817, abs=0.0005)
+    scores = gsm8k_shortcuts(problems)
+    assert next(iter(scores)) == COMMONEST
+    assert scores[COMMONEST] == pytest.approx(0.042)
+    assert scores["the last number"] == pytest.approx(0.008)
+    assert max(v for name, v in scores.items() if name != COMMONEST) == pytest.approx(0.022)
+
+
+# --- the text format ---------------------------------------------------------------------------
+
+LINE = "Sam has 4 pens.||<<4-2=2>> <<2/.5=4>> #### 4"
+
+
+@pytest.mark.parametrize(
+    ("content", "steps", "answer"),
+    [
+        (LINE, ("<<4-2=2>>", "<<2/.5=4>>"), "4"),
+        (f"\ufeff{LINE}\r\n", ("<<4-2=2>>", "<<2/.5=4>>"), "4"),
+        ("Sam has 4 pens.|| #### 1,000\n\n", (), "1,000"),
+        ("Sam has 4 pens.||<<4 - 2 = 2>><<1=1>>####  4", ("<<4 - 2 = 2>>", "<<1=1>>"), "4"),
+    ],
+)
+def test_lines_are_read(tmp_path: Path, content: str, steps: tuple[str], answer: str) -> None:
+    (tmp_path / "x.txt").write_bytes(content.encode())
+    assert read_gsm8k(tmp_path / "x.txt") == [Problem("Sam has 4 pens.", steps, answer)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (b"Sam has 4 pens.", r"no \|\| after the question; write question\|\|<<4-2=2>>"),
+        (b"Sam||<<4-2=2>> 4", "no #### before the answer"),
+        (b"Sam||<<4-2=2>> so <<1+1=2>> #### 2", "'so' is no equation; write <<3"),
+        (b"Sam||<<4-2=2>> <<1+1=2 #### 2", "'<<1[+]1=2' is no equation"),
+        (b"Sam||<<4-2=2>> <<apples>> #### 2", "step 2: '<<apples>>' is no equation"),
+        (b"Sam||<<4-2>> #### 2", "step 1: '<<4-2>>' is no equation"),
+        (b"Sam||<<4-2=2>> ####  ", "the answer is empty"),
+        (b" ||<<4-2=2>> #### 2", "the question is empty"),
+        ("Zoë||<<4-2=2>> #### 2".encode("latin-1"), r"byte 3 \(0xeb\) is not UTF-8; convert"),
+        ("Zoë||<<4-2=2>> #### 2".encode("utf-16-le")[:-1], "0xeb"),
+        ("Zo||<<4-2=2>> #### 2".encode("utf-16-le"), "holds a null character"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path: Path, bad: bytes, message: str) -> None:
+    file = tmp_path / "x.txt"
+    file.write_bytes(b"\n".join([LINE.encode(), b"", bad, LINE.encode()]))
+    with pytest.raises(ProblemError, match=rf"x\.txt: row 1 \(line 3\): .*{message}"):
+        read_gsm8k(file)
+    assert read_gsm8k(file, limit=1) == read_gsm8k(file, limit=1)[:1]
+
+
+def test_a_huge_line_is_refused_without_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gsm8k, "LONGEST_LINE", 5000)
+    file = tmp_path / "x.txt"
+    file.write_text(LINE + "\n" + LINE.replace("pens", "pens " * 2000))
+    with pytest.raises(ProblemError, match=r"row 1 \(line 2\): longer than 5,000 bytes; one line"):
+        read_gsm8k(file)
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProblemError, match=r"absent\.txt: cannot be read: No such file"):
+        read_gsm8k(tmp_path / "absent.txt")
+
+
+def test_problems_that_do_not_fit_on_a_line(tmp_path: Path) -> None:
+    good = Problem("Sam has 4 pens.", ("<<4-2=2>>",), "2")
+    for bad, message in (
+        (Problem("Sam\nhas 4.", (), "2"), "problem 1 does not fit on a line"),
+        (Problem("Sam||has 4.", (), "2"), "problem 1: "),
+        (Problem("Sam", ("Tom is a x.",), "2"), "problem 1: .*no equation"),
+        (Problem("Sam ", (), "2"), "problem 1 does not fit"),
+        (Problem("Sam", (), ""), "problem 1: the answer is empty"),
+    ):
+        with pytest.raises(ProblemError, match=message):
+            write_gsm8k([good, bad], tmp_path / "x.txt")
+        assert not list(tmp_path.iterdir())
+
+
+# --- answers and shortcuts ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "answer", "fault"),
+    [
+        (("<<10*100=1000>>",), "1,000", None),
+        (("<<2*2.5=5.00>>",), "$5", None),
+        ((), "7", None),
+        (("<<1+1=2>>",), "3", "the answer is 3, but the last step results in 2"),
+        (("<<1+1=2>>",), "two", "the answer 'two' is no number"),
+        (("nothing",), "3", "the last step has no result"),
+        (("<<1/3=1/3>>",), "3", "the last step has no result"),
+    ],
+)
+def test_answers_are_compared_with_the_last_step(
+    steps: tuple[str, ...], answer: str, fault: str | None
+) -> None:
+    found = answer_fault(Problem("q", steps, answer))
+    assert (found is None) == (fault is None)
+    assert fault is None or fault in str(found)
+
+
+def test_shortcuts_on_a_hand_made_list() -> None:
+    problems = [
+        Problem("Add 2 and 3 and 4.", (), "9"),
+        Problem("The last of 5 and 9.", (), "9"),
+        Problem("Take 3 from 9.", (), "6"),
+        Problem("No digits here.", (), "1"),
+    ]
+    scores = gsm8k_shortcuts(problems)
+    assert scores[COMMONEST] == 0.5
+    assert scores["the last number"] == scores["the largest number"] == 0.25
+    assert (
+        scores["the sum of all numbers"] == scores["the largest number less the smallest"] == 0.25
+    )
+    assert scores["the first number"] == 0
+    assert list(scores.values()) == sorted(scores.values(), reverse=True)
+    figures = describe_arithmetic(problems)
+    assert figures["answer stands in the question"] == 0.25
+    assert figures["one operation gives the answer"] == 0.25
+    for measure in (gsm8k_shortcuts, describe_arithmetic):
+        with pytest.raises(ProblemError, match="there are no problems"):
+            measure([])
+        with pytest.raises(ProblemError, match="problem 1: the answer 'many' is no number"):
+            measure([problems[0], Problem("q", (), "many")])
+
+
+# --- word problems -----------------------------------------------------------------------------
+
+
+def solve(question: str) -> tuple[int, int]:
+    """Answer and number of steps, by filling in numbers until the person asked about has one."""
+    *sentences, ask = re.split(r"(?<=[.?]) ", question)
+    have: dict[str, tuple[int, int]] = {}
+    person = ask.split(" does ")[1].split()[0]
+    while person not in have:
+        for sentence in sentences:
+            words = sentence.rstrip(".").split()
+            base = re.fullmatch(r"(\w+) has (\d+) \w+\.", sentence)
+            if base:
+                have[base[1]] = (int(base[2]), 0)
+            elif words[-1] in have:
+                value, steps = have[words[-1]]
+                how = words[2:-1]
+                value = {
+                    "more": lambda v, h: v + int(h[0]),
+                    "fewer": lambda v, h: v - int(h[0]),
+                    "times": lambda v, h: v * int(h[0]),
+                    "as": lambda v, h: v // 2,
+                }[how[1]](value, how)
+                have[words[0]] = (value, steps + 1)
+    return have[person]
+
+
+@given(st.integers(0, 2**40), st.integers(1, 7), st.sampled_from([20, 50, 99, 1000]))
+@settings(max_examples=60)
+def test_every_word_problem_is_right(seed: int, steps: int, largest: int) -> None:
+    problems = generate_arithmetic(4, seed, steps=steps, largest=largest)
+    assert generate_arithmetic(2, seed, steps=steps, largest=largest) == problems[:2]
+    for one in problems:
+        assert solve(one.question) == (int(one.answer), steps)
+        assert step_faults(one) == [None] * steps
+        assert answer_fault(one) is None
+        assert rounded_steps(one) == 0
+        results = [re.split(r"[-+*/=]", step[2:-2]) for step in one.steps]
+        for before, after in itertools.pairwise(results):
+            assert after[0] == before[2]  # each step uses the one before it
+        values = [int(number) for result in results for number in result]
+        assert min(values) > 0 and max(values) <= largest
+        assert Fraction(one.answer) not in numbers_in(one.question)
+
+
+@given(st.integers(0, 2**40), st.integers(1, 7), st.sampled_from([20, 50, 99]))
+@settings(max_examples=40)
+def test_one_chain_is_right_and_in_order(seed: int, steps: int, largest: int) -> None:
+    problems = generate_arithmetic(3, seed, steps=steps, largest=largest, one_chain=True)
+    assert (
+        generate_arithmetic(2, seed, steps=steps, largest=largest, one_chain=True) == (problems[:2])
+    )
+    for one in problems:
+        assert solve(one.question) == (int(one.answer), steps)
+        assert step_faults(one) == [None] * steps
+        assert answer_fault(one) is None
+        assert Fraction(one.answer) not in numbers_in(one.question)
+        people = [text.split()[0] for text in one.question.split(". ")[:-1]]
+        named = [text.split()[-1] for text in one.question.split(". ")[1:-1]]
+        assert named == people[:-1]  # each sentence speaks of the person before
+        assert f"does {people[-1]} have?" in one.question
+
+
+def test_word_problems_in_the_text_format_come_back(tmp_path: Path) -> None:
+    problems = generate_arithmetic(200, 5)
+    write_gsm8k(problems, tmp_path / "new.txt")
+    assert read_gsm8k(tmp_path / "new.txt") == problems
+    assert Counter(len(one.steps) for one in problems) == {2: 100, 3: 100}
+
+
+def test_no_shortcut_solves_word_problems() -> None:
+    problems = generate_arithmetic(3000, 11)
+    rule, score = next(iter(gsm8k_shortcuts(problems).items()))
+    assert score <= 0.04, rule
+    asked = Counter(re.findall(r"does (\w+) have", " ".join(p.question for p in problems)))
+    assert set(asked) == set(ENTITIES) and asked.total() == 3000
+    signs = Counter(re.findall(r"<<\d+(\D)", " ".join(s for p in problems for s in p.steps)))
+    assert set(signs) == set("+-*/") and min(signs.values()) > 0.1 * signs.total()
+
+
+def test_same_word_problems_on_every_machine() -> None:
+    text = repr(generate_arithmetic(20, 0))
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "60bca54247776bf5"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"count": -1}, "count=-1"),
+        ({"seed": True}, "seed=True"),
+        ({"steps": 0}, "steps=0; give a number above 0"),
+        ({"steps": 8}, "steps=8; there are names for at most 7 steps"),
+        ({"largest": 19}, "largest=19; give at least 20"),
+        ({"largest": 99.0}, "largest=99.0; give a whole number"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ProblemError, match=message):
+        generate_arithmetic(**({"count": 1, "seed": 0} | arguments))  # type: ignore[arg-type]

@@ -1,0 +1,402 @@
+"""ProntoQA: sentences, the published format, proofs against a naive solver, and fairness."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from published import PRONTOQA, needs_published
+
+from coconut_lab.tasks.loading import load_problems
+from coconut_lab.tasks.problems import Problem, ProblemError
+from coconut_lab.tasks.prontoqa import (
+    ORDERINGS,
+    PROPERTIES,
+    answer_fault,
+    generate_prontoqa,
+    prontoqa_shortcuts,
+    read_prontoqa,
+    step_faults,
+    write_prontoqa,
+)
+from coconut_lab.tasks.prontoqa_logic import STYLES, Claim, read_claim, read_page, write_claim
+from coconut_lab.tasks.prosqa import CONCEPTS, ENTITIES
+
+# --- an independent reader and solver ----------------------------------------------------------
+
+
+def plain(sentence: str) -> tuple[str, str]:
+    """A sentence as (subject, predicate): "not" stays in the predicate, plurals and articles go."""
+    words = sentence.rstrip(".").split()
+    if words[0] in ("Each", "Every"):
+        words = words[1:]
+    elif words[1] == "are":
+        words = [words[0].lower().removesuffix("es"), *words[1:]]
+    words = [word for word in words if word not in ("is", "are", "a", "an")]
+    last = words[-1].removesuffix("es") if words[-1].endswith("puses") else words[-1]
+    return words[0], " ".join([*words[1:-1], last])
+
+
+def solve(question: str) -> set[bool]:
+    """What the facts say about the query, by trying all rules until nothing is new."""
+    text, query = question.split(" True or false: ")
+    pairs = [plain(sentence + ".") for sentence in text.rstrip(".").split(". ")]
+    who, asked = plain(query)
+    known = {who}
+    while more := {b for a, b in pairs if a in known} - known:
+        known |= more
+    other = asked.removeprefix("not ") if asked.startswith("not ") else f"not {asked}"
+    return {True} & {asked in known} | ({False} if other in known else set())
+
+
+# --- sentences ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sentence", "claim"),
+    [
+        ("Max is a vumpus.", Claim("Max", "vumpus", False, True)),
+        ("Max is an impus.", Claim("Max", "impus", False, True)),
+        ("Max is not wooden.", Claim("Max", "wooden", False, False, True)),
+        ("Each vumpus is a brimpus.", Claim("vumpus", "brimpus", True, True)),
+        ("every impus is not an impus", Claim("impus", "impus", True, True, True)),
+        ("Every vumpus is not wooden.", Claim("vumpus", "wooden", True, False, True)),
+        ("Vumpuses are brimpuses.", Claim("vumpus", "brimpus", True, True)),
+        ("Vumpuses are not nervous.", Claim("vumpus", "nervous", True, False, True)),
+        ("Lorpuses are luminous.", Claim("lorpus", "luminous", True, False)),
+    ],
+)
+def test_forms_of_sentences(sentence: str, claim: Claim) -> None:
+    assert read_claim(sentence) == claim
+
+
+@pytest.mark.parametrize(
+    "sentence", ["", "Max.", "Is Max wooden?", "Max is", "Vumpus are wooden.", "Each is wooden."]
+)
+def test_other_sentences_are_no_claims(sentence: str) -> None:
+    assert read_claim(sentence) is None
+
+
+@given(
+    st.sampled_from(CONCEPTS),
+    st.sampled_from(ENTITIES),
+    st.sampled_from((*CONCEPTS, *PROPERTIES)),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(STYLES),
+)
+def test_every_claim_comes_back(
+    noun: str, name: str, what: str, general: bool, negated: bool, style: str
+) -> None:
+    claim = Claim(noun if general else name, what, general, what in CONCEPTS, negated)
+    assert read_claim(write_claim(claim, style)) == claim
+    assert claim.opposite.opposite == claim != claim.opposite
+
+
+# --- the published file ------------------------------------------------------------------------
+
+
+@needs_published
+def test_every_published_row_is_read_and_holds() -> None:
+    problems = read_prontoqa(PRONTOQA)
+    raw = [row["test_example"] for row in json.loads(PRONTOQA.read_text()).values()]
+    assert len(problems) == len(raw) == 200
+    for one, row in zip(problems, raw, strict=True):
+        assert one.question == f"{row['question']} {row['query']}"
+        assert " ".join(one.steps) == " ".join(row["chain_of_thought"])
+        assert [step.count(".") for step in one.steps] == [2, 2, 2, 2, 2, 1]
+        assert step_faults(one) == [None] * 6
+        assert answer_fault(one) is None
+        assert solve(one.question) == {one.answer == "True"}
+        # Every sentence of the file is one that we write ourselves.
+        for sentence in re.split(r"(?<=\.) ", row["question"]):
+            claim = read_claim(sentence)
+            assert claim is not None
+            assert sentence in [write_claim(claim, style) for style in STYLES]
+
+
+@needs_published
+def test_a_change_in_any_published_step_is_found() -> None:
+    for one in read_prontoqa(PRONTOQA):
+        for place, step in enumerate(one.steps):
+            first = step.split(". ")[0].rstrip(".") + "."
+            flipped = first.replace(" is not ", " is ") if " is not " in first else None
+            flipped = flipped or first.replace(" is ", " is not ").replace(" are ", " are not ")
+            changed = (*one.steps[:place], step.replace(first, flipped), *one.steps[place + 1 :])
+            faults = step_faults(replace(one, steps=changed))
+            assert faults[place] is not None
+            assert faults[:place] == [None] * place
+
+
+@needs_published
+def test_a_missing_fact_is_found_where_it_is_used() -> None:
+    for one in read_prontoqa(PRONTOQA)[:50]:
+        rules = [step.split(". ")[1].rstrip(".") + "." for step in one.steps[:-1]]
+        for place, rule in enumerate(rules):
+            faults = step_faults(replace(one, question=one.question.replace(rule + " ", "", 1)))
+            assert [i for i, fault in enumerate(faults) if fault] == [place]
+            assert "neither stated nor follows" in str(faults[place])
+
+
+@needs_published
+def test_shortcuts_of_the_published_file() -> None:
+    scores = prontoqa_shortcuts(read_prontoqa(PRONTOQA))
+    assert scores["believe the concept mentioned more often"] == 1.0
+    assert scores["believe the concept to which more facts lead"] == 1.0
+    assert scores["always True"] == 101 / 200
+    assert scores["False if the query says 'not'"] == (53 + 50) / 200
+    assert scores["believe the fact stated last"] == 105 / 200
+
+
+# --- the generator -----------------------------------------------------------------------------
+
+
+@given(
+    seed=st.integers(0, 2**40),
+    hops=st.integers(1, 8),
+    distractors=st.integers(0, 8),
+    ordering=st.sampled_from(ORDERINGS),
+)
+@settings(max_examples=60)
+def test_every_problem_is_right(seed: int, hops: int, distractors: int, ordering: str) -> None:
+    options = {"hops": hops, "distractors": distractors, "ordering": ordering}
+    problems = generate_prontoqa(5, seed, **options)  # type: ignore[arg-type]
+    assert problems[:2] == generate_prontoqa(2, seed, **options)  # type: ignore[arg-type]
+    for one in problems:
+        assert step_faults(one) == [None] * (hops + 1)
+        assert answer_fault(one) is None
+        assert solve(one.question) == {one.answer == "True"}
+        page = read_page(one.question)
+        assert len(page.facts) == len(set(page.facts)) == 2 * (hops + 1 + distractors)
+        told = [f for f in page.facts if f.predicate == page.query.predicate]
+        assert sorted(f.negated for f in told) == [False, True]
+        people = [fact.general for fact in page.facts]
+        assert people == sorted(people, reverse=True)  # individuals come last
+        for fact in page.facts:
+            names = {fact.subject, fact.predicate}
+            assert names <= {*CONCEPTS, *PROPERTIES, *ENTITIES}
+
+
+def test_the_default_looks_like_the_published_problems() -> None:
+    for one in generate_prontoqa(20, 3):
+        assert [step.count(".") for step in one.steps] == [2, 2, 2, 2, 2, 1]
+        assert len(read_page(one.question).facts) == 24
+
+
+def test_orderings_run_along_the_chain() -> None:
+    for ordering, sign in (("forward", 1), ("backward", -1)):
+        for one in generate_prontoqa(20, 1, ordering=ordering):
+            rules = [step.split(". ")[1] for step in one.steps[:-1]]
+            places = [one.question.index(rule.rstrip(".") + ".") for rule in rules]
+            assert places == sorted(places)[::sign]
+    mixed = generate_prontoqa(20, 1)
+    texts = {one.question for one in mixed}
+    assert not texts & {one.question for one in generate_prontoqa(20, 1, ordering="forward")}
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_no_shortcut_works(ordering: str) -> None:
+    problems = generate_prontoqa(2000, 7, ordering=ordering)
+    rule, score = next(iter(prontoqa_shortcuts(problems).items()))
+    assert score <= 0.54, rule
+    asked = Counter(read_page(one.question).query.subject for one in problems)
+    assert set(asked) == set(ENTITIES)
+
+
+def test_same_problems_on_every_machine() -> None:
+    text = repr(generate_prontoqa(20, 0))
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "4b5400cfa947a369"
+
+
+def test_hops_can_be_a_range() -> None:
+    lengths = Counter(len(one.steps) - 1 for one in generate_prontoqa(60, 0, hops=(2, 4)))
+    assert lengths == {2: 20, 3: 20, 4: 20}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"count": -1}, "count=-1; give a whole number from 0 on"),
+        ({"seed": 0.5}, "seed=0.5"),
+        ({"distractors": -1}, "distractors=-1"),
+        ({"hops": 0}, "hops=0; give a number above 0"),
+        ({"hops": (3, 2)}, r"hops=\(3, 2\)"),
+        ({"hops": 14}, "14 hops and 6 distractors may need 40 concepts, but there are 38 names"),
+        ({"ordering": "sorted"}, "ordering='sorted'; there are random, forward, backward"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ProblemError, match=message):
+        generate_prontoqa(**({"count": 1, "seed": 0} | arguments))  # type: ignore[arg-type]
+
+
+# --- checks and shortcuts ----------------------------------------------------------------------
+
+ONE = Problem(
+    "Each vumpus is wooden. Lorpuses are not wooden. Max is a vumpus. "
+    "True or false: Max is wooden.",
+    ("Max is a vumpus. Each vumpus is wooden.", "Max is wooden."),
+    "True",
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "faults", "answer"),
+    [
+        ({}, [None, None], None),
+        ({"answer": "False"}, [None, None], "answer is False, but the stated facts make .* True"),
+        ({"steps": ONE.steps[:1]}, [None], "the steps end with 'Each vumpus is wooden.'"),
+        ({"steps": ()}, [], None),
+        ({"steps": ONE.steps[1:]}, ["'Max is wooden.' is neither stated nor follows"], None),
+        (  # the rule without the fact that Max is a vumpus, and the fact without the rule
+            {"steps": ("Each vumpus is wooden. Max is wooden.",)},
+            ["'Max is wooden.' is neither stated nor follows"],
+            None,
+        ),
+        (
+            {"steps": ("Max is a vumpus. Max is wooden.",)},
+            ["'Max is wooden.' is neither stated nor follows"],
+            None,
+        ),
+        ({"steps": ("Hm.", *ONE.steps)}, ["cannot read 'Hm.'", None, None], None),
+        (
+            {"steps": ("Max is a vumpus. Each vumpus is not wooden.", "Max is not wooden.")},
+            ["contradicts a stated fact", None],
+            "the steps end with 'Max is not wooden.'",
+        ),
+        (
+            {"steps": (), "question": ONE.question.replace("Max is a", "Sam is a")},
+            [],
+            "decide neither the query nor its opposite",
+        ),
+        (
+            {"question": "Vumpuses are lorpuses. " + ONE.question},
+            [None, None],
+            "both the query and its opposite",
+        ),
+    ],
+)
+def test_faults_are_named(
+    changes: dict[str, object], faults: list[str | None], answer: str | None
+) -> None:
+    one = replace(ONE, **changes)  # type: ignore[arg-type]
+    found = step_faults(one)
+    assert len(found) == len(faults)
+    for got, want in zip(found, faults, strict=True):
+        assert (got is None) == (want is None)
+        assert want is None or want in str(got)
+    wrong = answer_fault(one)
+    assert (wrong is None) == (answer is None)
+    assert answer is None or re.search(answer, str(wrong))
+
+
+def test_a_cycle_of_rules_ends() -> None:
+    text = "Each vumpus is a lorpus. Each lorpus is a vumpus. Max is a lorpus. "
+    one = Problem(text + "True or false: Max is a vumpus.", (), "True")
+    assert answer_fault(one) is None
+
+
+def test_shortcuts_where_there_is_nothing_to_choose() -> None:
+    scores = prontoqa_shortcuts([replace(ONE, question=ONE.question.replace("Lorp", "Imp"))])
+    assert scores["believe the fact stated first"] == 1 == scores["always True"]
+    assert scores["believe the fact stated last"] == 0
+    alone = ONE.question.replace("Lorpuses are not wooden. ", "")
+    scores = prontoqa_shortcuts([replace(ONE, question=alone)])
+    assert scores["believe the fact stated first"] == scores["believe the fact stated last"] == 1
+    none = prontoqa_shortcuts([replace(ONE, question="Max is shy. True or false: Max is wooden.")])
+    assert none["believe the fact stated first"] == 0.5
+    with pytest.raises(ProblemError, match="there are no problems"):
+        prontoqa_shortcuts([])
+    with pytest.raises(ProblemError, match="problem 1: the question does not ask"):
+        prontoqa_shortcuts([ONE, replace(ONE, question="Why?")])
+
+
+# --- bad files ---------------------------------------------------------------------------------
+
+EXAMPLE = {
+    "question": "Each vumpus is wooden. Max is a vumpus.",
+    "query": "True or false: Max is wooden.",
+    "chain_of_thought": ["Max is a vumpus.", "Each vumpus is wooden.", "Max is wooden."],
+    "answer": "True",
+}
+
+
+def test_an_example_is_read_as_coconut_does(tmp_path: Path) -> None:
+    file = tmp_path / "raw.json"
+    file.write_text(json.dumps({"example1": {"test_example": EXAMPLE}}))
+    (one,) = load_problems(file)
+    assert one.question == "Each vumpus is wooden. Max is a vumpus. True or false: Max is wooden."
+    assert one.steps == ("Max is a vumpus. Each vumpus is wooden.", "Max is wooden.")
+    assert (one.answer, one.graph) == ("True", None)
+
+
+@given(st.integers(0, 1000), st.integers(1, 6))
+@settings(max_examples=20)
+def test_raw_files_of_our_problems_come_back(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, hops: int
+) -> None:
+    problems = generate_prontoqa(3, seed, hops=hops)
+    path = tmp_path_factory.mktemp("raw") / "raw.json"
+    write_prontoqa(problems, path)
+    assert load_problems(path) == problems
+    assert load_problems(path, limit=2) == problems[:2]
+    test = json.loads(path.read_text())["example2"]["test_example"]
+    assert len(test["chain_of_thought"]) == 2 * hops + 1
+    assert test["query"].startswith("True or false: ")
+
+
+@needs_published
+def test_the_published_file_is_written_as_it_is(tmp_path: Path) -> None:
+    write_prontoqa(read_prontoqa(PRONTOQA), tmp_path / "raw.json")
+    assert json.loads((tmp_path / "raw.json").read_text()) == json.loads(PRONTOQA.read_text())
+    with pytest.raises(ProblemError, match="problem 1 does not ask 'True or false:'"):
+        write_prontoqa([ONE, replace(ONE, question="Why?")], tmp_path / "new.json")
+    assert not (tmp_path / "new.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"question": None}, "key 'question' is null, not str"),
+        ({"query": 3}, "key 'query' is int, not str"),
+        ({"chain_of_thought": "Max."}, "key 'chain_of_thought' is str, not list"),
+        ({"chain_of_thought": ["Max.", 1]}, "key 'chain_of_thought': entry 1 is int"),
+        ({"answer": ""}, "the answer is empty; fill it in"),
+        ({"answer": "Maybe"}, "key 'answer' is 'Maybe'; it must be 'True' or 'False'"),
+        ({"query": "Is Max wooden?"}, "the question does not ask 'True or false:'"),
+        ({"query": "True or false: who?"}, r"cannot read the query 'who\?'"),
+        ({"question": "Max is a vumpus. Wood floats."}, "fact 2 cannot be read: 'Wood floats.'"),
+        ({"chain_of_thought": ["Max is a vumpus.", "", ""]}, None),
+    ],
+)
+def test_bad_examples_are_named(
+    tmp_path: Path, changes: dict[str, object], message: str | None
+) -> None:
+    rows = {"example1": EXAMPLE, "example2": EXAMPLE | changes}
+    file = tmp_path / "raw.json"
+    file.write_text(json.dumps({name: {"test_example": row} for name, row in rows.items()}))
+    message = message or "step 2 is empty"
+    with pytest.raises(ProblemError, match=rf"raw\.json: row 1 \(example2\): {message}"):
+        read_prontoqa(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "expected a dict of examples, found list"),
+        ('{"example1": 3}', r"row 0 \(example1\): expected keys and values, found int"),
+        ('{"example1": {}}', r"row 0 \(example1\): key 'test_example' is missing"),
+        ('{"example1"', "line 1, column 12: .*cut off"),
+    ],
+)
+def test_malformed_files_are_named(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "raw.json").write_text(content)
+    with pytest.raises(ProblemError, match=message):
+        read_prontoqa(tmp_path / "raw.json")

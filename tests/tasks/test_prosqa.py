@@ -1,0 +1,313 @@
+"""The ProsQA generator: repeatable, fair, and true to the published statistics."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import coconut_lab.tasks.prosqa
+from coconut_lab.tasks.loading import load_problems
+from coconut_lab.tasks.notation import read_statement
+from coconut_lab.tasks.problems import Problem, ProblemError, verify, write_json
+from coconut_lab.tasks.prosqa import (
+    CONCEPTS,
+    ENTITIES,
+    PRESETS,
+    Preset,
+    describe,
+    generate_prosqa,
+    shortcut_audit,
+)
+from coconut_lab.tasks.prosqa_graphs import Deck, Grower, Table
+
+PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "prosqa_valid.json"
+needs_published = pytest.mark.skipif(
+    not PUBLISHED.exists(), reason="the published ProsQA file is not on this machine"
+)
+
+
+@pytest.fixture(scope="module", params=list(PRESETS))
+def preset(request: pytest.FixtureRequest) -> Preset:
+    return PRESETS[request.param]
+
+
+@pytest.fixture(scope="module")
+def problems(preset: Preset) -> list[Problem]:
+    return generate_prosqa(1500, 2024, preset.name)
+
+
+def test_names_of_the_published_data() -> None:
+    assert (len(set(ENTITIES)), len(set(CONCEPTS))) == (17, 38)
+    for preset in PRESETS.values():
+        assert set(preset.entities) <= set(ENTITIES)
+        assert set(preset.concepts) <= set(CONCEPTS)
+
+
+def test_every_problem_is_right(preset: Preset, problems: list[Problem]) -> None:
+    for one in problems:
+        verify(one)
+        graph = one.graph
+        assert graph is not None
+        assert len(graph.names) in preset.nodes
+        assert graph.hops == len(one.steps)
+        assert graph.hops in preset.hops
+        assert graph.root in (0, 1)
+        path = tuple(graph.names.index(name) for name in one.steps)
+        assert (graph.root, *path) in graph.shortest_paths()
+        for node, name in enumerate(graph.names):
+            assert name in (preset.concepts if graph.parents(node) else preset.entities)
+            assert graph.children(node) or graph.parents(node)  # every name is in a fact
+
+
+def test_options_are_leaves_matched_in_depth(problems: list[Problem]) -> None:
+    for one in problems:
+        graph = one.graph
+        assert graph is not None
+        other = 1 - graph.root
+        assert not graph.children(graph.target)
+        assert not graph.children(graph.distractor)
+        assert graph.distances(other)[graph.distractor] == graph.hops
+        assert graph.distances(other)[graph.target] is None
+
+
+def test_no_shortcut_works(problems: list[Problem]) -> None:
+    rule, score = next(iter(shortcut_audit(problems).items()))
+    assert score <= 0.55, rule
+
+
+def test_no_place_and_no_name_tells(preset: Preset, problems: list[Problem]) -> None:
+    targets = Counter(one.answer for one in problems)
+    roots = Counter(one.graph.root for one in problems if one.graph)
+    sides = Counter(read_statement(one.question).options.index(one.answer) for one in problems)
+    assert set(targets) == set(preset.concepts)
+    assert max(targets.values()) < 1.6 * len(problems) / len(preset.concepts)
+    for halves in (roots, sides):
+        assert 0.45 < halves[0] / len(problems) < 0.55
+
+
+def test_paper_preset_has_the_published_statistics() -> None:
+    # The figures of the published test split; each is met within 5%.
+    found = describe(generate_prosqa(2000, 5, "paper"))
+    for figure, published in (
+        ("nodes", 22.8),
+        ("edges", 35.8),
+        ("hops", 3.78),
+        ("shortest_paths", 1.57),
+    ):
+        assert found[figure] == pytest.approx(published, rel=0.05), figure
+    published_hops = {3: 202 / 500, 4: 217 / 500, 5: 69 / 500, 6: 12 / 500}
+    assert found["hop_shares"] == pytest.approx(published_hops, rel=0.05)
+
+
+@needs_published
+def test_paper_preset_agrees_with_the_published_file() -> None:
+    published = describe(load_problems(PUBLISHED))
+    found = describe(generate_prosqa(3000, 6, "paper"))
+    for figure in ("nodes", "edges", "hops", "shortest_paths"):
+        assert found[figure] == pytest.approx(published[figure], rel=0.05), figure
+
+
+@pytest.mark.parametrize(
+    ("name", "nodes", "hops"), [("tiny", 10, 2.5), ("small", 16, 3.5), ("paper", 22.81, 3.782)]
+)
+def test_size_of_presets(name: str, nodes: float, hops: float) -> None:
+    found = describe(generate_prosqa(1000, 3, name))
+    assert found["nodes"] == pytest.approx(nodes, rel=0.01)
+    assert found["hops"] == pytest.approx(hops, abs=1e-9)  # dealt in full rounds, so exact
+
+
+# --- repeatable ------------------------------------------------------------------------------
+
+# The start of the SHA-256 of 20 problems of seed 0. A change means that every shipped model was
+# trained on other problems than its card says.
+FINGERPRINTS = {
+    "tiny": "2d488c5ac6017a35",
+    "small": "5b53a6e7ac1bcbed",
+    "paper": "bedf8ce3ef7532de",
+}
+
+
+def fingerprint(problems: list[Problem]) -> str:
+    return hashlib.sha256(repr(problems).encode()).hexdigest()[:16]
+
+
+def test_same_problems_on_every_machine(preset: Preset) -> None:
+    assert fingerprint(generate_prosqa(20, 0, preset.name)) == FINGERPRINTS[preset.name]
+
+
+@given(st.integers(0, 2**64), st.sampled_from(list(PRESETS)), st.integers(0, 6), st.integers(0, 6))
+@settings(max_examples=40, deadline=None)
+def test_a_list_starts_with_every_shorter_list(seed: int, name: str, less: int, more: int) -> None:
+    long = generate_prosqa(less + more, seed, name)
+    assert generate_prosqa(less, seed, name) == long[:less]
+    assert len(long) == less + more
+
+
+def test_seeds_differ() -> None:
+    texts = {one.question for seed in range(20) for one in generate_prosqa(50, seed)}
+    assert len(texts) == 1000
+
+
+@given(st.integers(0, 1000), st.sampled_from(list(PRESETS)))
+@settings(max_examples=40, deadline=None)
+def test_english_says_the_same(seed: int, name: str) -> None:
+    symbols = generate_prosqa(2, seed, name)
+    english = generate_prosqa(2, seed, name, notation="english")
+    assert [one.in_symbols() for one in english] == symbols
+    assert [one.in_english() for one in symbols] == english
+    for one in english:
+        verify(one)
+
+
+def test_written_problems_come_back(tmp_path: Path) -> None:
+    for notation in ("symbols", "english"):
+        problems = generate_prosqa(30, 1, "small", notation)
+        write_json(problems, tmp_path / "new.json")
+        assert load_problems(tmp_path / "new.json") == problems
+
+
+# --- choices ---------------------------------------------------------------------------------
+
+
+def test_hops_and_nodes_can_be_chosen() -> None:
+    found = describe(generate_prosqa(60, 0, hops=(1, 3), nodes=9))
+    assert found["hop_shares"] == pytest.approx({1: 1 / 3, 2: 1 / 3, 3: 1 / 3})
+    assert found["nodes"] == 9
+    assert describe(generate_prosqa(20, 0, "paper", hops=9, nodes=(20, 30)))["hops"] == 9
+    own = replace(PRESETS["tiny"], name="own", hops={4: 1}, nodes={10: 1})  # the least that can be
+    assert describe(generate_prosqa(20, 0, own))["hops"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"count": -1}, "count=-1; give a whole number from 0 on"),
+        ({"count": 1.5}, "count=1.5"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": "one"}, "seed='one'"),
+        ({"preset": "huge"}, "preset='huge'; there are tiny, small, paper"),
+        ({"notation": "french"}, "notation='french'; there are 'symbols' and 'english'"),
+        ({"hops": 0}, "hops=0"),
+        ({"hops": "two"}, "hops='two'; give a number above 0, or"),
+        ({"nodes": (10, 11, 12)}, r"nodes=\(10, 11, 12\); give"),
+        ({"hops": (3, 2)}, r"hops=\(3, 2\)"),
+        ({"hops": 5}, "5 hops need at least 12 nodes, but a graph may have 10"),
+        ({"nodes": 7}, "3 hops need at least 8 nodes"),
+        ({"nodes": 15}, "15 nodes need 13 names of concepts, but preset 'tiny' has 8"),
+        ({"preset": replace(PRESETS["tiny"], hops={})}, "hops needs numbers and counts above 0"),
+        ({"preset": replace(PRESETS["tiny"], nodes={9: 0})}, "nodes needs numbers and counts"),
+        ({"preset": replace(PRESETS["tiny"], mean_parents=0)}, "mean_parents=0"),
+        ({"preset": replace(PRESETS["tiny"], newcomers=2)}, "newcomers=2"),
+        ({"preset": replace(PRESETS["tiny"], entities=("Tom",))}, "fewer than two names of ent"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ProblemError, match=message):
+        generate_prosqa(**({"count": 1, "seed": 0} | arguments))  # type: ignore[arg-type]
+
+
+# --- the parts -------------------------------------------------------------------------------
+
+
+def test_free_growth_is_algorithm_1() -> None:
+    """Without planted paths: labels are the OR of the parents', edges follow Poisson(1.5)."""
+    grower = Grower(Random(0).random)
+    sizes: Counter[int] = Counter()
+    for _ in range(300):
+        growth = grower.grow(size=23, hops=0)
+        for node in range(2, len(growth.labels)):
+            parents = growth.parents[node]
+            label = 0
+            for parent in parents:
+                label |= growth.labels[parent]
+            assert growth.labels[node] == label
+            assert len(set(parents)) == len(parents)
+            assert all(parent < node for parent in parents)
+            assert growth.depth[node] == (
+                1 + min(growth.depth[p] for p in parents) if parents else 0
+            )
+            if node >= 12:  # enough candidates, so the draw is not cut short
+                sizes[len(parents)] += 1
+    total = sum(sizes.values())
+    for k, share in enumerate((0.223, 0.335, 0.251, 0.126)):
+        assert sizes[k] / total == pytest.approx(share, abs=0.03)
+
+
+@pytest.mark.parametrize("number", [0.0, 0.5, 1 - 2**-53])
+def test_tables_never_point_past_the_end(number: float) -> None:
+    table = Table({0: 0.1, 1: 0.2, 2: 0.7})
+    assert table.draw(number) in (0, 1, 2)
+    assert table.draw_above_0(number) in (1, 2)
+
+
+@given(st.dictionaries(st.integers(1, 9), st.integers(1, 4), min_size=1), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_a_round_of_a_deck_deals_every_card(counts: dict[int, int], seed: int) -> None:
+    deck, stream = Deck(counts), Random(seed).random
+    for _ in range(3):
+        assert Counter(deck.deal(stream()) for _ in range(sum(counts.values()))) == counts
+
+
+def test_small_generator_is_fast() -> None:
+    # About 6,000 a second on one idle core; the bound leaves room for a busy machine.
+    start = time.process_time()
+    generate_prosqa(2000, 1)
+    assert time.process_time() - start < 2.0
+
+
+def test_module_needs_only_the_standard_library() -> None:
+    """Making data must not wait for torch to load."""
+    folder = Path(coconut_lab.tasks.prosqa.__file__).parent
+    seen, queue = set(), ["prosqa"]
+    while queue:
+        name = queue.pop()
+        seen.add(name)
+        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for module in modules:
+                if module.startswith("coconut_lab."):
+                    inner = module.removeprefix("coconut_lab.")
+                    queue += [inner] if inner not in seen else []
+                else:
+                    assert module.split(".")[0] in sys.stdlib_module_names, (name, module)
+
+
+# --- shortcuts -------------------------------------------------------------------------------
+
+
+@needs_published
+def test_audit_finds_the_published_shortcut() -> None:
+    problems = load_problems(PUBLISHED)
+    scores = shortcut_audit(problems)
+    assert scores["farther from its nearest entity"] == pytest.approx(0.925, abs=0.0005)
+    assert scores["farther from its entities on average"] == pytest.approx(0.948, abs=0.0005)
+    assert next(iter(scores)) == "farther from its entities on average"
+    assert scores["nearer to its nearest entity"] == pytest.approx(0.075, abs=0.0005)
+    assert scores == shortcut_audit(one.in_symbols() for one in problems)
+
+
+def test_audit_counts_a_tie_half(problems: list[Problem]) -> None:
+    scores = shortcut_audit(problems[:1])
+    assert set(scores.values()) <= {0.0, 0.5, 1.0}
+    assert list(scores.values()) == sorted(scores.values(), reverse=True)
+    assert scores["offered first"] + scores["offered second"] == 1
+
+
+def test_audit_and_statistics_need_graphs() -> None:
+    plain = Problem("What is 1 + 1?", (), "2")
+    for measure in (shortcut_audit, describe):
+        with pytest.raises(ProblemError, match="there are no problems"):
+            measure([])
+        with pytest.raises(ProblemError, match="problem 1 has no graph"):
+            measure([*generate_prosqa(1, 0), plain])

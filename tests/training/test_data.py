@@ -1,0 +1,81 @@
+"""Batches: a function of the step, with problems renamed and walks of graphs."""
+
+import itertools
+import random
+
+import torch
+
+from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, tokenize
+from coconut_lab.curriculum.tokenizer import word_tokenizer
+from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
+from coconut_lab.training.data import Batches, encode_walks
+from coconut_lab.training.recipe import WalksPart
+
+
+def test_batches_are_a_function_of_the_step_and_go_through_every_problem():
+    problems = generate_prosqa(64, seed=1)
+    preset = PRESETS["tiny"]
+    tokenizer = word_tokenizer([*preset.entities, *preset.concepts])
+    batches = Batches(problems, tokenizer, 8, seed=0, names=[*preset.entities, *preset.concepts])
+    other = Batches(problems, tokenizer, 8, seed=0, names=[*preset.entities, *preset.concepts])
+    curriculum = Curriculum(max_stage=3, mix_probability=0.5)
+    order = [37, 2, 15, 2]
+    for step in order:
+        a, b = batches.curriculum(step, curriculum, 2), other.curriculum(step, curriculum, 2)
+        assert all(torch.equal(a[name], b[name]) for name in a)
+    seen = sorted(row for step in range(16) for row in batches.rows(step))
+    assert seen == sorted(list(range(64)) * 2)
+
+
+def test_renaming_keeps_the_problem_and_changes_the_names():
+    problems = generate_prosqa(16, seed=2)
+    preset = PRESETS["tiny"]
+    tokenizer = word_tokenizer([*preset.entities, *preset.concepts])
+    plain = Batches(problems, tokenizer, 16, seed=0).curriculum(0, Curriculum(), 0)
+    names = [*preset.entities, *preset.concepts]
+    renamed = Batches(problems, tokenizer, 16, 0, names).curriculum(0, Curriculum(), 0)
+    assert torch.equal(plain["labels"] == IGNORED, renamed["labels"] == IGNORED)
+    ids = set(tokenizer.convert_tokens_to_ids(names))
+    changed = 0
+    for row, new in zip(plain["input_ids"].tolist(), renamed["input_ids"].tolist(), strict=True):
+        mapping = dict(zip(row, new, strict=True))
+        assert [mapping[token] for token in row] == new
+        assert len(set(mapping.values())) == len(mapping)
+        assert all(old in ids or old == token for old, token in mapping.items())
+        changed += mapping != {token: token for token in mapping}
+    assert changed >= 15
+
+
+def test_walks_follow_the_graph_and_markers_come_as_often_as_asked():
+    problems = generate_prosqa(1000, seed=4)
+    preset = PRESETS["tiny"]
+    tokenizer = word_tokenizer([*preset.entities, *preset.concepts])
+    rng = random.Random(0)
+    walks, bots, eots, chances = 0, 0, 0, 0
+    for problem, parts in zip(problems, tokenize(problems, tokenizer), strict=True):
+        example = encode_walks(problem.graph, parts, tokenizer, WalksPart(), rng)
+        words = tokenizer.convert_ids_to_tokens(example.input_ids)
+        facts = len(problem.graph.edges) * 3
+        assert words[:facts] == problem.question.split()[:facts]
+        assert set(example.labels[:facts]) == {IGNORED}
+        edges = {(problem.graph.names[a], problem.graph.names[b]) for a, b in problem.graph.edges}
+        pieces = " ".join(words[facts:]).split("[R] ")[1:]
+        walks += len(pieces)
+        for piece in pieces:
+            walk = piece.split()
+            nodes = [word for word in walk if not word.startswith("<")]
+            assert set(itertools.pairwise(nodes)) <= edges
+            # A walk ends where nothing follows, or after four hops.
+            assert len(nodes) == 5 or not any(parent == nodes[-1] for parent, _ in edges)
+            bots += "<bot>" in walk
+            assert "<bot>" not in walk or walk.index("<bot>") == 1
+            chances += len(nodes) > 2
+            eots += "<eot>" in walk
+            assert "<eot>" not in walk or nodes[0] != walk[walk.index("<eot>") - 1] != "<bot>"
+        learned = [word for word, label in zip(words, example.labels, strict=True) if label >= 0]
+        assert not {"<bot>", "<eot>", "[R]"} & set(learned)
+        # All nodes but the first of each walk are learned.
+        total = sum(not word.startswith("<") for piece in pieces for word in piece.split())
+        assert len(learned) == total - len(pieces)
+    assert walks == 1000 * WalksPart().per_problem
+    assert abs(bots / walks - 0.6) < 0.03 and abs(eots / chances - 0.5) < 0.03

@@ -1,0 +1,284 @@
+"""Training: runs that go on as if they had never been stopped, and what is refused."""
+
+import dataclasses
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from small_runs import SMALL, log, log_lines, same, trainer, weights
+
+from coconut_lab.curriculum.curriculum import METHODS
+from coconut_lab.curriculum.tokenizer import PAUSE, pause_token, token_id
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.tasks.problems import write_json
+from coconut_lab.tasks.prosqa import generate_prosqa
+from coconut_lab.training.recipe import RecipeError
+from coconut_lab.training.start import add_pause, new_model
+from coconut_lab.training.trainer import TrainingError
+
+
+def test_the_same_recipe_gives_the_same_weights_and_leaves_the_generators(recipe, tmp_path):
+    torch.manual_seed(1)
+    random.seed(1)
+    before = torch.random.get_rng_state(), random.getstate()
+    first = weights(trainer(recipe, tmp_path / "a").train())
+    assert torch.equal(torch.random.get_rng_state(), before[0]) and random.getstate() == before[1]
+    assert same(first, weights(trainer(recipe, tmp_path / "b").train()))
+    other = dataclasses.replace(recipe, seed=4)
+    assert not same(first, weights(trainer(other, tmp_path / "c").train()))
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5, 8])
+def test_a_stopped_run_goes_on_bit_for_bit(recipe, tmp_path, stop):
+    want = weights(trainer(recipe, tmp_path / "whole").train())
+
+    class Stop(Exception):
+        pass
+
+    def stop_there(entry):
+        if entry["step"] == stop:
+            raise Stop
+
+    with pytest.raises(Stop):
+        trainer(recipe, tmp_path / "parts", save_every=2).train(stop_there)
+    again = trainer(recipe, tmp_path / "parts", save_every=2)
+    got = weights(again.train())
+    assert same(got, want)
+    assert log(tmp_path / "parts") == log(tmp_path / "whole")
+
+
+@pytest.mark.usefixtures("usual_interrupts")
+def test_ctrl_c_leaves_a_checkpoint_after_the_current_step(recipe, tmp_path):
+    def interrupt(entry):
+        if entry["step"] == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="run again to go on"):
+        trainer(recipe, tmp_path / "run").train(interrupt)
+    assert [path.name for path in (tmp_path / "run").glob("step-*")] == ["step-000005"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    want = weights(trainer(recipe, tmp_path / "whole").train())
+    assert same(weights(trainer(recipe, tmp_path / "run").train()), want)
+
+
+def test_micro_batches_add_up_to_the_whole_batch(recipe, tmp_path):
+    # Without dropout the parts of a batch give the gradient of the whole, up to rounding.
+    whole, parts = [], []
+    trainer(recipe, tmp_path / "whole").train(whole.append)
+    small = dataclasses.replace(recipe, micro_batch=3)
+    run = trainer(small, tmp_path / "parts")
+    assert [chunk.stop - chunk.start for chunk in run._chunks] == [3, 3, 2]
+    run.train(parts.append)
+    for a, b in zip(whole, parts, strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], rel=2e-3)
+        assert b["gradient_norm"] == pytest.approx(a["gradient_norm"], rel=2e-2)
+    assert parts[0]["loss"] == pytest.approx(whole[0]["loss"], rel=1e-5)
+
+
+def test_layers_computed_again_train_the_same_weights(recipe, tmp_path):
+    two_layers = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, layers=2))
+    again = dataclasses.replace(two_layers, recompute=True)
+    want = weights(trainer(two_layers, tmp_path / "kept").train())
+    assert same(weights(trainer(again, tmp_path / "again").train()), want)
+
+
+def test_two_processes_give_the_losses_of_one(tmp_path):
+    source = tmp_path / "trial.yaml"
+    source.write_text(SMALL)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    module = ["-m", "coconut_lab.training", str(source), "--output"]
+    # accelerate starts several processes on one machine by its launcher for GPUs; on CPUs it would
+    # ask for MPI. The variable above keeps the processes on the CPU, where they talk over gloo.
+    launch = [
+        *["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"],
+        *["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"],
+        *["--main_process_port", "0"],
+    ]
+    for folder, command in (("one", module), ("two", [*launch, *module])):
+        done = subprocess.run(
+            [sys.executable, *command, str(tmp_path / folder)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stderr
+    assert "2 process(es) x 1 part(s) of 4 problems" in done.stdout
+    assert done.stdout.count("effective batch 8") == 1
+    one, two = log(tmp_path / "one"), log(tmp_path / "two")
+    assert len(one) == len(two) == 9
+    for a, b in zip(one, two, strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], rel=2e-3)
+    assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=1e-5)
+    got = Coconut.from_pretrained(tmp_path / "two" / "model")
+    want = Coconut.from_pretrained(tmp_path / "one" / "model")
+    for a, b in zip(weights(got).values(), weights(want).values(), strict=True):
+        assert torch.allclose(a, b, atol=5e-3)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_method_trains(recipe, tmp_path, method):
+    part = dataclasses.replace(recipe.curriculum, method=method, mix_probability=0.0)
+    run = trainer(
+        dataclasses.replace(recipe, curriculum=part),
+        tmp_path / "run",
+        validation=generate_prosqa(5, seed=9),
+    )
+    model = run.train()
+    entries = log(tmp_path / "run")
+    assert len(entries) == 9 and "accuracy" in entries[-1]
+    pauses = METHODS[method].stand_in == "pauses"
+    assert (token_id(model.tokenizer, PAUSE) is not None) == pauses
+    # Killed and continued, also with a token more than the base model has.
+    again = trainer(dataclasses.replace(recipe, curriculum=part), tmp_path / "run").train()
+    assert same(weights(again), weights(model))
+
+
+def test_the_pause_token_starts_as_a_copy_and_needs_no_random_numbers(recipe):
+    model = new_model(recipe.model, ["Alex", "lempus"], seed=0)
+    rows = len(model.tokenizer)
+    before = weights(model), torch.random.get_rng_state()
+    add_pause(model)
+    add_pause(model)
+    assert len(model.tokenizer) == rows + 1
+    assert torch.equal(torch.random.get_rng_state(), before[1])
+    table = model.language_model.get_input_embeddings().weight
+    assert torch.equal(table[:rows], before[0]["language_model.model.embed_tokens.weight"])
+    assert torch.equal(table[pause_token(model.tokenizer)], table[model.tokens.thought])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"max_stage": 4}, "curriculum.max_stage: 4, but no problem has more than 3 steps"),
+        ({"max_stage": 1}, r"phases\[2\].stage: 3 is past the last stage, 2"),
+        ({"method": "icot", "max_stage": 9}, "no problem has more than 3 tokens in its steps"),
+        ({"thoughts_per_step": 40}, "at stage 2, but the model has 96 positions"),
+    ],
+)
+def test_stages_that_do_not_fit_are_refused_before_any_work(recipe, tmp_path, change, message):
+    part = dataclasses.replace(recipe.curriculum, **change)
+    with pytest.raises(RecipeError, match=message):
+        trainer(dataclasses.replace(recipe, curriculum=part), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_problems_from_files_and_too_few_of_them(recipe, tmp_path):
+    path = tmp_path / "problems.json"
+    write_json(generate_prosqa(40, seed=1), path)
+    part = dataclasses.replace(recipe.problems, source=str(path), rename=False)
+    entries = []
+    trainer(dataclasses.replace(recipe, problems=part), tmp_path / "a").train(entries.append)
+    generated = dataclasses.replace(recipe.problems, rename=False)
+    want = []
+    trainer(dataclasses.replace(recipe, problems=generated), tmp_path / "b").train(want.append)
+    assert [entry["loss"] for entry in entries] == [entry["loss"] for entry in want]
+    write_json(generate_prosqa(7, seed=1), path)
+    with pytest.raises(RecipeError, match=r"problems.json holds 7 problems, fewer than one batch"):
+        trainer(dataclasses.replace(recipe, problems=part), tmp_path / "c")
+
+
+def test_a_folder_that_cannot_be_written_to(recipe, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match="cannot write to .*choose another folder"):
+        trainer(recipe, tmp_path / "file" / "run").train()
+
+
+def test_stop_ends_after_the_step(recipe, tmp_path):
+    run = trainer(recipe, tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt, match="stopped after step 2"):
+        run.train(lambda entry: run.stop() if entry["step"] == 2 else None)
+    assert run.step == 3
+    want = weights(trainer(recipe, tmp_path / "whole").train())
+    assert same(weights(run.train()), want)
+
+
+def test_tensorboard_is_optional(recipe, tmp_path):
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        with pytest.raises(TrainingError, match="pip install tensorboard"):
+            trainer(recipe, tmp_path / "run", tensorboard=True)
+    else:
+        trainer(recipe, tmp_path / "run", tensorboard=True).train()
+        assert list((tmp_path / "run").glob("events.out.*"))
+
+
+def test_kill_9_at_random_moments(recipe, tmp_path):
+    source = tmp_path / "trial.yaml"
+    command = [sys.executable, "-m", "coconut_lab.training", str(source), "--output"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    path = tmp_path / "killed"
+    # Long enough that kills fall into steps and into saving.
+    text = SMALL.replace("steps: 3}", "steps: 60}").replace("steps: 3,", "steps: 60,")
+    source.write_text(text)
+    rng = random.Random(0)
+    hit = 0
+    for _ in range(5):
+        process = subprocess.Popen(
+            [*command, str(path)], env=environment, stderr=subprocess.DEVNULL
+        )
+        done = len(log_lines(path))
+        until = time.monotonic() + 120
+        # Once it has begun to train, let it go on for a moment, whatever it is doing then.
+        while process.poll() is None and time.monotonic() < until:
+            if len(log_lines(path)) != done:
+                time.sleep(rng.uniform(0.05, 0.5))
+                break
+            time.sleep(0.01)
+        hit += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert hit >= 2, "the runs were over before they could be killed"
+    done = subprocess.run([*command, str(path)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    whole = subprocess.run(
+        [*command, str(tmp_path / "whole")], env=environment, capture_output=True, text=True
+    )
+    assert whole.returncode == 0, whole.stderr
+    got = Coconut.from_pretrained(path / "model")
+    want = Coconut.from_pretrained(tmp_path / "whole" / "model")
+    assert same(weights(got), weights(want))
+
+
+def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_checkpoint(recipe, tmp_path):
+    run = trainer(recipe, tmp_path / "run", save_every=2)
+
+    def spoil(entry):
+        if entry["step"] == 3:
+            with torch.no_grad():
+                next(run.model.parameters()).fill_(float("nan"))
+
+    with pytest.raises(TrainingError, match=r"loss is nan at step 4; the last good .*step-000004"):
+        run.train(spoil)
+    assert (tmp_path / "run" / "step-000004" / "training.json").exists()
+
+
+def test_a_run_of_another_recipe_is_not_continued(recipe, tmp_path):
+    trainer(recipe, tmp_path / "run").train()
+    other = dataclasses.replace(recipe, seed=8)
+    with pytest.raises(TrainingError, match="holds a run of another recipe or seed"):
+        trainer(other, tmp_path / "run").train()
+
+
+def test_a_full_disk_while_saving_leaves_the_older_checkpoint(recipe, tmp_path, monkeypatch):
+    run = trainer(recipe, tmp_path / "run", save_every=2)
+    usual = Coconut.write_files
+
+    def fails_later(self, folder, *rest):
+        usual(self, folder, *rest)
+        if "step-000004" in folder.name:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Coconut, "write_files", fails_later)
+    with pytest.raises(OSError, match="No space left"):
+        run.train()
+    monkeypatch.undo()
+    assert [path.name for path in (tmp_path / "run").iterdir() if path.is_dir()] == ["step-000002"]
+    want = weights(trainer(recipe, tmp_path / "whole").train())
+    assert same(weights(trainer(recipe, tmp_path / "run").train()), want)
