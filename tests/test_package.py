@@ -11,39 +11,46 @@ from coconut_lab.explorers.modes import modes_picture
 
 PACKAGE = Path(coconut_lab.__file__).parent
 
-#: Each module imports only from those that stand before it.
-ORDER = (
-    "files interrupts notation json_values graph problems draws growth shortcuts prosqa claims "
-    "prontoqa arithmetic gsm8k word_problems tasks loading tokenizer curriculum cache last_layer "
-    "lean recompute states coconut prompts sampling halting generation answers evaluation probing "
-    "halt_study halt_training checkpoints hub recipe batches schedule material models run_folder "
-    "gpus costs estimates sharding training shipping halt_building study result_views "
-    "result_figures figures  explorers checks"
+#: The rooms of the package; each imports only from itself and those before it.
+ROOMS = (
+    "files tasks curriculum model checkpoints inference interpretability training study figures "
+    "explorers checks"
 ).split()
 
 
 def imported(path: Path) -> set[str]:
+    """The modules of the package that a file imports, as paths from the package on."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("coconut_lab"):
             inner = (node.module or "").split(".")[1:]
-            found |= {inner[0]} if inner else {alias.name for alias in node.names}
+            found |= {"/".join(inner)} if inner else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+            found |= {n.split(".", 1)[1].replace(".", "/") for n in names if "coconut_lab." in n}
     return found
 
 
-@pytest.mark.parametrize("name", ORDER)
-def test_imports_run_one_way(name: str) -> None:
-    folder = PACKAGE / name
-    files = [PACKAGE / f"{name}.py"] if not folder.is_dir() or not list(folder.glob("*.py")) else []
-    for path in files or folder.rglob("*.py"):
-        allowed = {*ORDER[: ORDER.index(name)], name}
-        assert imported(path) <= allowed, path.name
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def test_every_module_has_its_place() -> None:
-    found = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
-    found |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert found == set(ORDER)
+def test_every_module_is_in_a_room() -> None:
+    assert {room_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_run_one_way_between_rooms(room: str) -> None:
+    allowed = ROOMS[: ROOMS.index(room) + 1]
+    for path in PACKAGE.rglob("*.py"):
+        if room_of(path) == room:
+            wrong = {name for name in imported(path) if name.split("/")[0] not in allowed}
+            assert not wrong, path.relative_to(PACKAGE)
+
+
+def test_every_room_says_what_it_is_for() -> None:
+    for path in PACKAGE.rglob("__init__.py"):
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.name)

@@ -35,7 +35,9 @@ from coconut_lab.curriculum.tokenizer import (
     add_thought_tokens,
     token_id,
 )
-from coconut_lab.model.coconut import Coconut, ModelError, quiet_loading
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.modes import quiet_loading
+from coconut_lab.model.outputs import ModelError
 from coconut_lab.tasks.problems import Problem
 
 #: Settings of the paper (section 4): thoughts for a step, and how many stages replace a step.

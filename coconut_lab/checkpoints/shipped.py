@@ -11,7 +11,8 @@ from typing import Any
 
 from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.files import new_folder, sha256
-from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.outputs import ModelError
 
 FOLDER = Path(__file__).parent
 CARD_FILE = "card.json"

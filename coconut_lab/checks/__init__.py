@@ -1,7 +1,7 @@
 """The checks behind the exercises: each runs what a learner wrote and names typical mistakes."""
 
 from coconut_lab.checks.alignment import align
-from coconut_lab.checks.engine import CheckFailed
+from coconut_lab.checks.base import CheckFailed
 from coconut_lab.checks.gradients import thought_gradients
 from coconut_lab.checks.grading import same_number
 from coconut_lab.checks.halts import choose_threshold, train_classifier

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coconut_lab.checks.engine import CheckFailed, call, passed, tensor
+from coconut_lab.checks.base import CheckFailed, call, passed, tensor
 from coconut_lab.checks.models import EOS, PAD, THOUGHT, Batch, random_row
 
 

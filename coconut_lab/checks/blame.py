@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from coconut_lab.checks.engine import CheckFailed
+from coconut_lab.checks.base import CheckFailed
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from coconut_lab.checks.engine import CheckFailed
+from coconut_lab.checks.base import CheckFailed
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coconut_lab.checks.engine import CheckFailed, Mistake, call, compare, passed, tensors
+from coconut_lab.checks.base import CheckFailed, Mistake, call, compare, passed, tensors
 from coconut_lab.checks.models import (
     THOUGHT,
     columns_of,

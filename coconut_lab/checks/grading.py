@@ -7,8 +7,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from coconut_lab.checks.base import CheckFailed, Function, call, passed
 from coconut_lab.checks.blame import Slip, blame
-from coconut_lab.checks.engine import CheckFailed, Function, call, passed
 
 #: What a model wrote, and the answer in the file.
 CASES = (

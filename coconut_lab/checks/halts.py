@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from coconut_lab.checks.engine import CheckFailed, Function, call, close, parts, passed, tensor
+from coconut_lab.checks.base import CheckFailed, Function, call, close, parts, passed, tensor
 from coconut_lab.inference.halting_tradeoff import HaltPoint, HaltStudy
 
 # --- exercise 4 -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from functools import reduce
 from operator import and_, or_, xor
 from typing import Any, NamedTuple
 
-from coconut_lab.checks.engine import CheckFailed, call, compare_lists, parts, passed
+from coconut_lab.checks.base import CheckFailed, call, compare_lists, parts, passed
 
 #: A graph on its way: labels and depths of its nodes.
 LABELS = (1, 2, 0, 1, 2, 3, 1, 0, 3, 1, 2, 1)

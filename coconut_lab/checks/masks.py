@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from coconut_lab.checks.engine import CheckFailed, Function, Mistake, call, compare, passed, tensor
+from coconut_lab.checks.base import CheckFailed, Function, Mistake, call, compare, passed, tensor
 from coconut_lab.checks.models import (
     BOT,
     EOS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from coconut_lab.checks.engine import CheckFailed, call, compare_lists, passed
+from coconut_lab.checks.base import CheckFailed, call, compare_lists, passed
 
 
 class Case(NamedTuple):

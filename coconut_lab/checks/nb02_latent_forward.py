@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coconut_lab.checks.effort import check_effort, counted
-from coconut_lab.checks.engine import (
+from coconut_lab.checks.base import (
     CheckFailed,
     Function,
     Mistake,
@@ -20,6 +19,7 @@ from coconut_lab.checks.engine import (
     tensor,
     tensors,
 )
+from coconut_lab.checks.effort import check_effort, counted
 from coconut_lab.checks.models import (
     THOUGHT,
     WRONG_PICKS,

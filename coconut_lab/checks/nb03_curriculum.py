@@ -14,8 +14,8 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
+from coconut_lab.checks.base import CheckFailed, Function, call, passed
 from coconut_lab.checks.blame import Slip, blame
-from coconut_lab.checks.engine import CheckFailed, Function, call, passed
 from coconut_lab.curriculum.tokenizer import add_thought_tokens, word_tokenizer
 from coconut_lab.tasks.problems import Problem
 

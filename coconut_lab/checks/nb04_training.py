@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from coconut_lab.checks.base import CheckFailed, Function, call, parts, passed
 from coconut_lab.checks.blame import Slip, blame
-from coconut_lab.checks.engine import CheckFailed, Function, call, parts, passed
 
 DIGITS = 9
 

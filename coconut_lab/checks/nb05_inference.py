@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coconut_lab.checks.effort import check_effort, counted
-from coconut_lab.checks.engine import (
+from coconut_lab.checks.base import (
     CheckFailed,
     Function,
     Mistake,
@@ -20,6 +19,7 @@ from coconut_lab.checks.engine import (
     passed,
     tensor,
 )
+from coconut_lab.checks.effort import check_effort, counted
 from coconut_lab.checks.models import (
     EOT,
     THOUGHT,

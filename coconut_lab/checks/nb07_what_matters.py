@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from coconut_lab.checks.engine import TOLERANCE, CheckFailed, call, parts, passed
+from coconut_lab.checks.base import TOLERANCE, CheckFailed, call, parts, passed
 from coconut_lab.inference.scoring import Comparison, Score, Z, compare_paired
 
 ONE_SIDED_Z = 1.6448536269514722

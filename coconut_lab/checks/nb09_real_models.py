@@ -20,7 +20,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from coconut_lab.checks.engine import CheckFailed, Function, call, close, passed
+from coconut_lab.checks.base import CheckFailed, Function, call, close, passed
 from coconut_lab.curriculum.tokenizer import token_id
 
 NEW = ("<bot>", "<eot>", "<thought>")

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coconut_lab.checks.engine import CheckFailed, Function, Mistake, call, compare, passed
-from coconut_lab.curriculum.curriculum import Curriculum, collate
+from coconut_lab.checks.base import CheckFailed, Function, Mistake, call, compare, passed
+from coconut_lab.curriculum.batching import collate
+from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 from coconut_lab.training.recipe import ModelPart

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from statistics import fmean
 from typing import Any
 
-from coconut_lab.checks.engine import CheckFailed, call, compare_lists, passed
+from coconut_lab.checks.base import CheckFailed, call, compare_lists, passed
 from coconut_lab.tasks.notation import Statement, read_statement
 from coconut_lab.tasks.prosqa import generate_prosqa
 

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from coconut_lab.checks.effort import counted
-from coconut_lab.checks.engine import (
+from coconut_lab.checks.base import (
     CheckFailed,
     Function,
     Mistake,
@@ -22,6 +21,7 @@ from coconut_lab.checks.engine import (
     passed,
     tensor,
 )
+from coconut_lab.checks.effort import counted
 from coconut_lab.checks.models import (
     EOT,
     Batch,

@@ -9,22 +9,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from coconut_lab.curriculum.tokenizer import (
     ANSWER_MARK,
-    THOUGHT,
     TokenizerError,
-    padding_id,
     pause_token,
     thought_tokens,
-    token_id,
     words_known,
 )
 from coconut_lab.tasks.problems import Problem, ProblemError
@@ -320,52 +313,3 @@ class Curriculum:
         if not self.rule.markers:
             return [fill] * count
         return [tokens.bot, *[fill] * count, tokens.eot]
-
-
-def collate(examples: Sequence[Example], tokenizer: Any) -> dict[str, Tensor]:
-    """Make a batch: padded on the left so that first thoughts share a column, then on the right.
-
-    Positions count real tokens from 0; padded positions have position 0, label -100 and are not
-    attended to. This is the arrangement of the published code.
-
-    Args:
-        examples: at least one encoded problem.
-        tokenizer: the tokenizer they were encoded with.
-
-    Returns:
-        `input_ids`, `attention_mask`, `position_ids`, `labels`, each (B, T) int64.
-
-    Raises:
-        ValueError: no examples, or an example whose labels are not as long as its tokens.
-    """
-    if not examples:
-        raise ValueError("there is nothing to collate: the list of examples is empty")
-    for index, example in enumerate(examples):
-        if len(example.input_ids) != len(example.labels):
-            raise ValueError(
-                f"example {index} has {len(example.input_ids)} tokens "
-                f"but {len(example.labels)} labels"
-            )
-    thought = token_id(tokenizer, THOUGHT)
-    firsts = [
-        ids.index(thought) if thought in (ids := example.input_ids) else None
-        for example in examples
-    ]
-    aligned = max((first for first in firsts if first is not None), default=0)
-    left = [0 if first is None else aligned - first for first in firsts]
-    # In numpy, as one flat list: torch would share this out among threads that train at that time.
-    start = np.array(left)[:, None]
-    stop = start + np.array([len(example.input_ids) for example in examples])[:, None]
-    columns = np.arange(stop.max())
-    real = (columns >= start) & (columns < stop)  # (B, T)
-    input_ids = np.full(real.shape, padding_id(tokenizer))
-    labels = np.full(real.shape, IGNORED)
-    input_ids[real] = [token for example in examples for token in example.input_ids]
-    labels[real] = [label for example in examples for label in example.labels]
-    batch = {
-        "input_ids": input_ids,
-        "attention_mask": real,
-        "position_ids": np.where(real, columns - start, 0),
-        "labels": labels,
-    }
-    return {name: torch.from_numpy(value.astype(np.int64)) for name, value in batch.items()}

@@ -16,20 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from coconut_lab.curriculum.batching import pad_prompts
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
 from coconut_lab.inference.halting import FixedThoughts, HaltError, Halting, Thinking
-from coconut_lab.inference.prompts import (
-    check_positions,
-    check_prompts,
-    pad_prompts,
-    read_prompts,
-    split_prompt,
-)
+from coconut_lab.inference.prompts import check_positions, check_prompts, read_prompts, split_prompt
 from coconut_lab.inference.sampling import Sampling
-from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.fast.cache import roomy_cache
-from coconut_lab.model.fast.last_layer import evaluating
 from coconut_lab.model.fast.llama_on_cpu import lean_llama, runner
+from coconut_lab.model.modes import evaluating
+from coconut_lab.model.outputs import ModelError
 
 END = "end of sequence"
 #: How many rows go through the model at once on a CPU. More do not fit its caches.

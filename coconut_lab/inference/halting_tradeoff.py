@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coconut_lab.curriculum.batching import pad_prompts
 from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
 from coconut_lab.files import write_text
@@ -30,7 +31,7 @@ from coconut_lab.inference.halting import (
     LearnedHalt,
     answer_confidence,
 )
-from coconut_lab.inference.prompts import pad_prompts, split_prompt
+from coconut_lab.inference.prompts import split_prompt
 from coconut_lab.inference.scoring import Score, is_right, write_answers
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem

@@ -4,38 +4,9 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from coconut_lab.curriculum.tokenizer import padding_id
-from coconut_lab.model.coconut import Coconut, ModelError
-
-
-def pad_prompts(prompts: Sequence[Sequence[int]], tokenizer: Any) -> dict[str, Tensor]:
-    """Pad prompts on the left, so that all of them end in the last column.
-
-    Args:
-        prompts: token ids, one list per prompt; at least one, and none of them empty.
-        tokenizer: a Hugging Face tokenizer.
-
-    Returns:
-        `input_ids`, `attention_mask` and `position_ids`, each (B, T) int64.
-    """
-    width = max(map(len, prompts))
-    # In numpy: torch would look at every number of a list on its own.
-    ids = np.full((len(prompts), width), padding_id(tokenizer))
-    for row, prompt in zip(ids, prompts, strict=True):
-        row[width - len(prompt) :] = prompt
-    pads = width - np.array([len(prompt) for prompt in prompts])[:, None]
-    position = np.arange(width) - pads
-    return {
-        "input_ids": torch.from_numpy(ids),
-        "attention_mask": torch.from_numpy((position >= 0).astype(np.int64)),
-        "position_ids": torch.from_numpy(position.clip(min=0)),
-    }
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.outputs import ModelError
 
 
 def split_prompt(prompt: Sequence[int], model: Coconut, index: int = 0) -> tuple[list, list]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging
 
 from coconut_lab.curriculum.tokenizer import thought_tokens
 from coconut_lab.files import new_folder
 from coconut_lab.model.fast.activation_checkpointing import recomputing
 from coconut_lab.model.fast.cache import keep_freed_memory, roomy_cache
-from coconut_lab.model.fast.last_layer import evaluating, reading_from, shorten
+from coconut_lab.model.fast.last_layer import reading_from, shorten
 from coconut_lab.model.fast.llama_on_cpu import runner
+from coconut_lab.model.modes import eager_attention, evaluating, quiet_loading
 from coconut_lab.model.outputs import (
     CoconutOutput,
     LatentStates,
-    eager_attention,
+    ModelError,
     feed_back,
     gather_thoughts,
     join_attentions,
@@ -41,10 +41,6 @@ from coconut_lab.model.outputs import (
 FORMAT_FILE = "coconut.json"
 FORMAT = 1
 IGNORED = -100
-
-
-class ModelError(ValueError):
-    """A model, batch or folder that Coconut cannot work with; the message says why."""
 
 
 class Coconut(nn.Module):
@@ -423,15 +419,3 @@ class Coconut(nn.Module):
                 f"{folder} cannot be loaded: it lacks {len(missing)} weights, such as {missing[0]}"
             )
         return cls(language_model, tokenizer).eval()
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """Keep the library's bars about single files out of notebooks."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import DynamicCache
+
+
+class ModelError(ValueError):
+    """A model, batch or folder that Coconut cannot work with; the message says why."""
 
 
 @dataclass
@@ -63,20 +65,6 @@ class CoconutOutput:
     passes: int
     attentions: tuple[Tensor, ...] | None = None
     hidden_states: tuple[Tensor, ...] | None = None
-
-
-@contextmanager
-def eager_attention(language_model: Any, wanted: bool) -> Iterator[None]:
-    """Switch to the attention that can return its weights while they are wanted."""
-    usual = language_model.config._attn_implementation
-    if not wanted or usual == "eager":
-        yield
-        return
-    language_model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        language_model.set_attn_implementation(usual)
 
 
 def feed_back(inputs: Tensor, thought: Tensor, wanted: Tensor) -> Tensor:

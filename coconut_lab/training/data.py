@@ -11,14 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coconut_lab.curriculum.curriculum import (
-    IGNORED,
-    Curriculum,
-    Example,
-    Tokenized,
-    collate,
-    tokenize,
-)
+from coconut_lab.curriculum.batching import collate
+from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, Example, Tokenized, tokenize
 from coconut_lab.curriculum.tokenizer import thought_tokens
 from coconut_lab.tasks.problems import Graph, Problem
 from coconut_lab.training.recipe import Phase, Recipe, WalksPart

@@ -14,9 +14,11 @@ from transformers import AutoModelForCausalLM
 
 from coconut_lab.checkpoints.pretrained import Lora, from_hub, merge_lora
 from coconut_lab.checkpoints.shipped import Checkpoint
-from coconut_lab.curriculum.curriculum import Curriculum, collate
+from coconut_lab.curriculum.batching import collate
+from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.inference.generation import generate
-from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.outputs import ModelError
 from coconut_lab.tasks.problems import Problem, write_json
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training.recipe import CurriculumPart, Phase, ProblemsPart, Recipe

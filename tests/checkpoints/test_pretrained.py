@@ -13,10 +13,12 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 
 from coconut_lab.checkpoints import pretrained as hub
 from coconut_lab.checkpoints.pretrained import check_positions, from_hub
-from coconut_lab.curriculum.curriculum import Curriculum, collate
+from coconut_lab.curriculum.batching import collate
+from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.curriculum.tokenizer import TokenizerError
 from coconut_lab.inference.generation import generate
-from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.outputs import ModelError
 from coconut_lab.tasks.problems import write_json
 from coconut_lab.tasks.prosqa import generate_prosqa
 

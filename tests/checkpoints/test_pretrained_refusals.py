@@ -27,7 +27,7 @@ from transformers import (
 from coconut_lab.checkpoints import pretrained as hub
 from coconut_lab.checkpoints.pretrained import CURRICULA, from_hub
 from coconut_lab.curriculum.tokenizer import TokenizerError
-from coconut_lab.model.coconut import ModelError
+from coconut_lab.model.outputs import ModelError
 
 
 def test_curricula_are_those_of_the_paper(tmp_path: Path) -> None:

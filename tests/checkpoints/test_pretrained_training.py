@@ -10,7 +10,8 @@ import torch
 from hub_models import PROBLEMS, save
 
 from coconut_lab.checkpoints.pretrained import Lora, from_hub
-from coconut_lab.curriculum.curriculum import Curriculum, collate
+from coconut_lab.curriculum.batching import collate
+from coconut_lab.curriculum.curriculum import Curriculum
 
 
 def changed_rows(before: torch.Tensor, after: torch.Tensor) -> list[int]:

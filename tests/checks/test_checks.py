@@ -14,7 +14,7 @@ from notebook_files import ROOT, read
 from right_ways import OTHER_WAYS, loop_over_whole_rows
 
 from coconut_lab import checks
-from coconut_lab.checks.engine import Mistake, compare
+from coconut_lab.checks.base import Mistake, compare
 
 NAMES = sorted(name for name in checks.__all__ if name != "CheckFailed")
 

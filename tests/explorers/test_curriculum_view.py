@@ -10,7 +10,8 @@ from explorer_models import random_checkpoint, spelling_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coconut_lab.curriculum.curriculum import IGNORED, METHODS, Curriculum, collate, tokenize
+from coconut_lab.curriculum.batching import collate
+from coconut_lab.curriculum.curriculum import IGNORED, METHODS, Curriculum, tokenize
 from coconut_lab.curriculum.in_words import in_short, replaced
 from coconut_lab.curriculum.tokenizer import add_pause_token, word_tokenizer
 from coconut_lab.explorers import CurriculumView

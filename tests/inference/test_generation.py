@@ -16,7 +16,8 @@ from coconut_lab.curriculum.tokenizer import add_pause_token, thought_tokens
 from coconut_lab.inference.generation import Generation, generate
 from coconut_lab.inference.halting import FixedThoughts, HaltError
 from coconut_lab.inference.scoring import Score, answer_of, is_right, score
-from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.outputs import ModelError
 from coconut_lab.tasks.problems import Problem
 
 TOKENIZER = tokenizer()

@@ -19,7 +19,8 @@ from coconut_lab.inference.halting import (
     answer_confidence,
     weights_hash,
 )
-from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.outputs import ModelError
 
 TOKENIZER = tokenizer()
 TOKENS = thought_tokens(TOKENIZER)

@@ -20,7 +20,7 @@ from coconut_lab.inference.halting_training import (
     train_halting,
 )
 from coconut_lab.inference.scoring import score
-from coconut_lab.model.coconut import ModelError
+from coconut_lab.model.outputs import ModelError
 from coconut_lab.study.build_halting import main
 from coconut_lab.tasks.prosqa import generate_prosqa
 

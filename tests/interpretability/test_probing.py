@@ -19,7 +19,7 @@ from coconut_lab.interpretability.probing import (
     probe,
     read_thoughts,
 )
-from coconut_lab.model.coconut import ModelError
+from coconut_lab.model.outputs import ModelError
 from coconut_lab.tasks.problems import Problem, ProblemError, parse_problem
 from coconut_lab.tasks.prosqa import generate_prosqa
 

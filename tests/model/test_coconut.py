@@ -11,9 +11,11 @@ from naive import naive_loss, naive_row
 from shapes import CONFIGS, example, language_model, ragged, tokenizer
 from transformers import T5Config, T5ForConditionalGeneration
 
-from coconut_lab.curriculum.curriculum import Example, collate
+from coconut_lab.curriculum.batching import collate
+from coconut_lab.curriculum.curriculum import Example
 from coconut_lab.curriculum.tokenizer import TokenizerError, thought_tokens, word_tokenizer
-from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.outputs import ModelError
 
 TOKENIZER = tokenizer()
 TOKENS = thought_tokens(TOKENIZER)

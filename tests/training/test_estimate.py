@@ -15,7 +15,8 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from coconut_lab.curriculum.curriculum import IGNORED, METHODS, Curriculum, Example, collate
+from coconut_lab.curriculum.batching import collate
+from coconut_lab.curriculum.curriculum import IGNORED, METHODS, Curriculum, Example
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import write_json
 from coconut_lab.tasks.prontoqa import generate_prontoqa

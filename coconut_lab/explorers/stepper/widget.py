@@ -17,7 +17,8 @@ from coconut_lab.explorers.stepper.drawing import render
 from coconut_lab.explorers.stepper.state import BudgetScore, State
 from coconut_lab.explorers.svg import safe, shortened
 from coconut_lab.interpretability.probing import Reading, probe
-from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.outputs import ModelError
 from coconut_lab.tasks.problems import Problem, ProblemError, parse_problem
 from coconut_lab.tasks.prosqa import generate_prosqa
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from coconut_lab.model.fast.cache import RoomyLayer, roomy_cache
+from coconut_lab.model.modes import evaluating
 
 logger = logging.getLogger(__name__)
 
@@ -93,19 +94,6 @@ FAMILIES = (
     ),
     _Family("h", "attn", ("ln_1", "attn.c_attn"), _gpt2_keys, square=True),
 )
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Run a model in evaluation mode, and leave every module of it in the mode that it was in."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 @contextmanager

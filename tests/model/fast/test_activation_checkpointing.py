@@ -6,8 +6,9 @@ from shapes import CONFIGS, language_model, ragged, tokenizer
 from torch.distributed._tools.mem_tracker import MemTracker
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from coconut_lab.curriculum.curriculum import collate
-from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.curriculum.batching import collate
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.outputs import ModelError
 
 TOKENIZER = tokenizer()
 

@@ -19,11 +19,12 @@ from transformers import (
     StableLmConfig,
 )
 
-from coconut_lab.curriculum.curriculum import collate
-from coconut_lab.model.coconut import Coconut, ModelError
+from coconut_lab.curriculum.batching import collate
+from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.fast import last_layer
 from coconut_lab.model.fast.cache import roomy_cache
 from coconut_lab.model.fast.last_layer import is_short, reading_from
+from coconut_lab.model.outputs import ModelError
 
 TOKENIZER = tokenizer()
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
