@@ -14,18 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from coconut_lab.checks.engine import CheckFailed
+
 #: What a learner wrote.
 Function = Callable[..., Any]
 
 TOLERANCE = 1e-4  # the mistakes are off by 1e-2 or more, rounding by 1e-6 or less
-
-
-class CheckFailed(AssertionError):
-    """An exercise is not solved yet; the message says what is wrong and what to do."""
-
-    def _render_traceback_(self) -> list[str]:
-        """Show just the message in a notebook: the traceback would be that of the check."""
-        return [f"CheckFailed: {self}"]
 
 
 @dataclass(frozen=True)

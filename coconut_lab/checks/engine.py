@@ -12,7 +12,9 @@ import inspect
 import math
 import textwrap
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from torch import Tensor, allclose
 
 Function = Callable[..., Any]
 #: What to replace by what in the text of the right function, once or several times; or a function.
-Change = tuple[str, str] | Sequence[tuple[str, str]] | Function
+Change = tuple[str, str] | tuple[tuple[str, str], ...] | Function
 TOLERANCE = 1e-4  # mistakes are off by 1e-3 or more, rounding by 1e-6 or less
 
 
@@ -32,19 +34,42 @@ class CheckFailed(AssertionError):
         return [f"CheckFailed: {self}"]
 
 
+@dataclass(eq=False, repr=False)
 class Exercise:
-    """The check of one exercise; call it with the learner's function. See `exercise`."""
+    """The check of one exercise; call it with the learner's function.
 
-    def __init__(self, right: Function, **parts: Any) -> None:
-        self.right, self.name = right, right.__name__
-        self.cases: Callable[[], Iterable[tuple]] = parts["cases"]
-        self.returns = [name.strip() for name in parts["returns"].split(",")]
-        self.says: str = parts["says"]
-        self.mistakes: Mapping[str, Change] = parts["mistakes"]
-        self.observe: Function = parts.get("observe") or self._results
-        self.limits: Function = parts.get("limits") or (lambda got, want: None)
-        self.shown: Function = parts.get("shown") or self._arguments
-        self.__doc__ = right.__doc__
+    Attributes:
+        right: the right function; its name is that of the exercise, its docstring the task.
+        cases: gives the arguments of every call, made anew each time.
+        returns: what the results are called, "low, high".
+        says: what to tell a learner whose function is right; {} is the number of cases.
+        mistakes: message → change.
+        observe: `(function, *case)` to what is compared, by name, in the order in which it comes
+            about; by default what the function returns. Names that begin with _ are for `limits`.
+        limits: `(got, want)` to a complaint about right results, such as too many passes, or None.
+        shown: `(*case)` to words for the message when no mistake fits.
+        axes: the names of a result's axes, {"hidden": "(B, T, d)"}, for a message about its shape.
+        name: how the exercise calls the function, where that is not the name of `right`.
+    """
+
+    right: Function
+    _: KW_ONLY
+    cases: Callable[[], Iterable[tuple]]
+    returns: str
+    says: str
+    mistakes: Mapping[str, Change]
+    observe: Function | None = None
+    limits: Function | None = None
+    shown: Function | None = None
+    axes: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        self.name, self.__doc__ = self.name or self.right.__name__, self.right.__doc__
+
+    def named(self, name: str) -> Exercise:
+        """The same exercise under another name."""
+        return replace(self, name=name)
 
     def __call__(self, function: Function) -> None:
         """Run a learner's function on all cases.
@@ -57,67 +82,87 @@ class Exercise:
                 f"{self.name}: the check needs the function itself, not {kind(function)}; "
                 f"write checks.{self.name}({self.name}), without calling it"
             )
-        got: list[dict[str, Any]] = []
-        want = self.wanted()
+        want, got = self.wanted(), list[dict[str, Any]]()
         wrong: list[int] = []
         for number, case in enumerate(self.cases()):
             try:
-                got.append(self.observe(self._guarded(function), *case))
-            except CheckFailed:
+                got.append(self._seen(self._guarded(function, first=not got), *case))
+            except CheckFailed as error:
                 if wrong:
                     break  # what is wrong already says more
-                raise
-            if not same(compared(got[-1]), compared(want[number])):
+                raise CheckFailed(str(error) + self._crash(error, got)) from error.__cause__
+            seen, right = compared(got[-1]), compared(want[number])
+            if type_fault(seen, right) or not same(seen, right):
                 wrong.append(number)
         if wrong:
-            raise CheckFailed(f"{self.name}: {self._blame(got, want, wrong)}")
+            raise CheckFailed(f"{self.name}: {self._blame(got, want, wrong[0])}")
         for found, expected in zip(got, want, strict=True):
-            if complaint := self.limits(found, expected):
+            if self.limits and (complaint := self.limits(found, expected)):
                 raise CheckFailed(f"{self.name}: {complaint}")
         print(f"{self.name} passes: {self.says.format(len(want))}.")
 
     def wanted(self) -> list[dict[str, Any]]:
         """The right results of all cases."""
-        return [self.observe(self.right, *case) for case in self.cases()]
+        return [self._seen(self.right, *case) for case in self.cases()]
 
     def wrong_functions(self) -> dict[str, Function]:
         """Each typical mistake as a function: by message."""
         return {message: self._changed(change) for message, change in self.mistakes.items()}
 
-    def _blame(self, got: list[dict], want: list[dict], wrong: list[int]) -> str:
-        first = wrong[0]
-        got, want = [compared(one) for one in got], [compared(one) for one in want]
-        if (fault := type_fault(got[first], want[first])) is not None:
-            return fault
-        tried = []
-        for message, function in self.wrong_functions().items():
+    def outcomes(self, function: Function, count: int | None = None) -> list[Any]:
+        """What is compared in the first cases; an exception ends them, and its type comes last."""
+        results: list[Any] = []
+        for case in islice(self.cases(), count):
             try:
-                results = [
-                    compared(self.observe(function, *case))
-                    for case, _ in zip(self.cases(), got, strict=False)
-                ]
-            except Exception:  # a mistake may crash on a case where the learner's code does not
-                continue
-            if same(got, results):
-                return message
-            tried.append((message, results[first]))
+                results.append(compared(self._seen(function, *case)))
+            except Exception as error:
+                return [*results, type(error)]
+        return results
+
+    def _crash(self, error: CheckFailed, got: list[dict]) -> str:
+        """The mistake that gives the same results and then raises the same exception, if any."""
+        if error.__cause__ is None or isinstance(error.__cause__, NotImplementedError):
+            return ""
+        ours = [*map(compared, got), type(error.__cause__)]
+        for message, function in self.wrong_functions().items():
+            if same(self.outcomes(function, len(ours)), ours):
+                return f"\n{message}"
+        return ""
+
+    def _blame(self, found: list[dict], wanted: list[dict], first: int) -> str:
+        """Say what is wrong: the mistake that explains all cases, else most, the first included."""
+        got, want = list(map(compared, found)), list(map(compared, wanted))
+        tried = {m: self.outcomes(f, len(got)) for m, f in self.wrong_functions().items()}
+        if exact := [message for message, results in tried.items() if same(got, results)]:
+            return exact[0]
+        if fault := type_fault(got[first], want[first]):
+            return fault
         name = next(n for n in want[first] if not same(got[first][n], want[first][n]))
-        for part in (list(want[first]), [name]):
-            for message, result in tried:
-                if all(same(got[first][n], result[n]) for n in part) and not all(
-                    same(want[first][n], result[n]) for n in part
-                ):
-                    return message
-        where = self.shown(*list(self.cases())[first])
+
+        def agree(results: list[Any], names: list[str], case: int) -> bool:
+            seen = results[case] if case < len(results) else None
+            return isinstance(seen, dict) and all(same(got[case][n], seen[n]) for n in names)
+
+        # Of True and False one is as good as any other mistake's: a single case tells nothing.
+        for names in () if isinstance(want[first][name], bool) else (list(want[first]), [name]):
+            fits = {
+                message: sum(agree(results, names, case) for case in range(len(got)))
+                for message, results in tried.items()
+                if agree(results, names, first) and not agree(want, names, first)
+            }
+            if fits:
+                return max(fits, key=fits.__getitem__)
+        where = (self.shown or self._arguments)(*next(islice(self.cases(), first, None)))
         before = [n for n in want[first] if n != name][: list(want[first]).index(name)]
         right = f" ({', '.join(before)}: right)" if before else ""
-        return f"{name} {difference(got[first][name], want[first][name])}{right}{where}."
+        how = difference(got[first][name], want[first][name], self.axes.get(name, ""))
+        return f"{name} {how}{right}{where}."
 
     def _changed(self, change: Change) -> Function:
         if callable(change):
             return change
-        text = source_of(self.right)
-        for old, new in [change] if isinstance(change[0], str) else change:
+        text, pairs = source_of(self.right), list[Any](change)
+        for old, new in [pairs] if isinstance(pairs[0], str) else pairs:
             if old not in text:
                 raise ValueError(f"{self.name}: there is no {old!r} to change")
             text = text.replace(old, new)
@@ -125,21 +170,23 @@ class Exercise:
         exec(compile(text, f"<{self.name} with a mistake>", "exec"), scope)
         return scope[self.right.__name__]
 
+    def _seen(self, function: Function, *case: Any) -> dict[str, Any]:
+        return plain((self.observe or self._results)(function, *case))
+
     def _results(self, function: Function, *case: Any) -> dict[str, Any]:
-        result = function(*copy.deepcopy(case))
-        if len(self.returns) == 1:
-            return {self.returns[0]: plain(result)}
-        if not isinstance(result, (tuple, list)) or len(result) != len(self.returns):
-            raise CheckFailed(
-                f"{self.name} should return ({', '.join(self.returns)}), not {kind(result)}."
-            )
-        return dict(zip(self.returns, map(plain, result), strict=True))
+        result, names = function(*copy.deepcopy(case)), self.returns.split(", ")
+        if len(names) == 1:
+            return {names[0]: result}
+        if not isinstance(result, (tuple, list)) or len(result) != len(names):
+            raise CheckFailed(f"{self.name} should return ({self.returns}), not {kind(result)}.")
+        return dict(zip(names, result, strict=True))
 
     def _arguments(self, *case: Any) -> str:
-        names = list(inspect.signature(self.right).parameters)
-        return " with " + ", ".join(f"{n}={v!r}" for n, v in zip(names, case, strict=True))
+        names = inspect.signature(self.right).parameters
+        shown = [f"{n}={v!r}" for n, v in zip(names, case, strict=True) if len(repr(v)) < 200]
+        return f" with {', '.join(shown)}" if shown else ""
 
-    def _guarded(self, function: Function) -> Function:
+    def _guarded(self, function: Function, first: bool) -> Function:
         def run(*arguments: Any, **named: Any) -> Any:
             try:
                 result = function(*arguments, **named)
@@ -150,7 +197,7 @@ class Exercise:
                 raise CheckFailed(
                     f"{self.name} raised {type(error).__name__}: {text}{place_of(error, function)}"
                 ) from error
-            if result is None:
+            if result is None and first:
                 raise CheckFailed(
                     f"{self.name} is not written yet: it returns None. Does it end in `return`?"
                 )
@@ -160,18 +207,7 @@ class Exercise:
 
 
 def exercise(**parts: Any) -> Callable[[Function], Exercise]:
-    """Make the check of an exercise out of its right function.
-
-    Args:
-        cases: gives the arguments of every call, made anew each time.
-        returns: what the results are called, "low, high".
-        says: what to tell a learner whose function is right; {} is the number of cases.
-        mistakes: message → change.
-        observe: `(function, *case)` to what is compared, by name, in the order in which it comes
-            about; by default what the function returns.
-        limits: `(got, want)` to a complaint about right results, such as too many passes, or None.
-        shown: `(*case)` to words for the message when no mistake fits.
-    """
+    """Make the check of an exercise out of its right function; `Exercise` says of what parts."""
     return lambda right: Exercise(right, **parts)
 
 
@@ -194,26 +230,29 @@ def compared(seen: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Numbers of numpy and torch as Python's, tuples as lists."""
-    if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.ndim == 0):
-        return value.item()
-    if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
-    return value
+    """Numbers of numpy and torch as Python's, tuples and arrays as lists, tensors as copies."""
+    if isinstance(value, Tensor):
+        return value.detach().clone() if value.ndim else value.item()
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {name: plain(entry) for name, entry in value.items()}
+    return list(map(plain, value)) if isinstance(value, (list, tuple)) else value
 
 
 def same(got: Any, want: Any) -> bool:
     """Whether two results are equal, up to rounding."""
     if isinstance(want, Tensor) and isinstance(got, Tensor):
-        a, b = got.detach().double(), want.detach().double()
+        a, b = got.double(), want.double()
         return a.shape == b.shape and allclose(a, b, TOLERANCE, TOLERANCE)
     if isinstance(want, dict) and isinstance(got, dict):
         return want.keys() == got.keys() and all(same(got[key], want[key]) for key in want)
     if isinstance(want, list) and isinstance(got, list):
         return len(got) == len(want) and all(map(same, got, want))
     if isinstance(want, float) and is_number(got):
-        return math.isclose(got, want, rel_tol=TOLERANCE, abs_tol=1e-6)
-    return type(got) is not Tensor and bool(got == want)
+        return math.isclose(got, want, rel_tol=TOLERANCE, abs_tol=1e-8)
+    numbers = isinstance(got, (int, float)) and isinstance(want, (int, float))
+    return (numbers or type(got) is type(want)) and bool(got == want)
 
 
 def is_number(value: Any) -> bool:
@@ -230,34 +269,38 @@ def kind(value: Any) -> str:
 
 
 def type_fault(got: Any, want: Any, what: str = "the result") -> str | None:
-    """Say where a result is of the wrong type, or None."""
-    if isinstance(want, dict):
-        found = (type_fault(got.get(name), want[name], name) for name in want)
-        return next((fault for fault in found if fault), None)
+    """Say where a result is of the wrong type, or None; None may take the place of a value."""
+    if want is None or (got is None and not isinstance(want, (Tensor, list, dict))):
+        return None
+    if isinstance(want, dict) and isinstance(got, dict):
+        missing = (f"{what} has no {name!r}." for name in want if name not in got)
+        inside = (type_fault(got[name], want[name], name) for name in want)
+        return next(missing, None) or next(filter(None, inside), None)
     wanted = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
-    fits = (
-        is_number(got) if isinstance(want, float)
-        else is_number(got) and got % 1 == 0 if type(want) is int
-        else got in (True, False) if isinstance(want, bool)
-        else isinstance(got, Tensor if isinstance(want, Tensor) else type(want))
-    )  # fmt: skip
+    if isinstance(want, bool):
+        fits = isinstance(got, (bool, int)) and got in (0, 1)
+    elif is_number(want):
+        fits = is_number(got) and (isinstance(want, float) or got % 1 == 0)
+    else:
+        fits = isinstance(got, Tensor if isinstance(want, Tensor) else type(want))
     if not fits:
         return f"{what} should be {wanted.get(type(want)) or kind(want)}, not {kind(got)}."
+    if isinstance(want, Tensor) and got.is_floating_point() > want.is_floating_point():
+        return f"{what} should hold whole numbers; they should be int64, not {got.dtype}."
     if isinstance(want, list) and want:
-        for index, entry in enumerate(got):
-            if fault := type_fault(
-                entry, want[min(index, len(want) - 1)], f"entry {index} of {what}"
-            ):
-                return fault
+        pairs = enumerate(zip(got, [*want, *want[-1:] * len(got)], strict=False))
+        inside = (type_fault(one, right, f"entry {i} of {what}") for i, (one, right) in pairs)
+        return next(filter(None, inside), None)
     return None
 
 
-def difference(got: Any, want: Any) -> str:
+def difference(got: Any, want: Any, axes: str = "") -> str:
     """Say how a wrong result differs from the right one."""
     if isinstance(want, Tensor):
         if got.shape != want.shape:
-            return f"has shape {tuple(got.shape)}, it should be {tuple(want.shape)}"
-        return f"is off by up to {(got - want).abs().max().item():.2g}"
+            names = f" = {axes}" if axes else ""
+            return f"has shape {tuple(got.shape)}, it should be {tuple(want.shape)}{names}"
+        return f"is off by up to {(got.double() - want.double()).abs().max().item():.2g}"
     if isinstance(want, list) and len(got) != len(want):
         return f"has {len(got)} entries, it should have {len(want)}"
     if isinstance(want, list):
