@@ -14,6 +14,7 @@ import textwrap
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -109,30 +110,36 @@ class Exercise:
         """Each typical mistake as a function: by message."""
         return {message: self._changed(change) for message, change in self.mistakes.items()}
 
-    def outcomes(self, function: Function, count: int | None = None) -> list[Any]:
-        """What is compared in the first cases; an exception ends them, and its type comes last."""
+    def outcomes(self, function: Function) -> list[Any]:
+        """What is compared, one entry per case; an exception ends them, and comes last."""
         results: list[Any] = []
-        for case in islice(self.cases(), count):
+        for case in self.cases():
             try:
                 results.append(compared(self._seen(function, *case)))
             except Exception as error:
-                return [*results, type(error)]
+                return [*results, error.with_traceback(None)]
         return results
+
+    @cached_property
+    def _tried(self) -> dict[str, list[Any]]:
+        """The outcomes of each typical mistake: by message."""
+        return {message: self.outcomes(wrong) for message, wrong in self.wrong_functions().items()}
 
     def _crash(self, error: CheckFailed, got: list[dict]) -> str:
         """The mistake that gives the same results and then raises the same exception, if any."""
         if error.__cause__ is None or isinstance(error.__cause__, NotImplementedError):
             return ""
-        ours = [*map(compared, got), type(error.__cause__)]
-        for message, function in self.wrong_functions().items():
-            if same(self.outcomes(function, len(ours)), ours):
-                return f"\n{message}"
+        ours = list(map(compared, got))
+        for told in (repr, type):  # the same words say more than the same type
+            for message, (*results, last) in self._tried.items():
+                if told(last) == told(error.__cause__) and same(results, ours):
+                    return f"\n{message}"
         return ""
 
     def _blame(self, found: list[dict], wanted: list[dict], first: int) -> str:
         """Say what is wrong: the mistake that explains all cases, else most, the first included."""
         got, want = list(map(compared, found)), list(map(compared, wanted))
-        tried = {m: self.outcomes(f, len(got)) for m, f in self.wrong_functions().items()}
+        tried = {message: results[: len(got)] for message, results in self._tried.items()}
         if exact := [message for message, results in tried.items() if same(got, results)]:
             return exact[0]
         if fault := type_fault(got[first], want[first]):
