@@ -130,7 +130,8 @@ class Exercise:
         if error.__cause__ is None or isinstance(error.__cause__, NotImplementedError):
             return ""
         ours = list(map(compared, got))
-        for told in (repr, type):  # the same words say more than the same type
+        # The same words say more than the same type, which alone says nothing.
+        for told in (repr, type) if ours else (repr,):
             for message, (*results, last) in self._tried.items():
                 if told(last) == told(error.__cause__) and same(results, ours):
                     return f"\n{message}"
@@ -182,11 +183,7 @@ class Exercise:
 
     def _results(self, function: Function, *case: Any) -> dict[str, Any]:
         result, names = function(*copy.deepcopy(case)), self.returns.split(", ")
-        if len(names) == 1:
-            return {names[0]: result}
-        if not isinstance(result, (tuple, list)) or len(result) != len(names):
-            raise CheckFailed(f"{self.name} should return ({self.returns}), not {kind(result)}.")
-        return dict(zip(names, result, strict=True))
+        return dict(zip(names, result if len(names) > 1 else [result], strict=True))
 
     def _arguments(self, *case: Any) -> str:
         names = inspect.signature(self.right).parameters
@@ -197,6 +194,8 @@ class Exercise:
         def run(*arguments: Any, **named: Any) -> Any:
             try:
                 result = function(*arguments, **named)
+            except CheckFailed:  # what a case hands to the function may refuse how it is called
+                raise
             except NotImplementedError as error:
                 raise CheckFailed(f"{self.name} is not written yet: fill in the stub.") from error
             except Exception as error:
@@ -208,6 +207,9 @@ class Exercise:
                 raise CheckFailed(
                     f"{self.name} is not written yet: it returns None. Does it end in `return`?"
                 )
+            parts = 1 + self.returns.count(", ")
+            if parts > 1 and not (isinstance(result, (tuple, list)) and len(result) == parts):
+                raise CheckFailed(f"{self.name} should return ({self.returns}), not {kind(result)}.")
             return result
 
         return run
