@@ -179,7 +179,7 @@ def write_answers(
     stage: int,
     *,
     answer_now: bool = False,
-    batch_size: int = 500,
+    batch_size: int | None = None,
     max_new_tokens: int = 24,
     halting: Halting | FixedThoughts | None = None,
 ) -> list[Generation]:
@@ -196,7 +196,7 @@ def write_answers(
         curriculum: makes the prompts.
         stage: how many steps are left to thoughts.
         answer_now: allow no words between thoughts and answer.
-        batch_size: how many problems go through the model at once.
+        batch_size: how many problems go through the model at once; None lets `generate` choose.
         max_new_tokens: where to cut an answer.
         halting: when to stop thinking, instead of after the stage's number of thoughts.
 
@@ -204,13 +204,10 @@ def write_answers(
         What it wrote for each problem. A `###` that was put there starts the text, but is no new
         token.
     """
-    written: list[Generation] = []
     forced = ANSWER_MARK if answer_now else ""
-    head = tokenizer(forced, add_special_tokens=False).input_ids if answer_now else []
-    for start in range(0, len(problems), batch_size):
-        part = problems[start : start + batch_size]
-        prompts = [[*curriculum.prompt(problem, tokenizer, stage), *head] for problem in part]
-        written += generate(model, tokenizer, prompts, max_new_tokens, halting)
+    mark = tokenizer(forced, add_special_tokens=False).input_ids if answer_now else []
+    prompts = [[*curriculum.prompt(problem, tokenizer, stage), *mark] for problem in problems]
+    written = generate(model, tokenizer, prompts, max_new_tokens, halting, rows_at_once=batch_size)
     return [dataclasses.replace(one, text=forced + one.text) for one in written]
 
 
@@ -222,7 +219,7 @@ def score(
     stage: int,
     *,
     answer_now: bool = False,
-    batch_size: int = 500,
+    batch_size: int | None = None,
     max_new_tokens: int = 24,
     halting: Halting | FixedThoughts | None = None,
     judge: Callable[[Generation, Problem], bool] = is_right,

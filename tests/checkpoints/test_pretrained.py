@@ -9,7 +9,9 @@ import pytest
 import torch
 from hub_models import PROBLEMS, ROOM, SHAPES, save, tokenizer
 from naive import naive_loss, naive_row
-from transformers import AutoModelForCausalLM, LlamaConfig
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
 from coconut_lab.checkpoints import pretrained as hub
 from coconut_lab.checkpoints.pretrained import check_positions, from_hub
@@ -139,6 +141,18 @@ def test_a_bias_of_the_output_is_copied_too(tmp_path: Path) -> None:
     token = hub.add_to_model(model, made, "To")
     source = made.convert_tokens_to_ids(token)
     assert model.get_output_embeddings().bias[-3:].tolist() == [float(source)] * 3
+
+
+def test_new_tokens_have_rows_where_a_vocabulary_has_gaps() -> None:
+    last = 40  # the id of the end of sequence, though there are three tokens only
+    words = Tokenizer(WordLevel({"To": 0, "###": 1, "<end>": last}, unk_token="To"))
+    made = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<end>")
+    model = AutoModelForCausalLM.from_config(SHAPES["llama"](last + 1))
+    hub.add_to_model(model, made, "To")
+    weight = model.get_input_embeddings().weight
+    new = made.convert_tokens_to_ids(["<bot>", "<eot>", "<thought>"])
+    assert new == [last + 1, last + 2, last + 3] and len(made) == 6 and len(weight) == last + 4
+    assert torch.equal(weight[new], weight[[0, 0, 0]])
 
 
 def test_the_first_token_of_a_text_is_copied(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Halting rules: each row stops by itself, exactly as it would alone and without a cache."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from naive import naive_forced_logits, naive_halting
@@ -16,6 +18,7 @@ from coconut_lab.inference.halting import (
     FixedThoughts,
     HaltError,
     LearnedHalt,
+    Thinking,
     answer_confidence,
     weights_hash,
 )
@@ -32,10 +35,10 @@ def heads(seed=0):
     return [ids[: ids.index(TOKENS.bot) + 1] for ids, _ in ragged(seed) if TOKENS.bot in ids]
 
 
-def learned(model, seed=0, **settings):
+def learned(model, seed=0, bias=-0.5, **settings):
     """A classifier of random direction, with a bias that makes rows stop at different times."""
     weight = torch.randn(16, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    return LearnedHalt(weight, -0.5, weights_hash(model), **settings)
+    return LearnedHalt(weight, bias, weights_hash(model), **settings)
 
 
 @pytest.mark.parametrize("shape", ["gpt2", "llama", "qwen"])
@@ -275,3 +278,21 @@ def test_confidence_of_known_distributions():
     measured = answer_confidence(torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, -1e9, -1e9, -1e9]]))
     assert measured["entropy"].tolist() == pytest.approx([1.3862943611, 0.0])
     assert measured["margin"].tolist() == pytest.approx([0.0, 1.0])
+    coarse = torch.randn(3, 50, generator=torch.Generator().manual_seed(0)).bfloat16()
+    exact = answer_confidence(coarse.double())
+    for name, values in answer_confidence(coarse).items():
+        assert torch.equal(values, exact[name])
+
+
+def test_a_rule_stops_at_its_threshold_and_not_just_past_it():
+    logits = torch.tensor([[1.0, 2.0, 4.0]])
+    thinking = Thinking(0, torch.zeros(1, 16), lambda: logits)
+    found = {name: float(value) for name, value in answer_confidence(logits).items()}
+    for rule, outwards in (
+        (learned(model_that_ends("llama", 0), bias=0.0, threshold=0.5), 1),
+        (ConfidentHalt(found["entropy"], "entropy"), -1),
+        (ConfidentHalt(found["margin"], "margin"), 1),
+    ):
+        assert rule.stop(thinking).tolist() == [True]
+        past = float(np.nextafter(rule.threshold, outwards * np.inf))
+        assert replace(rule, threshold=past).stop(thinking).tolist() == [False]

@@ -122,6 +122,20 @@ def test_a_trained_halt_knows_more_than_the_base_rate(shipped, problems):
     assert torch.equal(again.weight, halt.weight) and again.about == halt.about
 
 
+def test_a_halt_is_fitted_on_the_first_problems_and_calibrated_on_the_next(shipped, problems):
+    model, curriculum = shipped.model, shipped.curriculum
+    halt = train_halting(model, curriculum, problems, threshold=0.3, l2=0.2)
+    assert halt.threshold == 0.3
+    states = states_while_thinking(model, heads_of(model, curriculum, problems), 3).double()
+    wanted = torch.tensor([[k >= problem.graph.hops for k in range(4)] for problem in problems])
+    states, wanted = states.flatten(0, 1), wanted.flatten().double()
+    fitted = fit_logistic(states[: 4 * 90], wanted[: 4 * 90], l2=0.2)
+    part = slice(4 * 90, 4 * 120)
+    scale, shift = calibrate(fitted(states[part]), wanted[part])
+    logits = scale * fitted(states) + shift
+    torch.testing.assert_close(halt.probability(states), torch.sigmoid(logits))
+
+
 def test_what_cannot_be_trained_is_named(shipped, problems):
     model, curriculum = shipped.model, shipped.curriculum
     with pytest.raises(HaltError, match="unknown labels 'hops'; choose from steps, answer"):

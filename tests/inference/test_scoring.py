@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -9,9 +10,18 @@ from hypothesis import strategies as st
 from shapes import language_model, tokenizer
 
 from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.inference import scoring
 from coconut_lab.inference.generation import Generation, generate
-from coconut_lab.inference.halting import FixedThoughts
-from coconut_lab.inference.scoring import Comparison, Score, compare_paired, is_right_number, score
+from coconut_lab.inference.halting import FixedThoughts, HaltError
+from coconut_lab.inference.scoring import (
+    Comparison,
+    Score,
+    compare_paired,
+    is_right,
+    is_right_number,
+    score,
+    write_answers,
+)
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
 
@@ -109,6 +119,11 @@ def test_a_score_says_which_were_right_and_what_it_cost():
     )
 
 
+def test_spaces_make_no_difference_to_an_answer():
+    for written, answer in (("###  a   b ", "a b"), ("### a b", " a  b")):
+        assert is_right(Generation([], written, 0, True), Problem("?", (), answer))
+
+
 def test_numbers_are_compared_as_numbers():
     problem = Problem("How much?", ("600 + 634.5",), "1,234.50")
     for text in ("600 + 634.5 ### 1234.5", "### $1,234.50.", "so 1,234.5 dollars"):
@@ -119,7 +134,7 @@ def test_numbers_are_compared_as_numbers():
     assert not is_right_number(Generation([], "### many", 0, True), Problem("?", (), "many"))
 
 
-def test_score_takes_another_judge_and_a_halting_rule():
+def test_score_takes_another_judge_and_a_halting_rule(monkeypatch):
     model = Coconut(language_model("llama", 1), TOKENIZER)
     problems = [Problem(f"w{i} w{i + 1}", ("w2",), "w0") for i in range(4)]
     curriculum = Curriculum(max_stage=2)
@@ -129,12 +144,31 @@ def test_score_takes_another_judge_and_a_halting_rule():
         seen.append((generation, problem))
         return problem.question == "w2 w3"
 
+    clock = iter([10.0, 18.0])
+    monkeypatch.setattr(scoring, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     found = score(
         model, TOKENIZER, problems, curriculum, 0, halting=FixedThoughts(3), judge=judge,
         max_new_tokens=4,
     )  # fmt: skip
     assert found.outcomes == (False, False, True, False) and found.thoughts == 3
+    assert found.seconds == 2.0  # per problem
     assert [problem for _, problem in seen] == problems
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 100])
+def test_every_problem_keeps_its_own_number_of_thoughts_in_any_batch(batch_size):
+    model = Coconut(language_model("llama", 1), TOKENIZER)
+    problems = [Problem(f"w{i} w{i + 1}", ("w2",), "w0") for i in range(4)]
+    written = write_answers(
+        model, TOKENIZER, problems, Curriculum(max_stage=2), 0, batch_size=batch_size,
+        max_new_tokens=2, halting=FixedThoughts([3, 0, 2, 1]),
+    )  # fmt: skip
+    assert [one.thoughts_used for one in written] == [3, 0, 2, 1]
+    with pytest.raises(HaltError, match="2 numbers of thoughts were given for 4 prompts"):
+        score(
+            model, TOKENIZER, problems, Curriculum(max_stage=2), 0, halting=FixedThoughts([3, 0]),
+            batch_size=batch_size,
+        )  # fmt: skip
 
 
 def test_passes_are_those_that_the_backbone_makes():

@@ -188,8 +188,12 @@ def test_names_that_begin_alike_share_their_probability(spelling) -> None:
     )
     firsts = [tokenizer(f" {name}").input_ids[0] for name in problem.graph.names]
     assert len(set(firsts)) < len(firsts)
-    (thoughts,) = read_thoughts(spelling, tokenizer, [problem], CURRICULUM)
+    # More words than there are: all of them. A token that begins several names is the first's.
+    (thoughts,) = read_thoughts(spelling, tokenizer, [problem], CURRICULUM, top=10**6)
     for thought in thoughts:
+        assert len(thought.words) == spelling.language_model.config.vocab_size
+        nodes = {word.node for word in thought.words} - {None}
+        assert nodes == {firsts.index(first) for first in firsts}
         assert sum(thought.nodes) <= 1 + 1e-6
         alike = [p for p, first in zip(thought.nodes, firsts, strict=True) if first == firsts[1]]
         assert len(alike) > 1
