@@ -1,14 +1,18 @@
 """The checks behind the exercises: each runs what a learner wrote and names typical mistakes."""
 
-from coconut_lab.checks.alignment import align
 from coconut_lab.checks.base import CheckFailed
-from coconut_lab.checks.gradients import thought_gradients
 from coconut_lab.checks.grading import same_number
 from coconut_lab.checks.halts import choose_threshold, train_classifier
 from coconut_lab.checks.making import add_node
 from coconut_lab.checks.masks import make_labels, reach
 from coconut_lab.checks.nb01_tasks import chain_holds, fed_from, step_holds
-from coconut_lab.checks.nb02_latent_forward import feed_back, think_with_cache, think_without_cache
+from coconut_lab.checks.nb02_latent_forward import (
+    align,
+    feed_back,
+    think_with_cache,
+    think_without_cache,
+    thought_gradients,
+)
 from coconut_lab.checks.nb03_curriculum import encode_stage
 from coconut_lab.checks.nb04_training import loss_share, rate_at, wilson
 from coconut_lab.checks.nb05_inference import halt_by_row, think_fixed

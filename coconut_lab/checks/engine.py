@@ -209,7 +209,9 @@ class Exercise:
                 )
             parts = 1 + self.returns.count(", ")
             if parts > 1 and not (isinstance(result, (tuple, list)) and len(result) == parts):
-                raise CheckFailed(f"{self.name} should return ({self.returns}), not {kind(result)}.")
+                raise CheckFailed(
+                    f"{self.name} should return ({self.returns}), not {kind(result)}."
+                )
             return result
 
         return run

@@ -1,13 +1,15 @@
-"""The reference behind the checks of 02: tiny random models, and the passes in several ways.
+"""What the checks of 02, 03 and 05 run on: tiny random models and rows, and what passes cost.
 
-`unroll` is the plain definition, without cache and without cleverness. `run_cached` can go wrong
-in every way that learners know.
+Nothing here knows the package's own model: it is what learners' code is held against.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -22,13 +24,26 @@ from transformers import (
     LlamaForCausalLM,
 )
 
+Batch = dict[str, Tensor]
 VOCABULARY, WIDTH = 30, 16
 PAD, EOS, BOT, EOT, THOUGHT = 0, 1, 27, 28, 29
-Batch = dict[str, Tensor]
+#: In place of a gradient: there is no graph, or it cannot be followed back.
+NO_GRAPH, BROKEN_GRAPH = torch.zeros(0), torch.zeros(0, 0)
 
 
 def random_models() -> list[Any]:
-    """A GPT-2 (absolute positions, float64), a Llama (rotary, float32), with random weights."""
+    """A GPT-2 (absolute positions, float64), a Llama (rotary, float32), with random weights.
+
+    `before_norm` of each is what its final normalisation got in the last pass, (B, t, d).
+    """
+    models = copy.deepcopy(_made())
+    for model in models:
+        final_norm(model).register_forward_pre_hook(_note(model))
+    return models
+
+
+@cache
+def _made() -> list[Any]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         gpt2 = GPT2Config(
@@ -43,9 +58,31 @@ def random_models() -> list[Any]:
         )  # fmt: skip
         models = [GPT2LMHeadModel(gpt2), LlamaForCausalLM(llama)]
         for model in models:  # a final normalisation that does nothing could not be missed
-            norm = _final_norm(model)
-            norm.weight.data.uniform_(0.5, 2.0)
+            final_norm(model).weight.data.uniform_(0.5, 2.0)
     return [models[0].double().eval(), models[1].eval()]
+
+
+def _note(model: Any) -> Callable[[Any, tuple[Tensor]], None]:
+    def note(_: Any, given: tuple[Tensor]) -> None:
+        model.before_norm = given[0]
+
+    return note
+
+
+def final_norm(model: Any) -> Any:
+    """The last normalisation layer of the backbone."""
+    backbone = model.base_model
+    return backbone.ln_f if hasattr(backbone, "ln_f") else backbone.norm
+
+
+def word_of(model: Any, hidden: Tensor) -> Tensor:
+    """The embedding (B, d) of the most probable token after each hidden state (B, d)."""
+    return model.get_input_embeddings()(model.lm_head(hidden).argmax(-1))
+
+
+def mixture_of(model: Any, hidden: Tensor) -> Tensor:
+    """The mean embedding (B, d) under the probabilities of all tokens."""
+    return model.lm_head(hidden).softmax(-1) @ model.get_input_embeddings().weight
 
 
 def random_row(thoughts: int, question: int, tail: int, seed: int) -> list[int]:
@@ -55,7 +92,7 @@ def random_row(thoughts: int, question: int, tail: int, seed: int) -> list[int]:
     return [*words[:question], BOT, *[THOUGHT] * thoughts, EOT, *words[question:]]
 
 
-def padded_batch(count: int) -> Batch:
+def padded_batch(count: int) -> dict[str, Tensor]:
     """Three rows with `count` thoughts in the same columns and questions of different lengths."""
     rows = [random_row(count, question, 3, seed) for seed, question in enumerate((7, 4, 5))]
     width = max(map(len, rows))
@@ -67,9 +104,62 @@ def padded_batch(count: int) -> Batch:
     }
 
 
-def _final_norm(model: Any) -> Any:
-    backbone = model.base_model
-    return backbone.ln_f if hasattr(backbone, "ln_f") else backbone.norm
+def columns_of(input_ids: Tensor) -> list[int]:
+    """The columns of the placeholders, which all rows share."""
+    return (input_ids[0] == THOUGHT).nonzero().flatten().tolist()
+
+
+def gradient(model: Any, hidden: Any) -> Tensor:
+    """The gradient (V, d) of a weighted sum of hidden states at the embeddings, if there is one."""
+    if not isinstance(hidden, Tensor) or not hidden.requires_grad:
+        return NO_GRAPH
+    # Weighted, since the plain sum of a normalised vector hardly changes.
+    weights = torch.linspace(-1, 1, hidden.numel(), dtype=hidden.dtype).reshape(hidden.shape)
+    weight = model.get_input_embeddings().weight
+    try:
+        found = torch.autograd.grad((hidden * weights).sum(), weight, allow_unused=True)[0]
+    except RuntimeError:
+        return BROKEN_GRAPH
+    return NO_GRAPH if found is None else found
+
+
+@contextmanager
+def counted(model: Any) -> Iterator[list[int]]:
+    """Note the number of columns of every pass through the backbone."""
+    passes: list[int] = []
+
+    def note(module: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        named = [options.get(key) for key in ("inputs_embeds", "input_ids")]
+        given = next(value for value in (*named, *arguments) if value is not None)
+        passes.append(given.shape[1])
+
+    hook = model.base_model.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        yield passes
+    finally:
+        hook.remove()
+
+
+def too_much(passes: list[int], enough: list[int], hint: str) -> str | None:
+    """Complain of a column that goes in twice, or of more than n + 1 passes for n thoughts.
+
+    Args:
+        passes: the columns of every pass, from `counted`.
+        enough: those of the right function.
+        hint: how a pass too many is saved.
+    """
+    listed = " + ".join(map(str, passes))
+    if sum(passes) > sum(enough):
+        return (
+            f"the values are right, but {sum(passes)} columns went through the model where "
+            f"{sum(enough)} are enough ({listed}). Send only columns that are not in the cache yet."
+        )
+    if len(passes) > len(enough):
+        return (
+            f"the values are right, but {len(enough) - 1} thoughts took {len(passes)} passes "
+            f"({listed} columns); {len(enough)} are enough. {hint}"
+        )
+    return None
 
 
 @dataclass(frozen=True)
@@ -92,7 +182,7 @@ class Pass:
 def one_pass(model: Any, inputs: Tensor, batch: Batch | None = None) -> Pass:
     """Run the backbone over input embeddings (B, t, d), without a cache."""
     seen: list[Tensor] = []
-    hook = _final_norm(model).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    hook = final_norm(model).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     length = inputs.shape[1]
     extra = {}
     if batch is not None:
@@ -223,11 +313,6 @@ def unroll(
         thoughts.append(thought)
         inputs = torch.cat([inputs[:, :column], thought[:, None], inputs[:, column + 1 :]], dim=1)
     return one_pass(model, inputs, batch).hidden, thoughts
-
-
-def columns_of(input_ids: Tensor) -> list[int]:
-    """The columns of the placeholders, which all rows share."""
-    return (input_ids[0] == THOUGHT).nonzero().flatten().tolist()
 
 
 Slice = Callable[[Batch, int, int], Tensor | None]
