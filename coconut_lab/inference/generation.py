@@ -7,10 +7,8 @@ the tokens that it writes. No row waits for another, and rows that have finished
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -22,10 +20,10 @@ from coconut_lab.inference.halting import FixedThoughts, HaltError, Halting, Thi
 from coconut_lab.inference.prompts import check_positions, check_prompts, read_prompts, split_prompt
 from coconut_lab.inference.sampling import Sampling
 from coconut_lab.model.coconut import Coconut
-from coconut_lab.model.fast.cache import roomy_cache
-from coconut_lab.model.fast.llama_on_cpu import lean_llama, runner
+from coconut_lab.model.edits import Edit, apply_edit
 from coconut_lab.model.modes import evaluating
 from coconut_lab.model.outputs import ModelError
+from coconut_lab.model.passes import Passes
 
 END = "end of sequence"
 #: How many rows go through the model at once on a CPU. More do not fit its caches.
@@ -85,70 +83,64 @@ class _Row:
 class _Batch:
     """The rows that are not finished yet, with their share of the cache."""
 
-    def __init__(self, model: Coconut, tokenizer: Any, rows: list[_Row], cache: Any) -> None:
-        """Run the prompts, and keep their keys and values in an empty cache."""
+    def __init__(
+        self, model: Coconut, tokenizer: Any, rows: list[_Row], passes: Passes, edit: Edit | None
+    ) -> None:
+        """Run the prompts, and keep their keys and values."""
         padded = pad_prompts([row.prompt for row in rows], tokenizer)
         batch = {name: value.to(model.device) for name, value in padded.items()}
-        self.model, self.rows = model, rows
-        self.mask, position = batch["attention_mask"], batch["position_ids"]  # (B, T)
-        last = self.mask.shape[1] - 1
+        self.model, self.rows, self.passes = model, rows, passes
+        self.given_edit, self.edit = edit, edit and self._edit
         states = model.latent_states(
             batch["input_ids"],
-            self.mask,
-            position,
-            read_from=last,
-            cache=cache,
+            batch["attention_mask"],
+            batch["position_ids"],
+            edit=self.edit,
+            read_from=padded["input_ids"].shape[1] - 1,
+            passes=passes,
         )
-        self.position = position[:, -1]  # (B,)
-        self.cache, self.hidden = states.cache, states.hidden[:, -1]  # (B, d)
+        self.position = batch["position_ids"][:, -1]  # (B,)
+        self.hidden = states.hidden[:, -1]  # (B, d)
         for row, thoughts, count in zip(
             rows, states.thoughts, states.thought_counts.tolist(), strict=True
         ):
             row.thoughts_used, row.passes = count, 1 + count
             row.thoughts = [thoughts[:count]]
 
+    def _edit(self, k: int, hidden: Tensor, rows: Tensor) -> Tensor:
+        """Edit, with the numbers of the prompts in place of those of the batch's rows."""
+        assert self.given_edit is not None
+        numbers = torch.tensor([row.index for row in self.rows], device=rows.device)
+        return self.given_edit(k, hidden, numbers[rows])
+
     def keep(self, places: list[int]) -> None:
         """Let all rows but these leave the batch."""
-        chosen = torch.tensor(places, device=self.mask.device)
-        self.cache.batch_select_indices(chosen)
-        self.mask, self.position = self.mask[chosen], self.position[chosen]
-        self.hidden = self.hidden[chosen]
+        chosen = torch.tensor(places, device=self.position.device)
+        self.passes.keep_rows(chosen)
+        self.position, self.hidden = self.position[chosen], self.hidden[chosen]
         self.rows = [self.rows[place] for place in places]
-
-    def _run(self, inputs: Tensor, mask: Tensor, position: Tensor, cache: Any) -> Tensor:
-        """Run columns (B, T', d) behind a cache; give the last hidden state (B, d)."""
-        output = runner(self.model.backbone, cache)(
-            inputs_embeds=inputs,
-            # Without padding there is nothing to mask but the future, which the model does itself.
-            attention_mask=None if bool(mask.all()) else mask,
-            position_ids=position,
-            past_key_values=cache,
-            use_cache=True,
-        )
-        return output.last_hidden_state[:, -1]
 
     def feed(self, inputs: Tensor, real: Tensor) -> None:
         """Let every row read on: inputs (B, T', d), of which `real` (B, T') says which count."""
-        self.mask = torch.cat([self.mask, real], dim=1)
+        self.passes.extend(real)
         position = self.position[:, None] + real.cumsum(1)  # (B, T')
-        self.hidden = self._run(inputs, self.mask, position, self.cache)
+        self.hidden = self.passes(inputs, position)[:, -1]
         self.position = position[:, -1]
         for row in self.rows:
             row.passes += 1
 
     def look_ahead(self, places: list[int], token_ids: list[int]) -> Tensor:
-        """Give the logits (R, V) that some rows would have behind these tokens; nothing is kept."""
-        chosen = torch.tensor(places, device=self.mask.device)
-        cache = copy.deepcopy(self.cache)
-        cache.batch_select_indices(chosen)
-        ids = torch.tensor([token_ids] * len(places), device=self.mask.device)  # (R, T')
-        mask = torch.cat([self.mask[chosen], torch.ones_like(ids)], dim=1)
-        steps = torch.arange(1, len(token_ids) + 1, device=self.mask.device)
-        position = self.position[chosen, None] + steps
+        """Give the logits (R, V) that some rows would have after these tokens; nothing is kept."""
+        chosen = torch.tensor(places, device=self.position.device)
+        passes = self.passes.fork(chosen)
+        ids = torch.tensor([token_ids] * len(places), device=chosen.device)  # (R, T')
+        passes.extend(torch.ones_like(ids))
+        steps = torch.arange(1, len(token_ids) + 1, device=chosen.device)
         for place in places:
             self.rows[place].passes += 1
             self.rows[place].look_ahead_passes += 1
-        return self.model.head(self._run(self.model.embed(ids), mask, position, cache))
+        hidden = passes(self.model.embed(ids), self.position[chosen, None] + steps)
+        return self.model.head(hidden[:, -1])
 
 
 @torch.no_grad()
@@ -159,9 +151,10 @@ def generate(
     max_new_tokens: int = 64,
     halting: Halting | FixedThoughts | None = None,
     *,
+    edit: Edit | None = None,
     sampling: Sampling | None = None,
     return_thoughts: bool = False,
-    rows_at_once: int | None = None,
+    batch_size: int | None = None,
 ) -> list[Generation]:
     """Let a model think, then write, for any number of prompts at once.
 
@@ -178,9 +171,11 @@ def generate(
         max_new_tokens: where to cut a row that does not end by itself.
         halting: when to stop thinking: `FixedThoughts`, `LearnedHalt`, `ConfidentHalt`, or any
             other `Halting`; None leaves it to the placeholders.
+        edit: changes thoughts before they are fed back, and so all that comes after; see `Edit`.
+            A halting rule looks at the hidden states as they are.
         sampling: how to draw tokens; None always takes the most probable one.
         return_thoughts: also return the vectors that were fed back.
-        rows_at_once: how many prompts make a batch, of those that are most alike in length; None
+        batch_size: how many prompts make a batch, of those that are most alike in length; None
             is at most 128 on a CPU and all of them elsewhere. It changes speed and memory only.
 
     Returns:
@@ -192,7 +187,7 @@ def generate(
             work is done), or logits that are not numbers.
         HaltError: no halting rule, or one that was trained for another model.
     """
-    for name, value in (("max_new_tokens", max_new_tokens), ("rows_at_once", rows_at_once)):
+    for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
         if value is not None and value < 1:
             raise ModelError(f"{name} is {value}; it must be 1 or more")
     asked = read_prompts(prompts, model)
@@ -215,26 +210,23 @@ def generate(
             most, halted = halting.most, "rule"
             answer_ids = tokenizer(ANSWER_MARK, add_special_tokens=False).input_ids
     look_ahead = [model.tokens.eot, *answer_ids]
-    behind = [max(len(tail) + max_new_tokens, len(look_ahead)) for tail in tails]
+    after = [max(len(tail) + max_new_tokens, len(look_ahead)) for tail in tails]
     check_prompts(asked, model)
-    check_positions(model, asked, most, behind, max_new_tokens)
+    check_positions(model, asked, most, after, max_new_tokens)
 
     rows = [
         _Row(index, prompt, tail, halting is not None, halted)
         for index, (prompt, tail) in enumerate(zip(asked, tails, strict=True))
     ]
     draws = None if sampling is None else sampling.draws(len(rows), max_new_tokens)
-    on_cpu = model.device.type == "cpu" and rows_at_once is None
-    size = rows_at_once or (CPU_ROWS if on_cpu else len(rows))
-    # A rule may be anyone's, and may keep what it is given; nobody else sees these tensors.
-    guard = torch.no_grad() if halting is not None else torch.inference_mode()
+    on_cpu = model.device.type == "cpu" and batch_size is None
+    size = batch_size or (CPU_ROWS if on_cpu else len(rows))
+    # A rule or an edit may be anyone's, and may keep what it is given; nobody else sees these.
+    guard = torch.inference_mode() if halting is None and edit is None else torch.no_grad()
     with guard, evaluating(model):
-        lean = lean_llama(model.backbone)
-        new_cache: Any = partial(roomy_cache, model.config) if lean is None else lean.cache
-        room, cache = min(max(behind) + most, ROOM), None
+        passes = Passes(model, room=min(max(after) + most, ROOM))
         for part in _parts(rows, size, CPU_PART if on_cpu else size):
-            cache = new_cache(len(part[0].prompt) + room, cache)
-            batch = _Batch(model, tokenizer, part, cache)
+            batch = _Batch(model, tokenizer, part, passes, edit)
             while True:
                 if halting is not None:
                     _stop_thinking(batch, halting, look_ahead)
@@ -335,11 +327,16 @@ def _next_inputs(batch: _Batch) -> tuple[Tensor, Tensor]:
         Input embeddings (B, T', d), and (B, T') int64, 1 where they count. Rows that read less than
         others are padded on the left, so that all end in the last column.
     """
+    thinks = torch.tensor([row.thinking for row in batch.rows], device=batch.hidden.device)  # (B,)
+    used = torch.tensor([row.thoughts_used for row in batch.rows], device=thinks.device)
+    thought = batch.hidden  # (B, d)
+    if batch.edit is not None:
+        thought = apply_edit(batch.edit, thought, thinks, used + 1)
     columns = []
     for place, row in enumerate(batch.rows):
         if row.thinking:
             row.thoughts_used += 1
-            row.thoughts.append(batch.hidden[place : place + 1])
+            row.thoughts.append(thought[place : place + 1])
             columns.append([batch.model.tokens.thought])
         elif row.forced:
             columns.append(row.forced)
@@ -347,8 +344,8 @@ def _next_inputs(batch: _Batch) -> tuple[Tensor, Tensor]:
         else:
             columns.append([row.written[-1]])
     padded = pad_prompts(columns, batch.model.tokenizer)
-    device = batch.hidden.device
-    inputs = batch.model.embed(padded["input_ids"].to(device))  # (B, T', d)
-    thinks = torch.tensor([row.thinking for row in batch.rows], device=device)[:, None]
-    last = torch.where(thinks, batch.hidden.to(inputs.dtype), inputs[:, -1])  # (B, d)
-    return torch.cat([inputs[:, :-1], last[:, None]], dim=1), padded["attention_mask"].to(device)
+    inputs = batch.model.embed(padded["input_ids"].to(thinks.device))  # (B, T', d)
+    last = torch.where(thinks[:, None], thought.to(inputs.dtype), inputs[:, -1])  # (B, d)
+    return torch.cat([inputs[:, :-1], last[:, None]], dim=1), padded["attention_mask"].to(
+        last.device
+    )

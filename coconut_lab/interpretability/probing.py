@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from coconut_lab.curriculum.batching import collate, pad_prompts
-from coconut_lab.curriculum.curriculum import Curriculum, Example
+from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, Example
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK, thought_tokens
-from coconut_lab.model.coconut import IGNORED, Coconut
+from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.notation import is_symbolic, read_statement
 from coconut_lab.tasks.problems import Graph, Problem, ProblemError
 

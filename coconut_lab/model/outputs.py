@@ -1,4 +1,4 @@
-"""What the passes of the latent forward leave behind, and how the passes are put together."""
+"""What the passes of the latent forward give, and how their parts are put together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import DynamicCache
 
 
 class ModelError(ValueError):
@@ -16,17 +15,17 @@ class ModelError(ValueError):
 
 
 @dataclass
-class LatentStates:
-    """What the passes over a batch leave behind.
+class LatentOutput:
+    """What the passes over a batch give.
 
     Attributes:
         hidden: (B, T - first_column, d) last hidden states, after the final normalisation.
-        first_column: the column of `hidden[:, 0]`; 0 unless `read_from` left columns out.
         thoughts: (B, n, d) the vectors that were fed back, row by row in order; rows with fewer
             than n thoughts end in zeros.
         thought_counts: (B,) how many thoughts each row has.
-        cache: the keys and values of all T positions.
         passes: how many forward passes it took.
+        cache: the keys and values of all T positions.
+        first_column: the column of `hidden[:, 0]`; 0 unless `read_from` left columns out.
         attentions: one (B, heads, T, T) tensor per layer, or None if not asked for.
         hidden_states: one (B, T, d) tensor per layer and one for the embeddings, or None.
     """
@@ -34,8 +33,8 @@ class LatentStates:
     hidden: Tensor
     thoughts: Tensor
     thought_counts: Tensor
-    cache: DynamicCache
     passes: int
+    cache: Any
     first_column: int = 0
     attentions: tuple[Tensor, ...] | None = None
     hidden_states: tuple[Tensor, ...] | None = None
@@ -50,11 +49,7 @@ class CoconutOutput:
         logits: (B, T, V) without labels; with labels (M, V), only at the M positions whose next
             token is labelled, in row order: the head is costly and not needed elsewhere.
         labelled: (B, T) bool, True at those M positions; None without labels.
-        thoughts: (B, n, d) the vectors that were fed back; see `LatentStates`.
-        thought_counts: (B,) how many thoughts each row has.
-        passes: how many forward passes it took.
-        attentions: one (B, heads, T, T) tensor per layer, or None.
-        hidden_states: one (B, T, d) tensor per layer and one for the embeddings, or None.
+        thoughts, thought_counts, passes, attentions, hidden_states: see `LatentOutput`.
     """
 
     loss: Tensor | None
@@ -66,19 +61,23 @@ class CoconutOutput:
     attentions: tuple[Tensor, ...] | None = None
     hidden_states: tuple[Tensor, ...] | None = None
 
-
-def feed_back(inputs: Tensor, thought: Tensor, wanted: Tensor) -> Tensor:
-    """Put a thought (B, d) at the first column of the inputs (B, t, d), in the rows (B,) wanted."""
-    first = thought[:, None]
-    if not bool(wanted.all()):
-        first = torch.where(wanted[:, None, None], first, inputs[:, :1])
-    return first if inputs.shape[1] == 1 else torch.cat([first, inputs[:, 1:]], dim=1)
+    @classmethod
+    def of(
+        cls,
+        states: LatentOutput,
+        logits: Tensor,
+        loss: Tensor | None = None,
+        labelled: Tensor | None = None,
+    ) -> CoconutOutput:
+        """Put what was predicted beside what was thought."""
+        names = ("thoughts", "thought_counts", "passes", "attentions", "hidden_states")
+        return cls(loss, logits, labelled, **{name: getattr(states, name) for name in names})
 
 
 def gather_thoughts(
     fed_back: list[Tensor], is_thought: Tensor, columns: list[int], embeds: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Sort the vectors of each pass (B, d) into rows: (B, n, d), zeros behind the last one."""
+    """Sort the vectors of each pass (B, d) into rows: (B, n, d), zeros after the last one."""
     counts = is_thought.sum(1)  # (B,)
     if not fed_back:
         return embeds.new_zeros(len(counts), 0, embeds.shape[-1]), counts

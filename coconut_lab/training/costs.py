@@ -14,7 +14,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from coconut_lab.model.coconut import Coconut
-from coconut_lab.model.fast.last_layer import is_short
+from coconut_lab.model.passes import skips_last_layer
 
 #: The maps that make keys and values; GPT-2 has one for these and the queries.
 KEY_MAPS = {"k_proj", "v_proj", "c_attn"}
@@ -72,7 +72,7 @@ def shape_of(model: Coconut) -> Shape:
     spared: list[Tensor] = []
     norms = 0
     gated = False
-    last = rf"\.{layers - 1}\." if is_short(model.backbone) else "$^"
+    last = rf"\.{layers - 1}\." if skips_last_layer(model.backbone) else "$^"
     for name, module in model.backbone.named_modules():
         weight = getattr(module, "weight", None)
         if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D":
@@ -152,7 +152,7 @@ def pass_flops(
         again += 4 * first_pass * shape.queries
         counts[0] += rows * first_pass * (shape.layers - 1) * again
     if shape.spared:
-        unread = unread_columns(first_read, thought_columns)
+        unread = skipped_columns(first_read, thought_columns)
         per_token = 4 * shape.spared + 2 * shape.spared_trained
         counts[0] -= rows * unread * (per_token + 12 * first_pass * shape.queries)
     head = shape.vocabulary * shape.width
@@ -160,7 +160,7 @@ def pass_flops(
     return counts
 
 
-def unread_columns(first_read: int, thought_columns: Sequence[int]) -> int:
+def skipped_columns(first_read: int, thought_columns: Sequence[int]) -> int:
     """Count the first columns whose hidden state neither the head nor a thought takes."""
     return min([first_read, *(column - 1 for column in thought_columns[:1])])
 

@@ -21,7 +21,7 @@ import torch
 from coconut_lab import generate, generate_prosqa, load
 from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.model.coconut import Coconut
-from coconut_lab.model.fast.llama_on_cpu import LeanCache, LeanLlama, lean_llama
+from coconut_lab.model.fast.llama_on_cpu import FusedCache, FusedLlama, fused_llama
 from coconut_lab.tasks.prosqa import PRESETS
 from coconut_lab.training.recipe import ModelPart
 from coconut_lab.training.start import new_model
@@ -35,9 +35,9 @@ class Meter:
     def __init__(self, model: Coconut) -> None:
         self.passes, self.bytes = 0, 0
         with torch.no_grad():
-            lean = lean_llama(model.backbone) is not None
-        # A hook on the backbone would keep the lean passes away.
-        self.ways = (LeanLlama, "__call__") if lean else (model.backbone, "forward")
+            fused = fused_llama(model.backbone) is not None
+        # A hook on the backbone would keep the fused passes away.
+        self.ways = (FusedLlama, "__call__") if fused else (model.backbone, "forward")
 
     def __enter__(self) -> Meter:
         run = getattr(*self.ways)
@@ -46,12 +46,12 @@ class Meter:
             output = run(*args, **kwargs)
             self.passes += 1
             cache = kwargs["past_key_values"]
-            rooms = (
-                [part for layer in cache.rooms for part in layer]
-                if isinstance(cache, LeanCache)
+            parts = (
+                [part for layer in cache.memories for part in layer]
+                if isinstance(cache, FusedCache)
                 else [part for layer in cache.layers for part in (layer.keys, layer.values)]
             )
-            self.bytes = max(self.bytes, sum(part.nbytes for part in rooms))
+            self.bytes = max(self.bytes, sum(part.nbytes for part in parts))
             return output
 
         self.patch = mock.patch.object(*self.ways, counted)
@@ -147,7 +147,7 @@ def compare(
         if model.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         with Meter(model) as meter:
-            written = call(prompts, rows_at_once=rows)
+            written = call(prompts, batch_size=rows)
         held = f"cache of at most {meter.bytes / 2**20:.1f} MiB"
         if model.device.type == "cuda":
             held += f", {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB in all"

@@ -8,13 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import naive_row, published_generate
-from shapes import CONFIGS, exact, language_model, ragged, tokenizer
-from transformers import GPT2Config, LlamaConfig
+from shapes import CONFIGS, bpe_tokenizer, exact, language_model, ragged, tokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
 from coconut_lab.curriculum.curriculum import METHODS, Curriculum
 from coconut_lab.curriculum.tokenizer import add_pause_token, thought_tokens
 from coconut_lab.inference.generation import Generation, generate
-from coconut_lab.inference.halting import FixedThoughts, HaltError
+from coconut_lab.inference.halting import ConfidentHalt, FixedThoughts, HaltError
 from coconut_lab.inference.scoring import Score, answer_of, is_right, score
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
@@ -130,12 +131,12 @@ def test_parts_of_a_batch_change_nothing_but_the_speed():
     )
     for rows in (1, 3, 7, 100):
         sizes.clear()
-        got = generate(model, TOKENIZER, asked, 6, rows_at_once=rows, return_thoughts=True)
+        got = generate(model, TOKENIZER, asked, 6, batch_size=rows, return_thoughts=True)
         assert got == want and max(sizes) == min(rows, len(asked))
         for one, other in zip(got, want, strict=True):
             torch.testing.assert_close(one.thoughts, other.thoughts)
-    with pytest.raises(ModelError, match="rows_at_once is 0"):
-        generate(model, TOKENIZER, asked, 6, rows_at_once=0)
+    with pytest.raises(ModelError, match="batch_size is 0"):
+        generate(model, TOKENIZER, asked, 6, batch_size=0)
 
 
 def test_rows_that_have_finished_leave_the_batch():
@@ -343,3 +344,64 @@ def test_any_batch_of_any_shape_is_one_by_one_and_as_published(language, asked):
         want = published_generate(language, prompt, TOKENS.thought, TOKENIZER.eos_token_id, 6)
         assert (got.token_ids, got.finished) == want
         assert generate(model, TOKENIZER, [prompt], 6) == [got]
+
+
+def test_a_look_ahead_needs_room_too():
+    """`<eot> ###` after the last thought: two positions, where one new token needs one."""
+    model = model_that_ends("llama", 1)
+    head = [*range(5, 15), TOKENS.bot]  # 11 positions of 64
+    for most, fits in ((51, True), (52, False)):
+        halt = ConfidentHalt(-1.0, most=most)
+        if fits:
+            assert generate(model, TOKENIZER, [head], 1, halt)[0].thoughts_used == 51
+        else:
+            with pytest.raises(ModelError, match="need 65 positions"):
+                generate(model, TOKENIZER, [head], 1, halt)
+
+
+def test_a_look_ahead_reads_the_end_of_thinking_and_the_mark_of_the_answer():
+    """Also where the tokenizer puts a token of its own before every text."""
+    beginning = bpe_tokenizer()
+    beginning.add_special_tokens({"bos_token": "<s>"})
+    beginning.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", beginning.bos_token_id)]
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        language = AutoModelForCausalLM.from_config(CONFIGS["gpt2"](len(beginning)))
+    model, read = Coconut(language, beginning), []
+    embed = model.embed
+    model.embed = lambda ids: read.append(ids[0].tolist()) or embed(ids)
+    prompt = [5, 6, model.tokens.bot]
+    generate(model, beginning, [prompt], 1, ConfidentHalt(99.0, most=1))
+    mark = beginning("###", add_special_tokens=False).input_ids
+    assert read[1] == [model.tokens.eot, *mark]
+
+
+def test_a_rule_may_keep_and_train_on_what_it_is_given():
+    model = model_that_ends("llama", 1)
+    kept = []
+
+    class Keeps:
+        most = 2
+
+        def check(self, model):
+            pass
+
+        def stop(self, thinking):
+            kept.append(thinking.hidden)
+            return torch.zeros(len(thinking.hidden), dtype=torch.bool)
+
+    generate(model, TOKENIZER, [[5, 6, TOKENS.bot]], 2, Keeps())
+    weight = torch.zeros(16, dtype=torch.float64, requires_grad=True)
+    (torch.cat(kept) @ weight).sum().backward()  # refused for tensors of inference mode
+    torch.testing.assert_close(weight.grad, torch.cat(kept).sum(0))
+
+
+def test_thinking_begins_at_the_last_bot():
+    model = model_that_ends("llama", 1)
+    prompt = [5, TOKENS.bot, TOKENS.thought, TOKENS.eot, 6, TOKENS.bot, TOKENS.eot]
+    (got,) = generate(model, TOKENIZER, [prompt], 3, FixedThoughts(2))
+    want = [*prompt[:-1], TOKENS.thought, TOKENS.thought, TOKENS.eot]
+    assert got.token_ids == generate(model, TOKENIZER, [want], 3)[0].token_ids
+    assert got.thoughts_used == 3

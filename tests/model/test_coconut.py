@@ -275,6 +275,7 @@ def test_gradient_checkpointing_is_refused():
     model.language_model.gradient_checkpointing_enable()
     with pytest.raises(ModelError, match="gradient checkpointing"):
         model(torch.tensor([[3, 4]]))
+    assert model.eval()(torch.tensor([[3, 4]])).passes == 1
 
 
 def test_misaligned_rows_give_the_same_loss_in_more_passes():
@@ -304,3 +305,42 @@ def test_misaligned_rows_give_the_same_loss_in_more_passes():
     assert (aligned.passes, output.passes) == (3, 5)
     torch.testing.assert_close(output.loss, aligned.loss, **EXACT)
     torch.testing.assert_close(output.thoughts, aligned.thoughts, **EXACT)
+
+
+def test_a_masked_placeholder_is_no_thought():
+    model = Coconut(language_model("llama"), TOKENIZER)
+    ids = torch.tensor([[TOKENS.thought, TOKENS.thought, 5, TOKENS.bot, TOKENS.thought, 6]])
+    output = model(ids, torch.tensor([[0, 0, 1, 1, 1, 1]]))
+    assert (output.passes, output.thought_counts.tolist()) == (2, [1])
+    torch.testing.assert_close(output.logits[:, 2:], model(ids[:, 2:]).logits, **EXACT)
+
+
+def test_a_batch_may_fill_all_positions_and_not_one_more():
+    model = Coconut(language_model("llama"), TOKENIZER)
+    assert model(torch.full((1, 64), 3)).passes == 1
+    with pytest.raises(ModelError, match="row 0 has 65 positions but the model only 64"):
+        model(torch.full((1, 65), 3))
+
+
+def test_columns_of_other_processes_are_cut_too_and_change_nothing():
+    model = Coconut(language_model("llama"), TOKENIZER)
+    batch = collate(ragged(), TOKENIZER)
+    plain, cut = model(**batch), model(**batch, also_cut=[1, 2])
+    assert (plain.passes, cut.passes) == (4, 6)
+    torch.testing.assert_close((cut.loss, cut.thoughts), (plain.loss, plain.thoughts), **EXACT)
+
+
+def test_a_half_precision_loss_is_computed_in_float32():
+    model = Coconut(language_model("llama", dtype=torch.bfloat16), TOKENIZER)
+    output = model(**collate(ragged(), TOKENIZER))
+    assert output.logits.dtype == torch.bfloat16 and output.loss.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("name", "logits"), [("logits_scaling", 0.5), ("logit_scale", 2.0)])
+def test_the_head_scales_logits_as_the_model_does(name, logits):
+    """In `transformers`, Granite divides by the one and Cohere multiplies by the other."""
+    model = Coconut(language_model("llama"), TOKENIZER)
+    hidden = torch.randn(3, 16, dtype=torch.float64)
+    plain = model.head(hidden)
+    setattr(model.config, name, 2.0)
+    torch.testing.assert_close(model.head(hidden), plain * logits)

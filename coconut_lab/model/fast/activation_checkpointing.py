@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import Cache
 
-from coconut_lab.model.fast.cache import roomy_cache
+from coconut_lab.model.fast.cache import preallocated_cache
 from coconut_lab.model.fast.last_layer import layers_of
 
 
@@ -33,13 +33,16 @@ def recomputing(backbone: Any) -> Iterator[None]:
             kept as usual.
     """
     layers = layers_of(backbone)[:-1]
+    own = [vars(layer).get("forward") for layer in layers]  # of a layer, not of its class
     for layer in layers:
         layer.forward = partial(_run_twice, layer.forward, backbone.config)
     try:
         yield
     finally:
-        for layer in layers:
+        for layer, forward in zip(layers, own, strict=True):
             del layer.forward  # that of its class comes back
+            if forward is not None:
+                layer.forward = forward
 
 
 def _run_twice(forward: Any, config: Any, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -52,7 +55,7 @@ def _run_twice(forward: Any, config: Any, hidden: Tensor, *args: Any, **kwargs: 
         if runs == 1:
             return forward(hidden, *args, **kwargs)
         # What the first run put into the cache stays there, and is used. Nobody reads this one.
-        fresh = roomy_cache(config)
+        fresh = preallocated_cache(config)
         again = [fresh if isinstance(value, Cache) else value for value in args]
         named = {key: fresh if isinstance(value, Cache) else value for key, value in kwargs.items()}
         return forward(hidden, *again, **named)

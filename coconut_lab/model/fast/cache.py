@@ -15,8 +15,8 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-#: Columns of room that are made beyond what is needed, when a layer has to grow.
-SPARE = 16
+#: Columns that are made beyond what is needed when a layer has to grow.
+EXTRA_COLUMNS = 16
 
 #: Bytes of the block that `keep_freed_memory` frees; the C library learns from 32 MiB at most.
 BLOCK = 31 * 2**20
@@ -33,17 +33,27 @@ def keep_freed_memory() -> None:
     torch.empty(BLOCK, dtype=torch.uint8, device="cpu")
 
 
-class _Append(torch.autograd.Function):
-    """Columns `held` (B, H, n, d) and then `new` (B, H, m, d), both written in `room`.
+def take_memory(recycled: Tensor | None, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Take memory of a shape and the kind of `like`: what is recycled, if it is large enough."""
+    size = math.prod(shape)
+    if recycled is None or (recycled.dtype, recycled.device) != (like.dtype, like.device):
+        return like.new_empty(shape)
+    return (
+        recycled.flatten()[:size].view(shape) if size <= recycled.numel() else like.new_empty(shape)
+    )
 
-    The room is written to behind autograd's back, which is right only because no column is ever
+
+class _Append(torch.autograd.Function):
+    """Columns `held` (B, H, n, d) and then `new` (B, H, m, d), both written in one memory.
+
+    The memory is written to behind autograd's back, which is right only because no column is ever
     written twice: what an earlier pass has saved for its backward pass stays as it was.
     """
 
     @staticmethod
-    def forward(ctx: Any, held: Tensor, new: Tensor, room: _Room) -> Tensor:
+    def forward(ctx: Any, held: Tensor, new: Tensor, memory: _Memory) -> Tensor:
         ctx.columns = [held.shape[-2], new.shape[-2]]
-        return room.write(held, new)
+        return memory.write(held, new)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -51,40 +61,31 @@ class _Append(torch.autograd.Function):
         return held, new, None
 
 
-class _Room:
+class _Memory:
     """Memory for columns of keys or values, and how many of them have been written."""
 
-    def __init__(self, columns: int, spare: Tensor | None = None) -> None:
-        """Take no memory yet; `columns` says how many to expect, `spare` is memory to use again."""
+    def __init__(self, columns: int, recycled: Tensor | None = None) -> None:
+        """Take no memory yet; `columns` are expected, `recycled` is memory to use again."""
         self.expected = columns
-        self.spare = spare
+        self.recycled = recycled
         self.memory: Tensor | None = None  # (B, H, columns, d)
         self.written = 0
 
     def write(self, held: Tensor, new: Tensor) -> Tensor:
-        """Put `new` behind `held`, and give both as one view of the memory."""
+        """Put `new` after `held`, and give both as one view of the memory."""
         start = held.shape[-2]
         stop = start + new.shape[-2]
         memory = self.memory
         if memory is None or not self._holds(held, memory) or stop > memory.shape[-2]:
-            columns = max(self.expected, stop if memory is None else stop + SPARE)
-            memory = self._take(held, columns)
+            columns = max(self.expected, stop if memory is None else stop + EXTRA_COLUMNS)
+            memory = take_memory(self.recycled, held, (*held.shape[:-2], columns, held.shape[-1]))
+            self.recycled = None
             memory[..., :start, :] = held.detach()
         else:
             memory = memory.data  # a new tensor on the same memory: saved views stay valid
         memory[..., start:stop, :] = new.detach()
         self.memory, self.written = memory, stop
         return memory.data[..., :stop, :]
-
-    def _take(self, like: Tensor, columns: int) -> Tensor:
-        """Take memory for so many columns: the spare one, if it is large enough and of a kind."""
-        shape = (*like.shape[:-2], columns, like.shape[-1])
-        spare, self.spare = self.spare, None
-        size = math.prod(shape)
-        if spare is None or (spare.dtype, spare.device) != (like.dtype, like.device):
-            return like.new_empty(shape)
-        spare = spare.flatten()
-        return spare[:size].view(shape) if size <= len(spare) else like.new_empty(shape)
 
     def _holds(self, held: Tensor, memory: Tensor) -> bool:
         """Whether `held` is all that was written: not cropped, not other rows, not elsewhere."""
@@ -96,31 +97,18 @@ class _Room:
         )
 
 
-class RoomyLayer(DynamicLayer):
-    """The keys and values of one layer, with room for the columns to come.
+class PreallocatedLayer(DynamicLayer):
+    """The keys and values of one layer, with room for the columns to come; see below."""
 
-    Args:
-        columns: how many columns to make room for; more are taken when they are needed.
-        after: a layer that is no longer needed, whose memory may be used again.
-    """
-
-    def __init__(self, columns: int = 0, after: RoomyLayer | None = None) -> None:
+    def __init__(self, columns: int = 0, recycled: PreallocatedLayer | None = None) -> None:
         super().__init__()
-        spare = (None, None) if after is None else [room.memory for room in after.rooms]
-        self.rooms: tuple[_Room, ...] = tuple(_Room(columns, memory) for memory in spare)
+        old = (None, None) if recycled is None else [m.memory for m in recycled.memories]
+        self.memories: tuple[_Memory, ...] = tuple(_Memory(columns, memory) for memory in old)
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
-        """Put new columns behind those that are there.
-
-        Args:
-            key_states: (B, H, m, d) the new keys.
-            value_states: (B, H, m, d) the new values.
-
-        Returns:
-            All keys and all values, (B, H, n + m, d) each.
-        """
+        """Put new keys and values (B, H, m, d) after those that are there; give all of them."""
         if torch.compiler.is_compiling():  # a compiler follows no writing behind autograd's back
             return super().update(key_states, value_states)
         if not self.is_initialized:
@@ -132,31 +120,33 @@ class RoomyLayer(DynamicLayer):
             # Nothing else keeps these: copied now, their own memory is free for the next layer.
             self.keys, self.values = key_states[..., :0, :], value_states[..., :0, :]
         self.keys, self.values = (
-            _Append.apply(held, new, room)
-            for held, new, room in zip(
-                (self.keys, self.values), (key_states, value_states), self.rooms, strict=True
+            _Append.apply(held, new, memory)
+            for held, new, memory in zip(
+                (self.keys, self.values), (key_states, value_states), self.memories, strict=True
             )
         )
         return self.keys, self.values
 
 
-def roomy_cache(config: Any, columns: int = 0, after: DynamicCache | None = None) -> DynamicCache:
+def preallocated_cache(
+    config: Any, columns: int = 0, recycled: DynamicCache | None = None
+) -> DynamicCache:
     """Make an empty cache for a model.
 
     Args:
         config: of the model. Layers that do not keep every column (sliding windows, states of
             other kinds) are the library's own.
         columns: how many columns to make room for; more are taken when they are needed.
-        after: a cache that is no longer needed, whose memory may be used again: new memory has to
-            be fetched from the system page by page.
+        recycled: a cache that is no longer needed, whose memory may be used again: new memory has
+            to be fetched from the system page by page.
 
     Returns:
         The cache.
     """
     cache = DynamicCache(config=config)
-    old = [None] * len(cache.layers) if after is None else after.layers
+    old = [None] * len(cache.layers) if recycled is None else recycled.layers
     cache.layers = [
-        RoomyLayer(columns, before if isinstance(before, RoomyLayer) else None)
+        PreallocatedLayer(columns, before if isinstance(before, PreallocatedLayer) else None)
         if type(layer) is DynamicLayer
         else layer
         for layer, before in zip(cache.layers, old, strict=True)

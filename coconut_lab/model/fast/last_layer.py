@@ -22,27 +22,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from coconut_lab.model.fast.cache import RoomyLayer, roomy_cache
+from coconut_lab.model.fast.cache import PreallocatedLayer, preallocated_cache
 from coconut_lab.model.modes import evaluating
 
 logger = logging.getLogger(__name__)
 
-#: How far the short way may be from the whole one in the trial of `shorten`.
+#: How far the short way may be from the whole one in the trial of `skip_last_layer`.
 TOLERANCE = 1e-3
 
 
 @dataclass
-class _Reading:
+class _Needed:
     """How many of the first columns of a pass are not read, and whether they were left out."""
 
-    unread: int
+    skipped: int
     left_out: bool = False
 
 
-_reading: ContextVar[_Reading | None] = ContextVar("reading", default=None)
+_needed: ContextVar[_Needed | None] = ContextVar("needed", default=None)
 
 
-def _llama_keys(layer: Any, hidden: Tensor, turns: Any) -> tuple[Tensor, Tensor]:
+def _llama_keys(layer: Any, hidden: Tensor, rotations: Any) -> tuple[Tensor, Tensor]:
     """Give the keys and values (B, H, t, d) of a layer built like Llama's (Qwen, Mistral, …)."""
     attention = layer.self_attn
     hidden = layer.input_layernorm(hidden)
@@ -51,9 +51,9 @@ def _llama_keys(layer: Any, hidden: Tensor, turns: Any) -> tuple[Tensor, Tensor]
     if (norm := getattr(attention, "k_norm", None)) is not None:  # Qwen 3
         keys = norm(keys)
     keys = keys.transpose(1, 2)
-    width = turns[0].shape[-1]  # some architectures turn only the first numbers of a head
-    turned, _ = apply_rotary_pos_emb(keys[..., :width], keys[:, :0, :, :width], *turns)
-    keys = turned if width == keys.shape[-1] else torch.cat([turned, keys[..., width:]], dim=-1)
+    width = rotations[0].shape[-1]  # some architectures rotate only the first numbers of a head
+    rotated, _ = apply_rotary_pos_emb(keys[..., :width], keys[:, :0, :, :width], *rotations)
+    keys = rotated if width == keys.shape[-1] else torch.cat([rotated, keys[..., width:]], dim=-1)
     return keys, attention.v_proj(hidden).view(shape).transpose(1, 2)
 
 
@@ -97,7 +97,7 @@ FAMILIES = (
 
 
 @contextmanager
-def reading_from(column: int) -> Iterator[None]:
+def only_needed_from(column: int) -> Iterator[None]:
     """Say that of the pass within, the hidden states before a column are not read.
 
     What the pass gives then ends in the hidden states from this column on. Those before it may be
@@ -106,21 +106,21 @@ def reading_from(column: int) -> Iterator[None]:
     Args:
         column: counted from the first column of the pass.
     """
-    token = _reading.set(_Reading(column))
+    token = _needed.set(_Needed(column))
     try:
         yield
     finally:
-        _reading.reset(token)
+        _needed.reset(token)
 
 
-def unread_columns() -> int:
-    """How many of the first columns of the pass within `reading_from` are not read."""
-    reading = _reading.get()
-    return reading.unread if reading else 0
+def skipped_columns() -> int:
+    """How many of the first columns of the pass within `only_needed_from` are not read."""
+    needed = _needed.get()
+    return needed.skipped if needed else 0
 
 
-def shorten(backbone: Any) -> bool:
-    """Let a backbone leave out what `reading_from` says is not read.
+def skip_last_layer(backbone: Any) -> bool:
+    """Let a backbone leave out what `only_needed_from` says is not read.
 
     Whether this is right for its architecture is tried on a few tokens. Where it is not, or where
     the layers are built in a way that is not known here, the backbone is left as it was.
@@ -132,10 +132,13 @@ def shorten(backbone: Any) -> bool:
         Whether its last layer will be shortened.
     """
     family = _family(backbone)
-    if family is None or type(roomy_cache(backbone.config).layers[-1]) is not RoomyLayer:
+    if (
+        family is None
+        or type(preallocated_cache(backbone.config).layers[-1]) is not PreallocatedLayer
+    ):
         return False
     layer = getattr(backbone, family.layers)[-1]
-    if is_short(backbone):
+    if skips_last_layer(backbone):
         return True
     handles = [layer.register_forward_pre_hook(_before, with_kwargs=True)]
     if family.square:
@@ -150,15 +153,15 @@ def shorten(backbone: Any) -> bool:
     return False
 
 
-def is_short(backbone: Any) -> bool:
-    """Whether `shorten` has prepared this backbone."""
+def skips_last_layer(backbone: Any) -> bool:
+    """Whether `skip_last_layer` has prepared this backbone."""
     if (family := _family(backbone)) is None:
         return False
     return _before in getattr(backbone, family.layers)[-1]._forward_pre_hooks.values()
 
 
-def is_short_hook(hook: Any) -> bool:
-    """Whether a hook is one of those that `shorten` leaves on a layer."""
+def is_skipping_hook(hook: Any) -> bool:
+    """Whether a hook is one of those that `skip_last_layer` leaves on a layer."""
     return hook in (_before, _fill)
 
 
@@ -190,57 +193,61 @@ def _is_right(backbone: Any) -> bool:
     mask = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]], device=ids.device)
     with evaluating(backbone):
         for options in ({}, {"attention_mask": mask}):
-            for unread in (2, 3):
+            for skipped in (2, 3):
                 found = []
-                for column in (0, unread):
-                    with reading_from(column):
+                for column in (0, skipped):
+                    with only_needed_from(column):
                         output = backbone(
                             inputs_embeds=embedding(ids % len(embedding.weight)),
-                            past_key_values=roomy_cache(backbone.config),
+                            past_key_values=preallocated_cache(backbone.config),
                             use_cache=True,
                             **options,
                         )
-                    found.append(output.last_hidden_state[:, unread - 4 :])
+                    found.append(output.last_hidden_state[:, skipped - 4 :])
                 if not torch.allclose(found[0], found[1], rtol=TOLERANCE, atol=TOLERANCE):
                     return False
     return True
 
 
 def _before(layer: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict] | None:
-    """Put the keys of the unread columns into the cache, and let the layer run on the others."""
-    if torch.compiler.is_compiling() or not (reading := _reading.get()) or not reading.unread:
+    """Put the keys of the skipped columns into the cache, and let the layer run on the others."""
+    if torch.compiler.is_compiling() or not (needed := _needed.get()) or not needed.skipped:
         return None
-    unread = reading.unread
+    skipped = needed.skipped
     family = next(family for family in FAMILIES if hasattr(layer, family.attention))
     attention = getattr(layer, family.attention)
     call = inspect.signature(layer.forward).bind(*args, **kwargs)
     hidden, mask = call.arguments["hidden_states"], call.arguments.get("attention_mask")
-    cache, turns = (call.arguments.get(name) for name in ("past_key_values", "position_embeddings"))
-    kept = hidden.shape[1] - unread
+    cache, rotations = (
+        call.arguments.get(name) for name in ("past_key_values", "position_embeddings")
+    )
+    kept = hidden.shape[1] - skipped
     kind = attention.config._attn_implementation
     if kept < 1 or cache is None or kind not in ("sdpa", "eager"):
         return None
-    early, late = hidden.split([unread, kept], dim=1)
+    early, late = hidden.split([skipped, kept], dim=1)
     first = None
-    if turns is not None:
-        first = [turn[..., :unread, :] for turn in turns]
-        call.arguments["position_embeddings"] = tuple(turn[..., unread:, :] for turn in turns)
+    if rotations is not None:
+        first = [angle[..., :skipped, :] for angle in rotations]
+        call.arguments["position_embeddings"] = tuple(
+            angle[..., skipped:, :] for angle in rotations
+        )
     cache.update(*family.keys(layer, early, first), attention.layer_idx)
     if mask is not None:
-        mask = mask[:, :, unread:]
+        mask = mask[:, :, skipped:]
     elif kept > 1:  # without a mask, the library hides the future only in a full square
         columns = cache.get_seq_length(attention.layer_idx) + kept
         mask = torch.ones(kept, columns, dtype=torch.bool, device=hidden.device)
         mask = mask.tril(columns - kept)[None, None]
     call.arguments |= {"hidden_states": late, "attention_mask": mask}
     if "position_ids" in call.arguments:
-        call.arguments["position_ids"] = call.arguments["position_ids"][:, unread:]
-    reading.left_out = True
+        call.arguments["position_ids"] = call.arguments["position_ids"][:, skipped:]
+    needed.left_out = True
     return call.args, call.kwargs
 
 
 def _fill(layer: Any, args: tuple, output: Tensor) -> Tensor | None:
-    """Put zeros where the unread columns were."""
-    reading = _reading.get()
-    left_out = reading.unread if reading and reading.left_out else 0
+    """Put zeros where the skipped columns were."""
+    needed = _needed.get()
+    left_out = needed.skipped if needed and needed.left_out else 0
     return F.pad(output, (0, 0, left_out, 0)) if left_out else None

@@ -1,9 +1,9 @@
 """The passes of a Llama on a CPU with less traffic through memory, for generation.
 
 A tiny model on a CPU waits for memory more than for products of matrices. In the library's layers
-most of the time of a batch goes into turning queries and keys, joining them to the cache and
+most of the time of a batch goes into rotating queries and keys, joining them to the cache and
 attending row by row. Here the same weights make the same numbers, up to rounding, in fewer steps:
-the two numbers that a position turns together lie side by side, so that turning is one complex
+the two numbers that a position rotates together are side by side, so that rotating is one complex
 product (Su et al. 2021, section 3.2), which writes straight into the cache, and the attention of
 all heads of all rows is two products. Whatever is not exactly a Llama of the library, in single or
 double precision on a CPU, without anybody's hooks, takes the library's own passes.
@@ -12,7 +12,6 @@ double precision on a CPU, without anybody's hooks, takes the library's own pass
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 import torch
@@ -21,8 +20,8 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.models.llama import modeling_llama as llama
 
-from coconut_lab.model.fast.cache import SPARE
-from coconut_lab.model.fast.last_layer import is_short_hook, unread_columns
+from coconut_lab.model.fast.cache import EXTRA_COLUMNS, take_memory
+from coconut_lab.model.fast.last_layer import is_skipping_hook, skipped_columns
 
 #: What such a backbone is made of, besides its activation functions.
 KNOWN = {
@@ -42,7 +41,7 @@ KNOWN = {
 FEW_SCORES = 2**21
 
 
-def lean_llama(backbone: Any) -> LeanLlama | None:
+def fused_llama(backbone: Any) -> FusedLlama | None:
     """Give what can run a backbone's passes in its place.
 
     Args:
@@ -66,53 +65,43 @@ def lean_llama(backbone: Any) -> LeanLlama | None:
     weights = list(backbone.parameters())
     plain = (
         all(type(module) in kinds and "forward" not in vars(module) for module in modules)
-        and all(is_short_hook(hook) for hook in hooks)
+        and all(is_skipping_hook(hook) for hook in hooks)
         and all(weight.device.type == "cpu" for weight in weights)
         and {weight.dtype for weight in weights} in ({torch.float32}, {torch.float64})
         and backbone.config._attn_implementation == "sdpa"
         and not torch.is_autocast_enabled("cpu")
     )
-    return LeanLlama(backbone) if plain else None
+    return FusedLlama(backbone) if plain else None
 
 
-def runner(backbone: Any, cache: Any) -> Any:
-    """Give what runs passes behind a cache: the backbone, or what stands in for it."""
-    return cache.llama if isinstance(cache, LeanCache) else backbone
-
-
-class LeanLlama:
-    """Runs a backbone's passes; called like the backbone, with a `LeanCache`.
+class FusedLlama:
+    """Runs a backbone's passes; called like the backbone, with a `FusedCache`.
 
     Args:
-        backbone: as `lean_llama` accepts it. The weights of queries and keys are copied now, all
+        backbone: as `fused_llama` accepts it. The weights of queries and keys are copied now, all
             others are read at every pass.
     """
 
     def __init__(self, backbone: Any) -> None:
         self.backbone = backbone
-        self.turned = [
+        self.paired = [
             [_side_by_side(part, layer.self_attn.head_dim) for part in _projections(layer)]
             for layer in backbone.layers
         ]
 
-    def cache(self, columns: int, after: Any = None) -> LeanCache:
-        """Make an empty cache.
-
-        Args:
-            columns: how many columns to make room for; more are taken when they are needed.
-            after: a `LeanCache` that is no longer needed, whose memory may be used again.
-        """
-        return LeanCache(self, columns, after)
+    def cache(self, columns: int, recycled: FusedCache | None = None) -> FusedCache:
+        """Make an empty cache; see there."""
+        return FusedCache(self.backbone.layers, columns, recycled)
 
     def __call__(
         self,
         inputs_embeds: Tensor,
         attention_mask: Tensor | None,
         position_ids: Tensor,
-        past_key_values: LeanCache,
+        past_key_values: FusedCache,
         **_: Any,
     ) -> BaseModelOutputWithPast:
-        """Run columns behind a cache.
+        """Run columns after those of a cache.
 
         Args:
             inputs_embeds: (B, t, d).
@@ -121,7 +110,7 @@ class LeanLlama:
             past_key_values: the n columns before; the new ones are added to it.
 
         Returns:
-            The last hidden states, of the columns that are read (`reading_from`).
+            The last hidden states, of the columns that are read (`only_needed_from`).
         """
         cache, hidden, columns = past_key_values, inputs_embeds, inputs_embeds.shape[1]
         cache.make_room(hidden)
@@ -129,12 +118,14 @@ class LeanLlama:
         places = position_ids if attention_mask is not None else position_ids[:1]
         cosine, sine = self.backbone.rotary_emb(hidden, places)
         half = cosine.shape[-1] // 2
-        turns = torch.complex(cosine[..., :half], sine[..., :half])[:, None]  # (B or 1, 1, t, …)
+        rotations = torch.complex(cosine[..., :half], sine[..., :half])[
+            :, None
+        ]  # (B or 1, 1, t, …)
         bias = _bias(attention_mask, cache.length, hidden)
         last = len(self.backbone.layers) - 1
         for index, layer in enumerate(self.backbone.layers):
-            read = columns - unread_columns() if index == last else columns
-            hidden = self._layer(index, layer, hidden, turns, bias, cache, read)
+            read = columns - skipped_columns() if index == last else columns
+            hidden = self._layer(index, layer, hidden, rotations, bias, cache, read)
         cache.length += columns
         return BaseModelOutputWithPast(last_hidden_state=_norm(self.backbone.norm, hidden))
 
@@ -143,94 +134,88 @@ class LeanLlama:
         index: int,
         layer: Any,
         hidden: Tensor,
-        turns: Tensor,
+        rotations: Tensor,
         bias: Tensor | None,
-        cache: LeanCache,
+        cache: FusedCache,
         read: int,
     ) -> Tensor:
         """Run one layer on (B, t, d); give the last `read` columns of what comes out."""
         attention, mlp = layer.self_attn, layer.mlp
         size = attention.head_dim
-        to_queries, to_keys = self.turned[index]
+        to_queries, to_keys = self.paired[index]
         x = _norm(layer.input_layernorm, hidden)
         keys, values = cache.add(
-            index, _heads(F.linear(x, *to_keys), size), turns, _heads(attention.v_proj(x), size)
+            index, _heads(F.linear(x, *to_keys), size), rotations, _heads(attention.v_proj(x), size)
         )
         if read < hidden.shape[1]:
-            hidden, x, turns = hidden[:, -read:], x[:, -read:], turns[:, :, -read:]
+            hidden, x, rotations = hidden[:, -read:], x[:, -read:], rotations[:, :, -read:]
             bias = None if bias is None else bias[:, -read:]
-        queries = _turned(_heads(F.linear(x, *to_queries), size), turns * attention.scaling)
+        queries = _rotated(_heads(F.linear(x, *to_queries), size), rotations * attention.scaling)
         y = _attend(queries, keys, values, None if bias is None else bias[:, None])
         hidden = attention.o_proj(y.transpose(1, 2).flatten(2)).add_(hidden)
         x = _norm(layer.post_attention_layernorm, hidden)
         return mlp.down_proj(mlp.act_fn(mlp.gate_proj(x)).mul_(mlp.up_proj(x))).add_(hidden)
 
 
-class LeanCache:
-    """The keys and values of some rows; keys are turned, what turns together side by side.
+class FusedCache:
+    """The keys and values of some rows; keys are rotated, with rotated pairs side by side.
 
     Args:
-        llama: what runs the passes.
+        layers: of the Llama.
         columns: how many columns to make room for; more are taken when they are needed.
-        after: a `LeanCache` that is no longer needed, whose memory may be used again.
+        recycled: a cache that is no longer needed, whose memory may be used again.
     """
 
-    def __init__(self, llama: LeanLlama, columns: int, after: Any = None) -> None:
-        self.llama, self.expected, self.length = llama, columns, 0
-        self.rooms: list[list[Tensor]] = []  # of each layer, keys and values (B, H, columns, d)
-        self.spare = [] if after is None else after.rooms
+    def __init__(self, layers: Any, columns: int, recycled: FusedCache | None = None) -> None:
+        self.layers, self.expected, self.length = layers, columns, 0
+        self.memories: list[list[Tensor]] = []  # of each layer, keys and values (B, H, columns, d)
+        self.recycled = [] if recycled is None else recycled.memories
 
-    def __deepcopy__(self, _: dict) -> LeanCache:
+    def __deepcopy__(self, _: dict) -> FusedCache:
         """Copy the keys and values, not the model."""
         twin = copy.copy(self)
-        twin.rooms = [[room.clone() for room in rooms] for rooms in self.rooms]
+        twin.memories = [[memory.clone() for memory in layer] for layer in self.memories]
         return twin
 
     def make_room(self, hidden: Tensor) -> None:
         """Make room in all layers for the columns of a pass, (B, t, d)."""
         rows, columns = hidden.shape[:2]
         stop = self.length + columns
-        if not self.rooms:
+        if not self.memories:
             columns = max(stop, self.expected)
-            for index, layer in enumerate(self.llama.backbone.layers):
+            for index, layer in enumerate(self.layers):
                 size = layer.self_attn.head_dim
                 shape = (rows, layer.self_attn.k_proj.out_features // size, columns, size)
-                spare = self.spare[index] if self.spare else (hidden.new_empty(0),) * 2
-                self.rooms.append([_take(memory, shape) for memory in spare])
-            self.spare = []
-        elif (lacking := stop - self.rooms[0][0].shape[2]) > 0:
-            more = (0, 0, 0, lacking + SPARE)
-            self.rooms = [[F.pad(room, more) for room in rooms] for rooms in self.rooms]
+                old = self.recycled[index] if self.recycled else (None, None)
+                self.memories.append([take_memory(memory, hidden, shape) for memory in old])
+            self.recycled = []
+        elif (lacking := stop - self.memories[0][0].shape[2]) > 0:
+            more = (0, 0, 0, lacking + EXTRA_COLUMNS)
+            self.memories = [[F.pad(memory, more) for memory in layer] for layer in self.memories]
 
-    def add(self, index: int, keys: Tensor, turns: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn the keys of new columns and put them and their values behind those of a layer.
+    def add(
+        self, index: int, keys: Tensor, rotations: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Rotate the keys of new columns and put them and their values after those of a layer.
 
         Args:
             index: of the layer.
-            keys: (B, H, t, d), not turned yet.
-            turns: (B or 1, 1, t, d / 2) complex, what to multiply pairs by.
+            keys: (B, H, t, d), not rotated yet.
+            rotations: (B or 1, 1, t, d / 2) complex, what to multiply pairs by.
             values: (B, H, t, d).
 
         Returns:
             All keys and values of the layer, (B, H, n + t, d) each.
         """
         start, stop = self.length, self.length + values.shape[2]
-        key_room, value_room = self.rooms[index]
-        _turned(keys, turns, key_room[:, :, start:stop])
-        value_room[:, :, start:stop] = values
-        return key_room[:, :, :stop], value_room[:, :, :stop]
+        all_keys, all_values = self.memories[index]
+        _rotated(keys, rotations, all_keys[:, :, start:stop])
+        all_values[:, :, start:stop] = values
+        return all_keys[:, :, :stop], all_values[:, :, :stop]
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep only some rows, as the library's caches do."""
-        self.rooms = [[room[indices] for room in rooms] for rooms in self.rooms]
-
-
-def _take(memory: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Take room of a shape from memory that is there, if it is large enough."""
-    size = math.prod(shape)
-    if size > memory.numel():
-        return memory.new_empty(shape)
-    return memory.flatten()[:size].view(shape)
+        self.memories = [[memory[indices] for memory in layer] for layer in self.memories]
 
 
 def _projections(layer: Any) -> tuple[nn.Linear, nn.Linear]:
@@ -252,12 +237,12 @@ def _heads(numbers: Tensor, size: int) -> Tensor:
     return numbers.unflatten(-1, (-1, size)).transpose(1, 2)
 
 
-def _turned(numbers: Tensor, turns: Tensor, out: Tensor | None = None) -> Tensor:
-    """Turn the pairs of (B, H, t, d) by complex (B or 1, 1, t, d / 2)."""
+def _rotated(numbers: Tensor, rotations: Tensor, out: Tensor | None = None) -> Tensor:
+    """Rotate the pairs of (B, H, t, d) by complex (B or 1, 1, t, d / 2)."""
     if out is None:
         out = numbers.new_empty(numbers.shape)
-    pairs, turned = (torch.view_as_complex(n.unflatten(-1, (-1, 2))) for n in (numbers, out))
-    torch.mul(pairs, turns, out=turned)
+    pairs, rotated = (torch.view_as_complex(n.unflatten(-1, (-1, 2))) for n in (numbers, out))
+    torch.mul(pairs, rotations, out=rotated)
     return out
 
 

@@ -79,3 +79,14 @@ def test_without_gradients_nothing_is_kept_anyway() -> None:
     batch = collate(ragged(4), TOKENIZER)
     with torch.no_grad():
         assert torch.equal(model(**batch, recompute=True).loss, model(**batch).loss)
+
+
+def test_a_layer_keeps_a_forward_of_its_own() -> None:
+    """Some libraries replace `forward` in one layer, as `exact` does here."""
+    model = Coconut(language_model("gpt2"), TOKENIZER).train()
+    layer, calls = model.backbone.h[0], []
+    usual = layer.forward
+    layer.forward = lambda *args, **kwargs: calls.append(1) or usual(*args, **kwargs)
+    own = layer.forward
+    model(**collate(ragged(1), TOKENIZER), recompute=True).loss.backward()
+    assert layer.forward is own and len(calls) == 5  # 4 passes, the first of them twice

@@ -10,20 +10,24 @@ from hypothesis import strategies as st
 from shapes import CONFIGS, exact, language_model, ragged, tokenizer
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
+    AttentionInterface,
     CohereConfig,
     GlmConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
     GPTNeoXConfig,
     LlamaConfig,
     OlmoeConfig,
     Qwen2Config,
     StableLmConfig,
 )
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.fast import last_layer
-from coconut_lab.model.fast.cache import roomy_cache
-from coconut_lab.model.fast.last_layer import is_short, reading_from
+from coconut_lab.model.fast.cache import preallocated_cache
+from coconut_lab.model.fast.last_layer import only_needed_from, skips_last_layer
 from coconut_lab.model.outputs import ModelError
 
 TOKENIZER = tokenizer()
@@ -38,7 +42,7 @@ SIZES = {
 }
 MORE = {
     "qwen2": lambda vocab: Qwen2Config(vocab_size=vocab, num_key_value_heads=2, **SIZES),
-    # Only a part of each head is turned by the position.
+    # Only a part of each head is rotated by the position.
     "stablelm": lambda vocab: StableLmConfig(
         vocab_size=vocab, num_key_value_heads=2, partial_rotary_factor=0.5, **SIZES
     ),
@@ -56,7 +60,7 @@ def made(name: str) -> Coconut:
 @pytest.mark.parametrize("name", SHORT)
 def test_what_is_read_and_what_is_kept_are_those_of_the_whole_layer(name, unread, padded):
     model = made(name)
-    assert is_short(model.backbone)
+    assert skips_last_layer(model.backbone)
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(3, 7, 16, generator=generator, dtype=torch.float64)
     mask = torch.ones(3, 7, dtype=torch.long)
@@ -64,8 +68,8 @@ def test_what_is_read_and_what_is_kept_are_those_of_the_whole_layer(name, unread
     found = []
     for column in (0, unread):
         inputs = inputs.detach().clone().requires_grad_()
-        cache = roomy_cache(model.config)
-        with reading_from(column):
+        cache = preallocated_cache(model.config)
+        with only_needed_from(column):
             output = model.backbone(
                 inputs_embeds=inputs,
                 attention_mask=mask if padded else None,
@@ -109,7 +113,7 @@ def test_a_loss_is_that_of_all_logits(seed, name):
 def test_attention_that_can_show_its_weights_is_shortened_too():
     config = LlamaConfig(vocab_size=len(TOKENIZER), attn_implementation="eager", **SIZES)
     model = Coconut(exact(config, dtype=torch.float32), TOKENIZER)
-    assert is_short(model.backbone)
+    assert skips_last_layer(model.backbone)
     batch = collate(ragged(4), TOKENIZER)
     output = model(**batch)
     labels = batch.pop("labels")
@@ -148,15 +152,17 @@ def test_hidden_states_of_all_layers_are_given_in_every_column():
 
 def test_windows_are_left_whole():
     """A sliding window keeps no column that it does not see: the library's own cache stays."""
-    assert not is_short(Coconut(language_model("mistral"), TOKENIZER).backbone)
+    assert not skips_last_layer(Coconut(language_model("mistral"), TOKENIZER).backbone)
 
 
 @pytest.mark.parametrize(
     "config",
     [
-        CohereConfig(vocab_size=len(TOKENIZER), pad_token_id=0, **SIZES),  # turns pairs, not halves
+        CohereConfig(
+            vocab_size=len(TOKENIZER), pad_token_id=0, **SIZES
+        ),  # rotates pairs, not halves
         GPTNeoXConfig(vocab_size=len(TOKENIZER), **SIZES),  # one matrix for all three
-        GlmConfig(  # turns pairs, of a part of each head
+        GlmConfig(  # rotates pairs, of a part of each head
             vocab_size=len(TOKENIZER), num_key_value_heads=2, head_dim=16, pad_token_id=0, **SIZES
         ),
         # Norms all keys of a column together, so the trial fails in the middle.
@@ -166,7 +172,7 @@ def test_windows_are_left_whole():
 )
 def test_layers_that_are_built_otherwise_are_left_whole(config):
     model = Coconut(exact(config, dtype=torch.float32), TOKENIZER)  # experts need float32
-    assert not is_short(model.backbone)
+    assert not skips_last_layer(model.backbone)
     for module in model.backbone.modules():
         assert not module._forward_pre_hooks
     batch = collate(ragged(1), TOKENIZER)
@@ -188,7 +194,7 @@ def test_a_wrong_way_to_make_keys_is_found_out(monkeypatch):
         square=False,
     )
     monkeypatch.setattr(last_layer, "FAMILIES", (wrong,))
-    assert not last_layer.shorten(backbone)
+    assert not last_layer.skip_last_layer(backbone)
     assert not backbone.layers[-1]._forward_pre_hooks
 
 
@@ -199,7 +205,7 @@ def test_two_owners_of_a_model_shorten_it_once():
     assert len(model.backbone.h[-1]._forward_pre_hooks) == 1
     assert len(model.backbone.h[-1]._forward_hooks) == 1
     twin = copy.deepcopy(model)
-    assert is_short(twin.backbone)
+    assert skips_last_layer(twin.backbone)
     batch = collate(ragged(2), TOKENIZER)
     assert torch.equal(model(**batch).loss, twin(**batch).loss)
 
@@ -210,7 +216,7 @@ def test_what_one_thread_reads_is_no_matter_of_another():
     inside, checked = threading.Event(), threading.Event()
 
     def reads() -> None:
-        with reading_from(3):
+        with only_needed_from(3):
             inside.set()
             checked.wait(10)
 
@@ -229,3 +235,40 @@ def test_nothing_labelled_is_refused_before_any_work():
     batch["labels"][:] = -100
     with pytest.raises(ModelError, match="no position of the batch is labelled"):
         model(**batch)
+
+
+def test_the_trial_runs_without_dropout():
+    config = GPT2Config(vocab_size=len(TOKENIZER), n_embd=16, n_layer=2, n_head=2, n_positions=64)
+    language = GPT2LMHeadModel(config).train()  # with the library's usual dropout
+    assert skips_last_layer(Coconut(language, TOKENIZER).backbone) and language.training
+
+
+def test_other_kinds_of_attention_are_left_whole():
+    """`flex_attention` and others get masks of other kinds, which cannot be cut here."""
+    model = made("llama")
+    batch = collate(ragged(1), TOKENIZER)
+    layer, widths = model.backbone.layers[-1], []
+    layer.self_attn.register_forward_pre_hook(
+        lambda _, args, kwargs: widths.append(kwargs["hidden_states"].shape[1]), with_kwargs=True
+    )
+    AttentionInterface.register("another", sdpa_attention_forward)
+    for kind in ("sdpa", "another"):
+        model.config._attn_implementation = kind
+        with only_needed_from(3):
+            model.backbone(
+                inputs_embeds=model.embed(batch["input_ids"]),
+                past_key_values=preallocated_cache(model.config),
+                use_cache=True,
+            )
+    columns = batch["input_ids"].shape[1]
+    assert widths == [columns - 3, columns]
+
+
+def test_nothing_is_put_in_front_where_nothing_was_left_out():
+    """A pass without a cache runs whole, also if somebody said that columns are not read."""
+    model = Coconut(language_model("gpt2"), TOKENIZER)
+    embeds = model.embed(torch.tensor([[5, 6, 7, 8]]))
+    with only_needed_from(2):
+        got = model.backbone(inputs_embeds=embeds, use_cache=False).last_hidden_state
+    want = model.backbone(inputs_embeds=embeds, use_cache=False).last_hidden_state
+    assert torch.equal(got, want)

@@ -21,9 +21,9 @@ from coconut_lab.inference.generation import generate
 from coconut_lab.inference.halting import ConfidentHalt, FixedThoughts
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.fast import llama_on_cpu as lean
-from coconut_lab.model.fast.cache import roomy_cache
-from coconut_lab.model.fast.last_layer import reading_from
-from coconut_lab.model.fast.llama_on_cpu import LeanCache, LeanLlama, lean_llama
+from coconut_lab.model.fast.cache import preallocated_cache
+from coconut_lab.model.fast.last_layer import only_needed_from
+from coconut_lab.model.fast.llama_on_cpu import FusedCache, FusedLlama, fused_llama
 
 TOKENIZER = tokenizer()
 CLOSE = {"rtol": 1e-9, "atol": 1e-10}
@@ -98,14 +98,17 @@ def test_every_pass_of_any_llama_is_the_librarys(config, asked, seed, few):
     position = (mask.cumsum(1) - 1).clamp(min=0)
     given_mask = mask if any(pads) else None
     with torch.no_grad(), mock.patch.object(lean, "FEW_SCORES", few):
-        assert lean_llama(whole) is None
-        runs = lean_llama(plain)
-        wide, short = roomy_cache(config), runs.cache(columns[0])  # so that later passes need more
+        assert fused_llama(whole) is None
+        runs = fused_llama(plain)
+        wide, short = (
+            preallocated_cache(config),
+            runs.cache(columns[0]),
+        )  # so that later passes need more
         start = 0
         for index, count in enumerate(columns):
             stop = start + count
             for run, cache in ((whole, wide), (runs, short)):
-                with reading_from(0 if index else unread):
+                with only_needed_from(0 if index else unread):
                     output = run(
                         inputs_embeds=inputs[:, start:stop],
                         attention_mask=None if given_mask is None else mask[:, :stop],
@@ -165,7 +168,7 @@ def test_rows_that_halt_at_their_own_pace_are_those_of_the_library(rows):
         want, got = (
             generate(
                 model, TOKENIZER, thinking_prompts(model), 9, rule, return_thoughts=True,
-                rows_at_once=rows,
+                batch_size=rows,
             )
             for model in models
         )  # fmt: skip
@@ -178,13 +181,13 @@ def test_rows_that_halt_at_their_own_pace_are_those_of_the_library(rows):
 def counted(model: Coconut, *arguments, **options) -> int:
     """How many lean passes a call of `generate` takes."""
     calls = []
-    run = LeanLlama.__call__
+    run = FusedLlama.__call__
 
     def noted(*args, **kwargs):
         calls.append(1)
         return run(*args, **kwargs)
 
-    with mock.patch.object(LeanLlama, "__call__", noted):
+    with mock.patch.object(FusedLlama, "__call__", noted):
         generate(model, TOKENIZER, *arguments, **options)
     return len(calls)
 
@@ -236,19 +239,19 @@ def _eager(model):
 def test_it_stands_back_where_something_is_not_the_librarys(change):
     model = single()
     with torch.no_grad():
-        assert isinstance(lean_llama(model.backbone), LeanLlama)
+        assert isinstance(fused_llama(model.backbone), FusedLlama)
         change(model)
-        assert lean_llama(model.backbone) is None
+        assert fused_llama(model.backbone) is None
 
 
 def test_it_stands_back_before_gradients_other_kinds_and_mixed_precision():
     llama = single()
-    assert lean_llama(llama.backbone) is None  # gradients are wanted
+    assert fused_llama(llama.backbone) is None  # gradients are wanted
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        assert lean_llama(llama.backbone) is None
+        assert fused_llama(llama.backbone) is None
     for name in ("gpt2", "qwen", "mistral", "gemma"):
         with torch.no_grad():
-            assert lean_llama(Coconut(language_model(name), TOKENIZER).backbone) is None
+            assert fused_llama(Coconut(language_model(name), TOKENIZER).backbone) is None
 
 
 def test_hooks_see_every_pass_and_change_nothing():
@@ -279,7 +282,7 @@ def test_changed_weights_count_at_once():
     assert after[0] == after[1] != before
 
 
-def cache_with(runs: LeanLlama, rows: int, columns: int, after: LeanCache | None = None):
+def cache_with(runs: FusedLlama, rows: int, columns: int, after: FusedCache | None = None):
     cache = runs.cache(columns, after)
     inputs = torch.randn(rows, columns, 16, generator=torch.Generator().manual_seed(rows))
     output = runs(inputs, None, torch.arange(columns).expand(rows, -1), cache)
@@ -288,29 +291,29 @@ def cache_with(runs: LeanLlama, rows: int, columns: int, after: LeanCache | None
 
 @torch.no_grad()
 def test_memory_is_used_again_and_nothing_of_it_is_read():
-    runs = lean_llama(single().backbone)
+    runs = fused_llama(single().backbone)
     for rows, columns in ((2, 3), (4, 5), (5, 9)):  # less, as much, more
         old, _ = cache_with(runs, 4, 5)
-        for rooms in old.rooms:
+        for rooms in old.memories:
             for room in rooms:
                 room.fill_(torch.nan)
         cache, got = cache_with(runs, rows, columns, old)
         torch.testing.assert_close(got, cache_with(runs, rows, columns)[1])
-        again = cache.rooms[0][0].data_ptr() == old.rooms[0][0].data_ptr()
+        again = cache.memories[0][0].data_ptr() == old.memories[0][0].data_ptr()
         assert again == (rows * columns <= 20)
 
 
 @torch.no_grad()
 def test_a_copy_shares_the_model_and_no_memory():
-    runs = lean_llama(single().backbone)
+    runs = fused_llama(single().backbone)
     cache, _ = cache_with(runs, 3, 5)
     twin = copy.deepcopy(cache)
     twin.batch_select_indices(torch.tensor([2]))
     runs(torch.ones(1, 2, 16), None, torch.tensor([[5, 6]]), twin)
-    assert twin.llama is cache.llama and (cache.length, twin.length) == (5, 7)
-    assert [len(room) for rooms in cache.rooms for room in rooms] == [3] * 4
-    torch.testing.assert_close(cache.rooms[1][1], cache_with(runs, 3, 5)[0].rooms[1][1])
-    for mine, others in zip(cache.rooms, twin.rooms, strict=True):
+    assert twin.layers is cache.layers and (cache.length, twin.length) == (5, 7)
+    assert [len(room) for rooms in cache.memories for room in rooms] == [3] * 4
+    torch.testing.assert_close(cache.memories[1][1], cache_with(runs, 3, 5)[0].memories[1][1])
+    for mine, others in zip(cache.memories, twin.memories, strict=True):
         torch.testing.assert_close(mine[0][2:], others[0][:, :, :5])
 
 
@@ -319,13 +322,13 @@ def test_without_padding_no_row_pays_for_another(monkeypatch):
     monkeypatch.setattr(generation, "CPU_PART", 2)
     model = single()
     masks = []
-    run = LeanLlama.__call__
+    run = FusedLlama.__call__
 
     def noted(self, **kwargs):
         masks.append(kwargs["attention_mask"])
         return run(self, **kwargs)
 
-    with mock.patch.object(LeanLlama, "__call__", noted):
+    with mock.patch.object(FusedLlama, "__call__", noted):
         generate(model, TOKENIZER, [[5, 6, 7], [7, 6, 5], [5, 6], [6, 5]], 3)
         assert masks and all(mask is None for mask in masks)
         masks.clear()
@@ -352,3 +355,22 @@ def test_freed_memory_is_kept():
     # Without `keep_freed_memory` there were 25,000 to 65,000 page faults, with it 12 to 1,500.
     found = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True)
     assert int(found.stdout) < 6000, found.stderr
+
+
+@torch.no_grad()
+def test_a_copy_of_a_cache_is_not_written_over():
+    runs = fused_llama(single().backbone)
+    cache, _ = cache_with(runs, 2, 5)
+    before = [memory[:, :, :5].clone() for layer in cache.memories for memory in layer]
+    twin = copy.deepcopy(cache)
+    for memory in (memory for layer in twin.memories for memory in layer):
+        memory.fill_(torch.nan)
+    after = [memory[:, :, :5] for layer in cache.memories for memory in layer]
+    assert all(map(torch.equal, before, after))
+
+
+@torch.no_grad()
+def test_off_the_cpu_the_library_runs():
+    backbone = single().backbone
+    assert fused_llama(backbone) is not None
+    assert fused_llama(copy.deepcopy(backbone).to("meta")) is None

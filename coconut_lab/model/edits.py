@@ -1,0 +1,48 @@
+"""The one hook for interventions: change a thought before it is fed back.
+
+Ablations, donors, thoughts written by hand, noise and steering vectors are all an `edit`. For
+example, `generate(model, tokenizer, prompts, edit=lambda k, h, rows: h * (k != 2))` feeds back
+zeros as the second thought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from coconut_lab.model.outputs import ModelError
+
+#: `edit(k, h, rows) -> h`: gets thought k (1, 2, …) of some rows, h (b, d), and the numbers of the
+#: rows that it belongs to, rows (b,) int64: of the batch, or of the prompts given to `generate`.
+#: It gives back what to feed to the model in its place, (b, d). Gradient flows through it.
+Edit = Callable[[int, Tensor, Tensor], Tensor]
+
+
+def apply_edit(edit: Edit, thought: Tensor, here: Tensor, numbers: Tensor) -> Tensor:
+    """Let an edit change the thoughts of one column.
+
+    Args:
+        edit: the edit.
+        thought: (B, d) the hidden states about to be fed back.
+        here: (B,) bool, which rows think in this column.
+        numbers: (B,) int64, which of its thoughts this is to a row; alike where rows are aligned.
+
+    Returns:
+        (B, d).
+
+    Raises:
+        ModelError: the edit returned something else than hidden states of the same shape.
+    """
+    for k in numbers[here].unique().tolist():
+        rows = (here & (numbers == k)).nonzero().flatten()  # (b,)
+        old = thought[rows]
+        new = edit(k, old, rows)
+        if not isinstance(new, Tensor) or new.shape != old.shape:
+            found = f"shape {tuple(new.shape)}" if isinstance(new, Tensor) else type(new).__name__
+            raise ModelError(
+                f"edit returned {found} for thought {k}; it must return the thoughts to feed back, "
+                f"a tensor of shape {tuple(old.shape)} like the h it is given"
+            )
+        thought = thought.index_put((rows,), new.to(thought))
+    return thought

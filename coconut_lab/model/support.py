@@ -1,0 +1,105 @@
+"""Which models and batches the latent forward works with; the others are refused in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from coconut_lab.curriculum.curriculum import IGNORED
+from coconut_lab.model.modes import evaluating
+from coconut_lab.model.outputs import ModelError
+
+
+@torch.no_grad()
+def check_model(model: Any) -> None:
+    """Make sure that a model is a decoder whose logits are its head on the last hidden state.
+
+    That is tried on two tokens.
+    """
+    language_model, tokenizer = model.language_model, model.tokenizer
+    if getattr(language_model.config, "is_encoder_decoder", False) or (
+        language_model.get_output_embeddings() is None
+    ):
+        raise ModelError(
+            f"{type(language_model).__name__} is no decoder-only language model; "
+            "load one with AutoModelForCausalLM"
+        )
+    rows = language_model.get_input_embeddings().weight.shape[0]
+    if rows < len(tokenizer):
+        raise ModelError(
+            f"the tokenizer has {len(tokenizer)} tokens but the model embeds only {rows}; call "
+            "language_model.resize_token_embeddings(len(tokenizer))"
+        )
+    if model.device.type == "meta":
+        return
+    ids = torch.tensor([[model.tokens.bot, model.tokens.eot]], device=model.device)
+    with evaluating(language_model):
+        want = language_model(input_ids=ids).logits
+        got = model.head(model.backbone(input_ids=ids).last_hidden_state)
+    if not torch.allclose(want, got, rtol=1e-2, atol=1e-2):
+        raise ModelError(
+            f"the logits of {type(language_model).__name__} are not its head applied to "
+            "the last hidden state; this architecture is not supported"
+        )
+
+
+def check_batch(
+    model: Any, input_ids: Tensor, mask: Tensor | None, position_ids: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Complete and check a batch before any work is done, and find its placeholders.
+
+    Returns:
+        The mask, the position ids and where a thought is fed back, (B, T) each.
+    """
+    if input_ids.ndim != 2 or 0 in input_ids.shape:
+        raise ModelError(
+            f"input_ids must be (rows, columns), at least one of each, not {tuple(input_ids.shape)}"
+        )
+    if mask is None:
+        mask = torch.ones_like(input_ids)
+    if position_ids is None:
+        position_ids = (mask.long().cumsum(1) - 1).clamp(min=0)
+    for name, tensor in (("attention_mask", mask), ("position_ids", position_ids)):
+        _check_shape(name, tensor, input_ids)
+    is_thought = (input_ids == model.tokens.thought) & mask.bool()
+    before = F.pad(mask.bool()[:, :-1], (1, 0))
+    orphans = (is_thought & ~before).nonzero()
+    if len(orphans):
+        row, column = orphans[0].tolist()
+        raise ModelError(
+            f"row {row} has a <thought> at column {column} with no token before it, so there "
+            "is no hidden state to feed back; a thought follows <bot>"
+        )
+    limit = getattr(model.config, "max_position_embeddings", None)
+    if limit is not None and (longest := int(position_ids.max()) + 1) > limit:
+        row = int(position_ids.max(1).values.argmax())
+        raise ModelError(
+            f"row {row} has {longest} positions but the model only {limit}; use shorter "
+            "problems, fewer thoughts, or a model with more positions"
+        )
+    if model.training and getattr(model.backbone, "gradient_checkpointing", False):
+        raise ModelError(
+            "gradient checkpointing drops the key-value cache that the latent forward needs; "
+            "call language_model.gradient_checkpointing_disable() and use recompute=True"
+        )
+    return mask, position_ids, is_thought
+
+
+def next_tokens(input_ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Shift labels, so that each position has its next token, and say which count: (B, T) each."""
+    _check_shape("labels", labels, input_ids)
+    targets = F.pad(labels[:, 1:], (0, 1), value=IGNORED)
+    labelled = targets != IGNORED
+    if not bool(labelled.any()):
+        raise ModelError("no position of the batch is labelled, so there is no loss")
+    return targets, labelled
+
+
+def _check_shape(name: str, tensor: Tensor, input_ids: Tensor) -> None:
+    if tensor.shape != input_ids.shape:
+        shapes = f"{tuple(tensor.shape)}, input_ids {tuple(input_ids.shape)}"
+        # labels "have", a mask "has"
+        raise ModelError(f"{name} {'have' if name == 'labels' else 'has'} shape {shapes}")
