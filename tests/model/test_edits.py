@@ -1,4 +1,4 @@
-"""A thought that is changed before it is fed back changes all that comes after, and nothing before."""
+"""A changed thought changes all that comes after it, and nothing before."""
 
 import pytest
 import torch
@@ -18,9 +18,7 @@ each_shape = pytest.mark.parametrize("shape", CONFIGS)
 
 
 def prompts(seed=0):
-    return [
-        ids[: len(ids) - sum(label != -100 for label in labels)] for ids, labels in ragged(seed)
-    ]
+    return [ids[: labels.count(-100)] for ids, labels in ragged(seed)]
 
 
 def stretched(batch, row, by):
