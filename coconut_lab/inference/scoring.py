@@ -207,7 +207,7 @@ def write_answers(
     forced = ANSWER_MARK if answer_now else ""
     mark = tokenizer(forced, add_special_tokens=False).input_ids if answer_now else []
     prompts = [[*curriculum.prompt(problem, tokenizer, stage), *mark] for problem in problems]
-    written = generate(model, tokenizer, prompts, max_new_tokens, halting, rows_at_once=batch_size)
+    written = generate(model, tokenizer, prompts, max_new_tokens, halting, batch_size=batch_size)
     return [dataclasses.replace(one, text=forced + one.text) for one in written]
 
 

@@ -21,10 +21,12 @@ from transformers import DynamicCache
 
 from coconut_lab.model.fast.activation_checkpointing import recomputing
 from coconut_lab.model.fast.cache import keep_freed_memory, preallocated_cache
-from coconut_lab.model.fast.last_layer import only_needed_from, skip_last_layer
+from coconut_lab.model.fast.last_layer import only_needed_from, skip_last_layer, skips_last_layer
 from coconut_lab.model.fast.llama_on_cpu import fused_llama
 from coconut_lab.model.modes import eager_attention
 from coconut_lab.model.outputs import join_attentions, join_layers
+
+__all__ = ["Passes", "prepare", "skips_last_layer"]
 
 
 def prepare(backbone: Any) -> None:
