@@ -1,17 +1,17 @@
-"""Runs `coconut_lab.training.trainer` under FSDP on CPUs: a script for `accelerate launch`.
+"""Runs `coconut_lab.training` under FSDP on CPUs: a script for `accelerate launch`.
 
 `accelerate` uses FSDP only for processes with a GPU each. Here processes on CPUs, which talk over
 gloo, pass for such; everything after that is FSDP itself. STOP_AFTER stops a run after a step.
 """
 
 import os
-import sys
 
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 
-from coconut_lab.training.distributed import is_sharded
-from coconut_lab.training.trainer import Trainer, main
+from coconut_lab.training.__main__ import main
+from coconut_lab.training.distributed import end_process, is_sharded
+from coconut_lab.training.trainer import Trainer
 
 usual = Trainer.train
 
@@ -31,7 +31,4 @@ if __name__ == "__main__":
     assert state.device.type == "cpu" and state.num_processes > 1
     PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
     Trainer.train = train
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt as stopped:
-        print(stopped)
+    end_process(main)

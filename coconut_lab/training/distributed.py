@@ -6,14 +6,42 @@ way round. Everything here is called by all processes together, in the same orde
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
-from torch import Tensor, nn
+from accelerate.state import PartialState
+from torch import Tensor, distributed, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
+
+
+def end_process(main: Callable[[], int]) -> NoReturn:
+    """Run a main function, and end this process with the exit status that it returns.
+
+    One of several processes ends at once after that, without the clean-up of the interpreter: the
+    threads of a process group may outlive it (caches of DTensor hold on to FSDP's even after
+    `destroy_process_group`), and one that is still at work then ends the process with SIGABRT.
+    """
+    try:
+        status = main()
+        if not distributed.is_initialized():
+            sys.exit(status)
+        if status == 0:  # in all processes: none of them may still wait for this one
+            PartialState().wait_for_everyone()
+            PartialState().destroy_process_group()
+    except Exception:
+        if not distributed.is_initialized():
+            raise
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def is_sharded(model: nn.Module) -> bool:

@@ -7,13 +7,11 @@ makes the whole batch and takes its share of the rows, so several processes do w
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import math
 import os
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -43,20 +41,15 @@ from coconut_lab.training.distributed import (
     whole_weights,
 )
 from coconut_lab.training.estimate import dry_run
-from coconut_lab.training.gpus import Gpu, find_gpu
+from coconut_lab.training.gpus import Gpu
 from coconut_lab.training.interrupts import first_interrupt
-from coconut_lab.training.material import (
-    check_fit,
-    names_of,
-    training_problems,
-    validation_problems,
-)
-from coconut_lab.training.recipe import Phase, Recipe, RecipeError, load_recipe
+from coconut_lab.training.material import check_fit, names_of, training_problems
+from coconut_lab.training.recipe import Phase, Recipe, RecipeError
 from coconut_lab.training.run_folder import LOG_FILE, RunFolder, TrainingError
 from coconut_lab.training.schedule import Moment, moments, schedule_table
 from coconut_lab.training.start import add_pause, first_model
 
-__all__ = ["LOG_FILE", "Trainer", "TrainingError", "graded_stages", "main"]
+__all__ = ["LOG_FILE", "Trainer", "TrainingError", "graded_stages"]
 
 
 class Trainer:
@@ -264,6 +257,8 @@ class Trainer:
         state = whole_optimizer(self._optimizer.optimizer)
         if self.accelerator.is_main_process:
             self._run.save(self.step, self._since_reset, self.model, state, weights)
+        # A launcher ends all processes as soon as one has ended, as after Ctrl-C they do.
+        self.accelerator.wait_for_everyone()
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model as `Coconut.save_pretrained`; to be called by all processes."""
@@ -368,46 +363,3 @@ def graded_stages(curriculum: Curriculum) -> Sequence[int]:
     """List the stages at which prompts differ in their number of thoughts (or pauses)."""
     graded = curriculum.rule.stand_in is not None and curriculum.rule.removes == "steps"
     return range(curriculum.max_stage + 1) if graded else [curriculum.max_stage]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `python -m coconut_lab.training recipe.yaml`; errors are one line and exit with 2."""
-    parser = argparse.ArgumentParser(prog="python -m coconut_lab.training", description=__doc__)
-    parser.add_argument("recipe", help="a YAML file, or the name of a recipe of this package")
-    parser.add_argument("--output", help="folder for log and checkpoints (default runs/NAME)")
-    parser.add_argument("--seed", type=int, help="replaces the recipe's seed")
-    parser.add_argument("--tensorboard", action="store_true", help="also write for TensorBoard")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print the schedule and what it needs, train nothing"
-    )
-    parser.add_argument("--gpu", help="with --dry-run: what to size it for, such as A100-40")
-    chosen = parser.parse_args(arguments)
-    if chosen.gpu and not chosen.dry_run:
-        parser.error("--gpu goes with --dry-run; training takes the GPU that is there")
-    try:
-        gpu = find_gpu(chosen.gpu) if chosen.gpu else None
-        changes = {} if chosen.seed is None else {"seed": chosen.seed}
-        recipe = load_recipe(chosen.recipe, **changes)
-        folder = Path(chosen.output or Path("runs") / recipe.name)
-        trainer = Trainer(
-            recipe,
-            folder,
-            validation=validation_problems(recipe),
-            tensorboard=chosen.tensorboard,
-        )
-        main_process = trainer.accelerator.is_main_process
-        if main_process:
-            print(trainer.describe(), flush=True)
-        if chosen.dry_run:
-            if main_process:
-                print(trainer.dry_run(gpu))
-            return 0
-        trainer.train()
-        trainer.save(folder / "model")
-        if main_process:
-            steps = trainer.recipe.total_steps
-            print(f"{recipe.name}: {steps} steps done; the model is in {folder / 'model'}")
-    except (RecipeError, TrainingError, OSError, ValueError) as error:
-        print(f"coconut_lab.training: {error}", file=sys.stderr)
-        return 2
-    return 0

@@ -24,6 +24,7 @@ from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 from coconut_lab.tasks.word_problems import generate_arithmetic
 from coconut_lab.training import estimate as estimates
 from coconut_lab.training import gpus
+from coconut_lab.training.__main__ import main
 from coconut_lab.training.costs import activation_bytes, pass_flops, shape_of
 from coconut_lab.training.data import Batches
 from coconut_lab.training.estimate import estimate_run
@@ -38,7 +39,6 @@ from coconut_lab.training.recipe import (
     load_recipe,
 )
 from coconut_lab.training.start import add_pause, new_model
-from coconut_lab.training.trainer import main
 
 NAMES = [*PRESETS["tiny"].entities, *PRESETS["tiny"].concepts]
 TRIAL = Recipe(

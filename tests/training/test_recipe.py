@@ -3,8 +3,8 @@
 import pytest
 from small_runs import SMALL
 
+from coconut_lab.training.__main__ import main
 from coconut_lab.training.recipe import FOLDER, Recipe, RecipeError, load_recipe
-from coconut_lab.training.trainer import main
 
 
 def test_the_shipped_recipes_are_valid():

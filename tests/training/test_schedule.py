@@ -7,9 +7,9 @@ import pytest
 from small_runs import SMALL, log, trainer
 
 from coconut_lab.tasks.prosqa import generate_prosqa
+from coconut_lab.training.__main__ import main
 from coconut_lab.training.recipe import Phase
 from coconut_lab.training.schedule import moments
-from coconut_lab.training.trainer import main
 
 
 def test_schedule_and_resets(recipe, tmp_path):

@@ -87,40 +87,6 @@ def test_layers_computed_again_train_the_same_weights(recipe, tmp_path):
     assert same(weights(trainer(again, tmp_path / "again").train()), want)
 
 
-def test_two_processes_give_the_losses_of_one(tmp_path):
-    source = tmp_path / "trial.yaml"
-    source.write_text(SMALL)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    module = ["-m", "coconut_lab.training", str(source), "--output"]
-    # accelerate starts several processes on one machine by its launcher for GPUs; on CPUs it would
-    # ask for MPI. The variable above keeps the processes on the CPU, where they talk over gloo.
-    launch = [
-        *["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"],
-        *["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"],
-        *["--main_process_port", "0"],
-    ]
-    for folder, command in (("one", module), ("two", [*launch, *module])):
-        done = subprocess.run(
-            [sys.executable, *command, str(tmp_path / folder)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
-        assert done.returncode == 0, done.stderr
-    assert "2 process(es) x 1 part(s) of 4 problems" in done.stdout
-    assert done.stdout.count("effective batch 8") == 1
-    one, two = log(tmp_path / "one"), log(tmp_path / "two")
-    assert len(one) == len(two) == 9
-    for a, b in zip(one, two, strict=True):
-        assert b["loss"] == pytest.approx(a["loss"], rel=2e-3)
-    assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=1e-5)
-    got = Coconut.from_pretrained(tmp_path / "two" / "model")
-    want = Coconut.from_pretrained(tmp_path / "one" / "model")
-    for a, b in zip(weights(got).values(), weights(want).values(), strict=True):
-        assert torch.allclose(a, b, atol=5e-3)
-
-
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_every_method_trains(recipe, tmp_path, method):
     part = dataclasses.replace(recipe.curriculum, method=method, mix_probability=0.0)
