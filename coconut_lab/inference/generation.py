@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coconut_lab.curriculum.batching import pad_prompts
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
-from coconut_lab.inference.halting import FixedThoughts, HaltError, Halting, Thinking
+from coconut_lab.inference.decoding import Batch, Row
+from coconut_lab.inference.halting import FixedThoughts, HaltError, Halting
 from coconut_lab.inference.prompts import check_positions, check_prompts, read_prompts, split_prompt
 from coconut_lab.inference.sampling import Sampling
 from coconut_lab.model.coconut import Coconut
-from coconut_lab.model.edits import Edit, apply_edit
+from coconut_lab.model.edits import Edit
 from coconut_lab.model.modes import evaluating
 from coconut_lab.model.outputs import ModelError
 from coconut_lab.model.passes import Passes
@@ -28,10 +28,10 @@ from coconut_lab.model.passes import Passes
 END = "end of sequence"
 #: How many rows go through the model at once on a CPU. More do not fit its caches.
 CPU_ROWS = 128
-#: With at least so many rows, a part ends where the next prompt has another length: prompts of one
-#: length need no padding, and so no mask.
+#: With at least this many rows, a batch ends where the next prompt has another length: prompts of
+#: one length need no padding, and so no mask.
 CPU_PART = 64
-#: For how many columns behind the prompts the cache makes room at once; answers may be short.
+#: For how many columns after the prompts the cache makes room at once; answers may be short.
 ROOM = 8
 
 
@@ -63,86 +63,6 @@ class Generation:
     thoughts: Tensor | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass
-class _Row:
-    """One prompt on its way through a batch."""
-
-    index: int
-    prompt: list[int]
-    forced: list[int]  # tokens that are still to be read before the row writes its own
-    thinking: bool
-    halted: str
-    thoughts_used: int = 0
-    passes: int = 0
-    written: list[int] = field(default_factory=list)
-    thoughts: list[Tensor] = field(default_factory=list)  # (n, d) in pieces
-    look_ahead_passes: int = 0
-    finished: bool = False
-
-
-class _Batch:
-    """The rows that are not finished yet, with their share of the cache."""
-
-    def __init__(
-        self, model: Coconut, tokenizer: Any, rows: list[_Row], passes: Passes, edit: Edit | None
-    ) -> None:
-        """Run the prompts, and keep their keys and values."""
-        padded = pad_prompts([row.prompt for row in rows], tokenizer)
-        batch = {name: value.to(model.device) for name, value in padded.items()}
-        self.model, self.rows, self.passes = model, rows, passes
-        self.given_edit, self.edit = edit, edit and self._edit
-        states = model.latent_states(
-            batch["input_ids"],
-            batch["attention_mask"],
-            batch["position_ids"],
-            edit=self.edit,
-            read_from=padded["input_ids"].shape[1] - 1,
-            passes=passes,
-        )
-        self.position = batch["position_ids"][:, -1]  # (B,)
-        self.hidden = states.hidden[:, -1]  # (B, d)
-        for row, thoughts, count in zip(
-            rows, states.thoughts, states.thought_counts.tolist(), strict=True
-        ):
-            row.thoughts_used, row.passes = count, 1 + count
-            row.thoughts = [thoughts[:count]]
-
-    def _edit(self, k: int, hidden: Tensor, rows: Tensor) -> Tensor:
-        """Edit, with the numbers of the prompts in place of those of the batch's rows."""
-        assert self.given_edit is not None
-        numbers = torch.tensor([row.index for row in self.rows], device=rows.device)
-        return self.given_edit(k, hidden, numbers[rows])
-
-    def keep(self, places: list[int]) -> None:
-        """Let all rows but these leave the batch."""
-        chosen = torch.tensor(places, device=self.position.device)
-        self.passes.keep_rows(chosen)
-        self.position, self.hidden = self.position[chosen], self.hidden[chosen]
-        self.rows = [self.rows[place] for place in places]
-
-    def feed(self, inputs: Tensor, real: Tensor) -> None:
-        """Let every row read on: inputs (B, T', d), of which `real` (B, T') says which count."""
-        self.passes.extend(real)
-        position = self.position[:, None] + real.cumsum(1)  # (B, T')
-        self.hidden = self.passes(inputs, position)[:, -1]
-        self.position = position[:, -1]
-        for row in self.rows:
-            row.passes += 1
-
-    def look_ahead(self, places: list[int], token_ids: list[int]) -> Tensor:
-        """Give the logits (R, V) that some rows would have after these tokens; nothing is kept."""
-        chosen = torch.tensor(places, device=self.position.device)
-        passes = self.passes.fork(chosen)
-        ids = torch.tensor([token_ids] * len(places), device=chosen.device)  # (R, T')
-        passes.extend(torch.ones_like(ids))
-        steps = torch.arange(1, len(token_ids) + 1, device=chosen.device)
-        for place in places:
-            self.rows[place].passes += 1
-            self.rows[place].look_ahead_passes += 1
-        hidden = passes(self.model.embed(ids), self.position[chosen, None] + steps)
-        return self.model.head(hidden[:, -1])
-
-
 @torch.no_grad()
 def generate(
     model: Coconut,
@@ -162,7 +82,7 @@ def generate(
     model thinks at the placeholders of each prompt; prompts without any (CoT, No-CoT, iCoT, pause
     tokens) are simply continued. With a rule, thinking starts at the last `<bot>`: placeholders in
     the prompt are dropped, each row stops when the rule says so, and then reads `<eot>` and what
-    stands behind it in the prompt.
+    follows it in the prompt.
 
     Args:
         model: the model; it runs in evaluation mode, whatever mode it is in.
@@ -215,7 +135,7 @@ def generate(
     check_positions(model, asked, most, after, max_new_tokens)
 
     rows = [
-        _Row(index, prompt, tail, halting is not None, halted)
+        Row(index, prompt, tail, halting is not None, halted)
         for index, (prompt, tail) in enumerate(zip(asked, tails, strict=True))
     ]
     draws = None if sampling is None else sampling.draws(len(rows), max_new_tokens)
@@ -225,12 +145,12 @@ def generate(
     guard = torch.inference_mode() if halting is None and edit is None else torch.no_grad()
     with guard, evaluating(model):
         passes = Passes(model, room=min(max(after) + most, ROOM))
-        for part in _parts(rows, size, CPU_PART if on_cpu else size):
-            batch = _Batch(model, tokenizer, part, passes, edit)
+        for part in _batches(rows, size, CPU_PART if on_cpu else size):
+            batch = Batch(model, tokenizer, part, passes, edit)
             while True:
                 if halting is not None:
-                    _stop_thinking(batch, halting, look_ahead)
-                _write(batch, tokenizer, sampling, draws)
+                    batch.stop_thinking(halting, look_ahead)
+                batch.write(sampling, draws)
                 going = [
                     place
                     for place, row in enumerate(batch.rows)
@@ -240,7 +160,7 @@ def generate(
                     break
                 if len(going) < len(batch.rows):
                     batch.keep(going)
-                batch.feed(*_next_inputs(batch))
+                batch.feed(*batch.next_inputs())
     return [
         Generation(
             token_ids=row.written,
@@ -257,12 +177,12 @@ def generate(
     ]
 
 
-def _parts(rows: list[_Row], most: int, least: int) -> list[list[_Row]]:
-    """Cut rows into parts of at most `most`, if possible of one length; the longest come first.
+def _batches(rows: list[Row], most: int, least: int) -> list[list[Row]]:
+    """Cut rows into batches of at most `most`, if possible of one length; the longest come first.
 
-    A part with at least `least` rows ends where the next row has another length.
+    A batch with at least `least` rows ends where the next row has another length.
     """
-    parts: list[list[_Row]] = []
+    parts: list[list[Row]] = []
     for row in sorted(rows, key=lambda row: -len(row.prompt)):
         last = parts[-1] if parts else []
         shorter = last and len(row.prompt) < len(last[-1].prompt)
@@ -271,81 +191,3 @@ def _parts(rows: list[_Row], most: int, least: int) -> list[list[_Row]]:
         else:
             last.append(row)
     return parts
-
-
-def _stop_thinking(batch: _Batch, halting: Halting, look_ahead: list[int]) -> None:
-    """Ask the rule about the rows that still think."""
-    places = [place for place, row in enumerate(batch.rows) if row.thinking]
-    if not places:
-        return
-    count = batch.rows[places[0]].thoughts_used  # the same for all: they started together
-    if count >= halting.most:
-        for place in places:
-            row = batch.rows[place]
-            row.thinking, row.halted = False, f"limit of {halting.most} thoughts"
-        return
-    thinking = Thinking(count, batch.hidden[places], lambda: batch.look_ahead(places, look_ahead))
-    for place, stops in zip(places, halting.stop(thinking).tolist(), strict=True):
-        batch.rows[place].thinking = not stops
-
-
-def _write(
-    batch: _Batch,
-    tokenizer: Any,
-    sampling: Sampling | None,
-    draws: Tensor | None,
-) -> None:
-    """Let the rows that neither think nor have tokens left to read write one token each."""
-    places = [place for place, row in enumerate(batch.rows) if not row.thinking and not row.forced]
-    if not places:
-        return
-    logits = batch.model.head(batch.hidden[places])  # (R, V)
-    writers = [batch.rows[place] for place in places]
-    if bool((broken := logits.isnan().any(-1)).any()):
-        row = writers[int(broken.nonzero()[0])]
-        raise ModelError(
-            f"the logits of prompt {row.index} for new token {len(row.written)} are not numbers "
-            "(NaN); the weights are broken, or half precision overflowed: try float32"
-        )
-    if sampling is None or draws is None:
-        chosen = logits.argmax(-1)
-    else:
-        numbers = torch.stack([draws[row.index, len(row.written)] for row in writers])
-        chosen = sampling.choose(logits, numbers)
-    end = tokenizer.eos_token_id  # looked up once: the library takes its time
-    for row, token in zip(writers, chosen.tolist(), strict=True):
-        if token == end:
-            row.finished = True
-        else:
-            row.written.append(token)
-
-
-def _next_inputs(batch: _Batch) -> tuple[Tensor, Tensor]:
-    """Give what every row reads next: a thought, a token of its own, or all that is forced on it.
-
-    Returns:
-        Input embeddings (B, T', d), and (B, T') int64, 1 where they count. Rows that read less than
-        others are padded on the left, so that all end in the last column.
-    """
-    thinks = torch.tensor([row.thinking for row in batch.rows], device=batch.hidden.device)  # (B,)
-    used = torch.tensor([row.thoughts_used for row in batch.rows], device=thinks.device)
-    thought = batch.hidden  # (B, d)
-    if batch.edit is not None:
-        thought = apply_edit(batch.edit, thought, thinks, used + 1)
-    columns = []
-    for place, row in enumerate(batch.rows):
-        if row.thinking:
-            row.thoughts_used += 1
-            row.thoughts.append(thought[place : place + 1])
-            columns.append([batch.model.tokens.thought])
-        elif row.forced:
-            columns.append(row.forced)
-            row.forced = []
-        else:
-            columns.append([row.written[-1]])
-    padded = pad_prompts(columns, batch.model.tokenizer)
-    inputs = batch.model.embed(padded["input_ids"].to(thinks.device))  # (B, T', d)
-    last = torch.where(thinks[:, None], thought.to(inputs.dtype), inputs[:, -1])  # (B, d)
-    return torch.cat([inputs[:, :-1], last[:, None]], dim=1), padded["attention_mask"].to(
-        last.device
-    )

@@ -1,0 +1,168 @@
+"""Rows that think and write side by side: what `generate` does between two passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from coconut_lab.curriculum.batching import pad_prompts
+from coconut_lab.inference.halting import Halting, Thinking
+from coconut_lab.inference.sampling import Sampling
+from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.edits import Edit, apply_edit
+from coconut_lab.model.outputs import ModelError
+from coconut_lab.model.passes import Passes
+
+
+@dataclass
+class Row:
+    """One prompt on its way through a batch."""
+
+    index: int
+    prompt: list[int]
+    forced: list[int]  # tokens that are still to be read before the row writes its own
+    thinking: bool
+    halted: str
+    thoughts_used: int = 0
+    passes: int = 0
+    written: list[int] = field(default_factory=list)
+    thoughts: list[Tensor] = field(default_factory=list)  # (n, d) in pieces
+    look_ahead_passes: int = 0
+    finished: bool = False
+
+
+class Batch:
+    """The rows that are not finished yet, with their share of the cache."""
+
+    def __init__(
+        self, model: Coconut, tokenizer: Any, rows: list[Row], passes: Passes, edit: Edit | None
+    ) -> None:
+        """Run the prompts, and keep their keys and values."""
+        padded = pad_prompts([row.prompt for row in rows], tokenizer)
+        batch = {name: value.to(model.device) for name, value in padded.items()}
+        self.model, self.tokenizer, self.rows, self.passes = model, tokenizer, rows, passes
+        self.given_edit, self.edit = edit, edit and self._edit
+        states = model.latent_states(
+            batch["input_ids"],
+            batch["attention_mask"],
+            batch["position_ids"],
+            edit=self.edit,
+            read_from=padded["input_ids"].shape[1] - 1,
+            passes=passes,
+        )
+        self.position = batch["position_ids"][:, -1]  # (B,)
+        self.hidden = states.hidden[:, -1]  # (B, d)
+        for row, thoughts, count in zip(
+            rows, states.thoughts, states.thought_counts.tolist(), strict=True
+        ):
+            row.thoughts_used, row.passes = count, 1 + count
+            row.thoughts = [thoughts[:count]]
+
+    def _edit(self, k: int, hidden: Tensor, rows: Tensor) -> Tensor:
+        """Edit, with the numbers of the prompts in place of those of the batch's rows."""
+        assert self.given_edit is not None
+        numbers = torch.tensor([row.index for row in self.rows], device=rows.device)
+        return self.given_edit(k, hidden, numbers[rows])
+
+    def keep(self, places: list[int]) -> None:
+        """Let all rows but these leave the batch."""
+        chosen = torch.tensor(places, device=self.position.device)
+        self.passes.keep_rows(chosen)
+        self.position, self.hidden = self.position[chosen], self.hidden[chosen]
+        self.rows = [self.rows[place] for place in places]
+
+    def feed(self, inputs: Tensor, real: Tensor) -> None:
+        """Let every row read on: inputs (B, T', d), of which `real` (B, T') says which count."""
+        self.passes.extend(real)
+        position = self.position[:, None] + real.cumsum(1)  # (B, T')
+        self.hidden = self.passes(inputs, position)[:, -1]
+        self.position = position[:, -1]
+        for row in self.rows:
+            row.passes += 1
+
+    def look_ahead(self, places: list[int], token_ids: list[int]) -> Tensor:
+        """Give the logits (R, V) that some rows would have after these tokens; nothing is kept."""
+        chosen = torch.tensor(places, device=self.position.device)
+        passes = self.passes.fork(chosen)
+        ids = torch.tensor([token_ids] * len(places), device=chosen.device)  # (R, T')
+        passes.extend(torch.ones_like(ids))
+        steps = torch.arange(1, len(token_ids) + 1, device=chosen.device)
+        for place in places:
+            self.rows[place].passes += 1
+            self.rows[place].look_ahead_passes += 1
+        hidden = passes(self.model.embed(ids), self.position[chosen, None] + steps)
+        return self.model.head(hidden[:, -1])
+
+    def stop_thinking(self, halting: Halting, look_ahead: list[int]) -> None:
+        """Ask the rule about the rows that still think."""
+        places = [place for place, row in enumerate(self.rows) if row.thinking]
+        if not places:
+            return
+        count = self.rows[places[0]].thoughts_used  # the same for all: they started together
+        if count >= halting.most:
+            for place in places:
+                row = self.rows[place]
+                row.thinking, row.halted = False, f"limit of {halting.most} thoughts"
+            return
+        thinking = Thinking(count, self.hidden[places], lambda: self.look_ahead(places, look_ahead))
+        for place, stops in zip(places, halting.stop(thinking).tolist(), strict=True):
+            self.rows[place].thinking = not stops
+
+    def write(self, sampling: Sampling | None, draws: Tensor | None) -> None:
+        """Let the rows that neither think nor have tokens left to read write one token each."""
+        ready = [not row.thinking and not row.forced for row in self.rows]
+        places = [place for place, writes in enumerate(ready) if writes]
+        if not places:
+            return
+        logits = self.model.head(self.hidden[places])  # (R, V)
+        writers = [self.rows[place] for place in places]
+        if bool((broken := logits.isnan().any(-1)).any()):
+            row = writers[int(broken.nonzero()[0])]
+            raise ModelError(
+                f"the logits of prompt {row.index} for new token {len(row.written)} are not "
+                "numbers (NaN); the weights are broken, or half precision overflowed: try float32"
+            )
+        if sampling is None or draws is None:
+            chosen = logits.argmax(-1)
+        else:
+            numbers = torch.stack([draws[row.index, len(row.written)] for row in writers])
+            chosen = sampling.choose(logits, numbers)
+        end = self.tokenizer.eos_token_id  # looked up once: the library takes its time
+        for row, token in zip(writers, chosen.tolist(), strict=True):
+            if token == end:
+                row.finished = True
+            else:
+                row.written.append(token)
+
+    def next_inputs(self) -> tuple[Tensor, Tensor]:
+        """Give what every row reads next: a thought, its own last token, or what is forced on it.
+
+        Returns:
+            Input embeddings (B, T', d), and (B, T') int64, 1 where they count. Rows that read less
+            than others are padded on the left, so that all end in the last column.
+        """
+        device = self.hidden.device
+        thinks = torch.tensor([row.thinking for row in self.rows], device=device)  # (B,)
+        used = torch.tensor([row.thoughts_used for row in self.rows], device=device)
+        thought = self.hidden  # (B, d)
+        if self.edit is not None:
+            thought = apply_edit(self.edit, thought, thinks, used + 1)
+        columns = []
+        for place, row in enumerate(self.rows):
+            if row.thinking:
+                row.thoughts_used += 1
+                row.thoughts.append(thought[place : place + 1])
+                columns.append([self.model.tokens.thought])
+            elif row.forced:
+                columns.append(row.forced)
+                row.forced = []
+            else:
+                columns.append([row.written[-1]])
+        padded = pad_prompts(columns, self.tokenizer)
+        inputs = self.model.embed(padded["input_ids"].to(device))  # (B, T', d)
+        last = torch.where(thinks[:, None], thought.to(inputs.dtype), inputs[:, -1])  # (B, d)
+        real = padded["attention_mask"].to(device)  # (B, T')
+        return torch.cat([inputs[:, :-1], last[:, None]], dim=1), real
