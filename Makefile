@@ -31,11 +31,13 @@ lab: $(LAB_READY)  ## set up, then open the course in JupyterLab
 	    --LabApp.extension_manager=readonly \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_FLAGS)
 
-# One pytest run over everything, so that its last line counts everything. On a GPU, notebook 04
-# trains the larger recipe, whose outputs are not those that are kept: tests stay on the CPU.
+# One pytest run over everything, so that its last line counts everything: a worker per core, each
+# with one thread; the tests of one file stay together. On a GPU, notebook 04 trains the larger
+# recipe, whose outputs are not those that are kept: tests stay on the CPU.
 test: export CUDA_VISIBLE_DEVICES :=
+test: export OMP_NUM_THREADS := 1
 test: $(TEST_READY) lint  ## set up, then run every check: style, types, tests, notebooks, exercises
-	$(PY) -m pytest --nbval $(PYTEST_FLAGS) tests notebooks
+	$(PY) -m pytest -n auto --dist loadscope --nbval $(PYTEST_FLAGS) tests notebooks
 
 lint: $(TEST_READY)  ## check style and types
 	$(PY) -m ruff check
