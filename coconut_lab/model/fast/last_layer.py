@@ -32,14 +32,14 @@ TOLERANCE = 1e-3
 
 
 @dataclass
-class _Needed:
+class _Skip:
     """How many of the first columns of a pass are not read, and whether they were left out."""
 
     skipped: int
     left_out: bool = False
 
 
-_needed: ContextVar[_Needed | None] = ContextVar("needed", default=None)
+_skip: ContextVar[_Skip | None] = ContextVar("skip", default=None)
 
 
 def _llama_keys(layer: Any, hidden: Tensor, rotations: Any) -> tuple[Tensor, Tensor]:
@@ -106,17 +106,17 @@ def only_needed_from(column: int) -> Iterator[None]:
     Args:
         column: counted from the first column of the pass.
     """
-    token = _needed.set(_Needed(column))
+    token = _skip.set(_Skip(column))
     try:
         yield
     finally:
-        _needed.reset(token)
+        _skip.reset(token)
 
 
 def skipped_columns() -> int:
     """How many of the first columns of the pass within `only_needed_from` are not read."""
-    needed = _needed.get()
-    return needed.skipped if needed else 0
+    skip = _skip.get()
+    return skip.columns if skip else 0
 
 
 def skip_last_layer(backbone: Any) -> bool:
@@ -211,9 +211,9 @@ def _is_right(backbone: Any) -> bool:
 
 def _before(layer: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict] | None:
     """Put the keys of the skipped columns into the cache, and let the layer run on the others."""
-    if torch.compiler.is_compiling() or not (needed := _needed.get()) or not needed.skipped:
+    if torch.compiler.is_compiling() or not (skip := _skip.get()) or not skip.columns:
         return None
-    skipped = needed.skipped
+    skipped = skip.columns
     family = next(family for family in FAMILIES if hasattr(layer, family.attention))
     attention = getattr(layer, family.attention)
     call = inspect.signature(layer.forward).bind(*args, **kwargs)
@@ -242,12 +242,12 @@ def _before(layer: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dic
     call.arguments |= {"hidden_states": late, "attention_mask": mask}
     if "position_ids" in call.arguments:
         call.arguments["position_ids"] = call.arguments["position_ids"][:, skipped:]
-    needed.left_out = True
+    skip.left_out = True
     return call.args, call.kwargs
 
 
 def _fill(layer: Any, args: tuple, output: Tensor) -> Tensor | None:
     """Put zeros where the skipped columns were."""
-    needed = _needed.get()
-    left_out = needed.skipped if needed and needed.left_out else 0
+    skip = _skip.get()
+    left_out = skip.columns if skip and skip.left_out else 0
     return F.pad(output, (0, 0, left_out, 0)) if left_out else None
