@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+
+import networkx as nx
 
 from coconut_lab.tasks.notation import ProblemError, word_fault
 
@@ -37,25 +38,6 @@ class Graph:
         self._check_edges()
         self._check_question()
 
-    def _check_question(self) -> None:
-        for role in ("root", "target", "distractor"):
-            self._check_index(f"the {role} is", getattr(self, role))
-        root, target, distractor = (
-            self.names[node] for node in (self.root, self.target, self.distractor)
-        )
-        if self.target == self.distractor:
-            raise ProblemError(f"target and distractor are the same node, {target!r}")
-        if self.target == self.root:
-            raise ProblemError(f"the target is the root itself, {root!r}")
-        hops = self._distances_from_root
-        if hops[self.target] is None:
-            raise ProblemError(f"the target {target!r} cannot be reached from the root {root!r}")
-        if hops[self.distractor] is not None:
-            raise ProblemError(
-                f"the distractor {distractor!r} can be reached from the root {root!r} as well, "
-                "so both options would be right"
-            )
-
     def _check_names(self) -> None:
         seen: dict[str, int] = {}
         for index, name in enumerate(self.names):
@@ -82,56 +64,59 @@ class Graph:
             if (parent, child) in seen:
                 raise ProblemError(f"edge {number} ({label}) is a duplicate edge")
             seen.add((parent, child))
-        if len(self._order) < len(self.names):
-            cycle = " → ".join(self.names[i] for i in self._find_cycle())
-            raise ProblemError(f"the graph has a cycle: {cycle}")
+        if all(parent < child for parent, child in self.edges):
+            return  # every edge leads on, so none leads back
+        if not nx.is_directed_acyclic_graph(self._digraph):
+            cycle = [self.names[parent] for parent, _ in nx.find_cycle(self._digraph)]
+            raise ProblemError(f"the graph has a cycle: {' → '.join([*cycle, cycle[0]])}")
 
-    def _find_cycle(self) -> list[int]:
-        # Every node that the topological order misses has a parent it misses too, so walking up
-        # from any of them must come back to a node already met.
-        missed = set(range(len(self.names))) - set(self._order)
-        walk = [min(missed)]
-        while walk.count(walk[-1]) < 2:
-            walk.append(next(p for p in self._parents[walk[-1]] if p in missed))
-        return walk[walk.index(walk[-1]) :][::-1]
-
-    @cached_property
-    def _children(self) -> tuple[tuple[int, ...], ...]:
-        lists: list[list[int]] = [[] for _ in self.names]
-        for parent, child in self.edges:
-            lists[parent].append(child)
-        return tuple(map(tuple, lists))
-
-    @cached_property
-    def _parents(self) -> tuple[tuple[int, ...], ...]:
-        lists: list[list[int]] = [[] for _ in self.names]
-        for parent, child in self.edges:
-            lists[child].append(parent)
-        return tuple(map(tuple, lists))
+    def _check_question(self) -> None:
+        for role in ("root", "target", "distractor"):
+            self._check_index(f"the {role} is", getattr(self, role))
+        root, target, distractor = (
+            self.names[node] for node in (self.root, self.target, self.distractor)
+        )
+        if self.target == self.distractor:
+            raise ProblemError(f"target and distractor are the same node, {target!r}")
+        if self.target == self.root:
+            raise ProblemError(f"the target is the root itself, {root!r}")
+        if self.target not in self._from_root:
+            raise ProblemError(f"the target {target!r} cannot be reached from the root {root!r}")
+        if self.distractor in self._from_root:
+            raise ProblemError(
+                f"the distractor {distractor!r} can be reached from the root {root!r} as well, "
+                "so both options would be right"
+            )
 
     @cached_property
-    def _order(self) -> tuple[int, ...]:
-        """Nodes, parents before children; shorter than `names` when there is a cycle."""
-        waiting = [len(parents) for parents in self._parents]
-        order = [node for node, count in enumerate(waiting) if count == 0]
-        for node in order:
-            for child in self._children[node]:
-                waiting[child] -= 1
-                if waiting[child] == 0:
-                    order.append(child)
-        return tuple(order)
+    def _digraph(self) -> nx.DiGraph:
+        digraph = nx.DiGraph()
+        digraph.add_nodes_from(range(len(self.names)))
+        digraph.add_edges_from(self.edges)
+        return digraph
 
     @cached_property
-    def _distances_from_root(self) -> tuple[int | None, ...]:
-        return self.distances(self.root)
+    def _from_root(self) -> dict[int, int]:
+        """Hops from the root to each node below it."""
+        return nx.single_source_shortest_path_length(self._digraph, self.root)
+
+    @cached_property
+    def _nearer(self) -> dict[int, list[int]]:
+        """For each node above the target, the nearest first: its children one hop nearer to it."""
+        above = self._digraph.reverse(copy=False)
+        left = nx.single_source_shortest_path_length(above, self.target)
+        return {
+            node: [child for child in self.children(node) if left.get(child) == hops - 1]
+            for node, hops in left.items()
+        }
 
     def children(self, node: int) -> tuple[int, ...]:
         """Nodes one hop below `node`, in the order of the edges."""
-        return self._children[node]
+        return tuple(self._digraph.successors(node))
 
     def parents(self, node: int) -> tuple[int, ...]:
         """Nodes one hop above `node`, in the order of the edges."""
-        return self._parents[node]
+        return tuple(self._digraph.predecessors(node))
 
     def distances(self, start: int) -> tuple[int | None, ...]:
         """Count the hops from one node to every node.
@@ -142,84 +127,48 @@ class Graph:
         Returns:
             For each node the smallest number of hops, or None where no path leads.
         """
-        found: list[int | None] = [None] * len(self.names)
-        found[start] = 0
-        queue = [start]
-        for node in queue:
-            for child in self._children[node]:
-                if found[child] is None:
-                    found[child] = found[node] + 1  # type: ignore[operator]
-                    queue.append(child)
-        return tuple(found)
+        hops = nx.single_source_shortest_path_length(self._digraph, start)
+        return tuple(map(hops.get, range(len(self.names))))
 
     @property
     def hops(self) -> int:
         """Smallest number of hops from the root to the target."""
-        hops = self._distances_from_root[self.target]
-        assert hops is not None  # checked when the graph was made
-        return hops
+        return self._from_root[self.target]
 
     def frontier(self, k: int) -> frozenset[int]:
         """Nodes at shortest distance exactly `k` hops from the root (what thought k can hold)."""
-        return frozenset(i for i, hops in enumerate(self._distances_from_root) if hops == k)
+        return frozenset(node for node, hops in self._from_root.items() if hops == k)
 
     def shortest_path_count(self) -> int:
         """Number of different shortest paths from the root to the target."""
-        hops = self._distances_from_root
-        ways = [0] * len(self.names)
-        ways[self.root] = 1
-        for node in self._order:
-            here = hops[node]
-            if here:
-                ways[node] = sum(ways[p] for p in self._parents[node] if hops[p] == here - 1)
-        return ways[self.target]
+        count = {self.target: 1}
+        for node, nearer in self._nearer.items():
+            count.setdefault(node, sum(count[child] for child in nearer))
+        return count[self.root]
 
     def shortest_paths(self, limit: int = 1000) -> tuple[tuple[int, ...], ...]:
         """List the shortest paths from the root to the target.
 
         Args:
-            limit: list at most so many; a dense graph has exponentially many.
+            limit: list at most this many; a dense graph has exponentially many.
 
         Returns:
             Paths of node indices, root and target included, in the order of the edges.
         """
         paths: list[tuple[int, ...]] = []
-        for path in self._walk_shortest_paths():
-            if len(paths) == limit:
-                break
-            paths.append(path)
-        return tuple(paths)
-
-    def _walk_shortest_paths(self) -> Iterator[tuple[int, ...]]:
-        useful = self._on_shortest_path
         stack: list[tuple[int, ...]] = [(self.root,)]
-        while stack:
+        while stack and len(paths) < limit:
             path = stack.pop()
             if path[-1] == self.target:
-                yield path
-            hops = len(path)
-            for child in reversed(self._children[path[-1]]):
-                if child in useful and self._distances_from_root[child] == hops:
-                    stack.append((*path, child))
-
-    @cached_property
-    def _on_shortest_path(self) -> frozenset[int]:
-        hops = self._distances_from_root
-        found, queue = {self.target}, [self.target]
-        for node in queue:
-            here = hops[node]
-            # An unreachable parent has None, which is never one hop nearer.
-            above = {p for p in self._parents[node] if here is not None and hops[p] == here - 1}
-            queue.extend(above - found)
-            found |= above
-        return frozenset(found)
+                paths.append(path)
+            stack.extend((*path, child) for child in reversed(self._nearer[path[-1]]))
+        return tuple(paths)
 
     def layers(self) -> tuple[int, ...]:
         """Layer of each node for drawing: its longest distance from any parentless node."""
-        depth = [0] * len(self.names)
-        for node in self._order:
-            depth[node] = max((depth[p] + 1 for p in self._parents[node]), default=0)
-        return tuple(depth)
+        generations = nx.topological_generations(self._digraph)
+        layer = {node: place for place, nodes in enumerate(generations) for node in nodes}
+        return tuple(layer[node] for node in range(len(self.names)))
 
     def height(self, node: int, which: str = "shortest") -> int:
         """Count the hops from a node down to a leaf.
@@ -236,13 +185,8 @@ class Graph:
         """
         if which not in ("shortest", "longest"):
             raise ProblemError(f"which={which!r}; a height is 'shortest' or 'longest'")
-        return self._heights[which == "longest"][node]
-
-    @cached_property
-    def _heights(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        low, high = [0] * len(self.names), [0] * len(self.names)
-        for node in reversed(self._order):
-            below = self._children[node]
-            low[node] = min((low[c] + 1 for c in below), default=0)
-            high[node] = max((high[c] + 1 for c in below), default=0)
-        return tuple(low), tuple(high)
+        if which == "longest":
+            below = nx.descendants(self._digraph, node) | {node}
+            return nx.dag_longest_path_length(self._digraph.subgraph(below))
+        hops = nx.single_source_shortest_path_length(self._digraph, node)
+        return min(far for below, far in hops.items() if not self.children(below))
