@@ -12,6 +12,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
+from coconut_lab.tasks.arithmetic import numbers_of_answer
 from coconut_lab.tasks.notation import is_symbolic, read_sentence
 from coconut_lab.tasks.problems import Graph, Problem, ProblemError
 
@@ -124,21 +125,6 @@ def _read_edges(steps: str, graph: Graph) -> list[int] | None:
     return path
 
 
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)"
-_NUMBER = re.compile(
-    rf"""
-    (?P<sign>(?<![\w.)])[-\u2212]\s?)?   # a minus behind a digit, word or bracket is no sign
-    (?:[$€£¥]\s?)?
-    (?P<sign2>(?<=[$€£¥])[-\u2212])?
-    (?:
-        (?:(?P<whole>{_DIGITS})\s+)?(?P<over>{_DIGITS})\s?/\s?(?P<under>\d+)(?![\d/])
-      | (?P<decimal>{_DIGITS}(?:\.\d+)?|\.\d+)
-    )
-    """,
-    re.VERBOSE,
-)
-
-
 def numeric_answer(text: str) -> Fraction | None:
     """Take the number from an answer to a GSM8K problem, exactly.
 
@@ -153,18 +139,5 @@ def numeric_answer(text: str) -> Fraction | None:
         The number, or None if there is none.
     """
     _, mark, answer = text.rpartition(ANSWER_MARK)
-    found = list(_NUMBER.finditer(answer))
-    if not found:
-        return None
-    return _value(found[0] if mark else found[-1])
-
-
-def _value(match: re.Match[str]) -> Fraction | None:
-    if match["decimal"] is not None:
-        size = Fraction(match["decimal"].replace(",", ""))
-    elif int(match["under"]) == 0:
-        return None
-    else:
-        size = Fraction(int(match["over"].replace(",", "")), int(match["under"]))
-        size += int((match["whole"] or "0").replace(",", ""))
-    return -size if match["sign"] or match["sign2"] else size
+    found = numbers_of_answer(answer)
+    return found[0 if mark else -1] if found else None

@@ -137,7 +137,7 @@ class Graph:
 
     def frontier(self, k: int) -> frozenset[int]:
         """Nodes at shortest distance exactly `k` hops from the root (what thought k can hold)."""
-        return frozenset(node for node, hops in self._from_root.items() if hops == k)
+        return frozenset(i for i, hops in enumerate(self.distances(self.root)) if hops == k)
 
     def shortest_path_count(self) -> int:
         """Number of different shortest paths from the root to the target."""

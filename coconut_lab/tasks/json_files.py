@@ -1,34 +1,125 @@
-"""Reading JSON that others wrote: every fault is a ProblemError that names its place."""
+"""Coconut's JSON, read and written. A fault of a file is a ProblemError that names its place."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any, TypeVar
+import os
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, TypeVar
 
-from coconut_lab.tasks.notation import ProblemError
+from pydantic import BaseModel, PlainValidator, ValidationError
 
-_Type = TypeVar("_Type")
+from coconut_lab.files import write_text
+from coconut_lab.tasks.problems import Graph, Problem, ProblemError, verify
+
+#: More characters than this in one text are a damaged file, not a problem.
+LONGEST_TEXT = 1_000_000
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_EXPECTED = {"string_type": "str", "int_type": "int", "list_type": "list", "model_type": "dict"}
 
 
-def parse_json(path: Path) -> Any:
-    """Read a whole JSON file.
+class _Row(BaseModel, strict=True):
+    question: str
+    steps: list[str]
+    answer: str
+
+
+def _edge(value: Any) -> tuple[int, int]:
+    if not isinstance(value, list) or [type(end) for end in value] != [int, int]:
+        raise ValueError("not [parent, child]")
+    return value[0], value[1]
+
+
+class _GraphOfRow(BaseModel, strict=True):
+    """What a row of ProsQA has besides, in the order of the published files."""
+
+    idx_to_symbol: list[str]
+    edges: list[Annotated[tuple[int, int], PlainValidator(_edge)]]
+    root: int
+    target: int
+    neg_target: int
+
+
+def read_json(path: str | os.PathLike[str]) -> list[Problem]:
+    """Read and verify all problems of a file, or none: a ProblemError names the place."""
+    return read_rows(path, enumerate(parse_json(path, list, "problems")))
+
+
+def write_json(problems: Iterable[Problem], path: str | os.PathLike[str]) -> None:
+    """Write problems as Coconut's JSON, as published byte for byte; whole or not at all.
 
     Args:
-        path: the file, in UTF-8.
-
-    Returns:
-        Its content.
+        problems: any problems; those with a graph get its keys too.
+        path: the file to make or replace; its folder must exist.
 
     Raises:
-        ProblemError: the file cannot be read, or is malformed or cut off; with line and column.
+        OSError: the file cannot be written; an old one is left as it was.
     """
+    rows = []
+    for problem in problems:
+        row: dict[str, Any] = {
+            "question": problem.question,
+            "answer": problem.answer,
+            "steps": problem.steps,
+        }
+        graph = problem.graph
+        if graph is not None:
+            values = (graph.names, graph.edges, graph.root, graph.target, graph.distractor)
+            row.update(zip(_GraphOfRow.model_fields, values, strict=True))
+        rows.append(row)
+    write_text(path, json.dumps(rows))
+
+
+def problem_of(row: Any) -> Problem:
+    """Make a problem of one row, verified if it is of ProsQA; a ProblemError names the key."""
+    texts = checked(_Row, row)
+    graph = None
+    if _GraphOfRow.model_fields.keys() & row.keys():
+        parts = checked(_GraphOfRow, row)
+        names, edges = tuple(parts.idx_to_symbol), tuple(parts.edges)
+        graph = Graph(names, edges, parts.root, parts.target, parts.neg_target)
+    problem = Problem(texts.question, tuple(texts.steps), texts.answer, graph)
+    check_texts(problem)
+    if graph is not None:
+        verify(problem)
+    return problem
+
+
+def read_rows(
+    source: object,
+    rows: Iterable[tuple[object, Any]],
+    read: Callable[[Any], Problem] = problem_of,
+) -> list[Problem]:
+    """Read rows, each with its label; a ProblemError names the source and the row."""
+    problems = []
+    for label, row in rows:
+        try:
+            problems.append(read(row))
+        except ProblemError as error:
+            raise ProblemError(f"{source}: row {label}: {error}") from None
+    return problems
+
+
+def check_texts(problem: Problem) -> None:
+    """Refuse a problem of which some text is empty or absurdly long; the message says which."""
+    texts = [("the question", problem.question), ("the answer", problem.answer)]
+    texts += [(f"step {number}", step) for number, step in enumerate(problem.steps, start=1)]
+    for name, text in texts:
+        if not text.strip():
+            raise ProblemError(f"{name} is empty; fill it in or remove the row")
+        if len(text) > LONGEST_TEXT:
+            raise ProblemError(
+                f"{name} has {len(text):,} characters, more than {LONGEST_TEXT:,}; "
+                "the file is damaged, or several problems run together"
+            )
+
+
+def parse_json(path: str | os.PathLike[str], kind: type, content: str) -> Any:
+    """Read a JSON file that holds a list or dict of `content`; ProblemError with line, column."""
+    raw = read_bytes(path)
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ProblemError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        return json.loads(raw.decode("utf-8-sig"))
+        found = json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         before = raw[: error.start]
         line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
@@ -37,38 +128,42 @@ def parse_json(path: Path) -> Any:
         fault = f"line {error.lineno}, column {error.colno}: {error.msg}"
     except (ValueError, RecursionError) as error:  # a number or a nesting beyond all bounds
         fault = f"line 1, column 1: {error}"
+    else:
+        if isinstance(found, kind):
+            return found
+        raise ProblemError(
+            f"{path}: expected a {kind.__name__} of {content}, found {_type_name(found)}"
+        )
     raise ProblemError(f"{path}: {fault}; the file is malformed or cut off")
 
 
-def value_of(row: dict[str, Any], key: str, kind: type[_Type]) -> _Type:
-    """Take one value out of a JSON object.
-
-    Raises:
-        ProblemError: the key is missing or its value is not of this kind; the message names it.
-    """
-    if key not in row:
-        raise ProblemError(f"key {key!r} is missing")
-    value = row[key]
-    if type(value) is not kind:  # `isinstance` would take True for a number
-        raise ProblemError(f"key {key!r} is {type_name(value)}, not {kind.__name__}")
-    return value
+def read_bytes(path: str | os.PathLike[str], count: int = -1) -> bytes:
+    """Read the start of a file, by default all of it; ProblemError where that is not possible."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise ProblemError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def values_of(row: dict[str, Any], key: str, kind: type[_Type]) -> list[_Type]:
-    """Take a list out of a JSON object whose entries are all of one kind.
+def checked(model: type[_Model], value: Any) -> _Model:
+    """Check the keys and types of one JSON value; a ProblemError names the place of a fault."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+    path, kind, found = fault["loc"], fault["type"], fault["input"]
+    if not path:
+        raise ProblemError(f"expected keys and values, found {_type_name(found)}")
+    place = ": ".join(f"key {at!r}" if isinstance(at, str) else f"entry {at}" for at in path)
+    if kind == "missing":
+        raise ProblemError(f"{place} is missing")
+    if kind in _EXPECTED:
+        raise ProblemError(f"{place} is {_type_name(found)}, not {_EXPECTED[kind]}")
+    raise ProblemError(
+        f"{place} is {str(found)[:60]}, {fault['msg'].removeprefix('Value error, ')}"
+    )
 
-    Raises:
-        ProblemError: as `value_of`, or an entry is not of this kind; the message says which.
-    """
-    values = value_of(row, key, list)
-    for number, value in enumerate(values):
-        if type(value) is not kind:
-            raise ProblemError(
-                f"key {key!r}: entry {number} is {type_name(value)}, not {kind.__name__}"
-            )
-    return values
 
-
-def type_name(value: Any) -> str:
-    """Name the type of a JSON value in a message."""
+def _type_name(value: Any) -> str:
     return "null" if value is None else type(value).__name__

@@ -7,11 +7,11 @@ import os
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from coconut_lab.files import write_text
 from coconut_lab.tasks.gsm8k import FORMAT, read_gsm8k
-from coconut_lab.tasks.problems import Problem, ProblemError, problem_of, read_json
+from coconut_lab.tasks.json_files import read_bytes, read_json, read_rows
+from coconut_lab.tasks.problems import Problem, ProblemError
 from coconut_lab.tasks.prontoqa import read_prontoqa
 
 #: Where files of data sets are kept that the library `datasets` does not serve.
@@ -45,11 +45,11 @@ def load_problems(
             "prosqa", "prontoqa" or "gsm8k-aug".
         split: "train", "validation" or "test" of a data set known by name. A file is one part, so
             it is not used then.
-        limit: at most so many problems, from the start; all of them by default.
+        limit: at most this many problems, from the start; all of them by default.
 
     Returns:
-        The problems, in the order of the source. Their steps are as the source has them: whether
-        they hold says `verify_steps`.
+        The problems, in the order of the source. Their steps are as the source has them;
+        `verify_steps` says whether they hold.
 
     Raises:
         ProblemError: the source is not known, not readable or not reachable, a row is malformed
@@ -86,11 +86,7 @@ def cache_file(name: str, split: str) -> Path:
 
 
 def _load_file(path: Path, limit: int | None) -> list[Problem]:
-    try:
-        with open(path, "rb") as file:
-            start = file.read(_SNIFFED)
-    except OSError as error:
-        raise ProblemError(f"{path}: cannot be read: {error.strerror}") from error
+    start = read_bytes(path, _SNIFFED)
     first = start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if first == b"[":
         return read_json(path)[:limit]
@@ -149,17 +145,7 @@ def _fetch_gsm8k(split: str, limit: int | None) -> list[Problem]:
         )
     if limit is not None:
         rows = rows.select(range(min(limit, len(rows))))
-    return _from_rows(rows)
-
-
-def _from_rows(rows: Any) -> list[Problem]:
-    problems = []
-    for number, row in enumerate(rows):
-        try:
-            problems.append(problem_of({column: row[column] for column in GSM8K_COLUMNS}))
-        except ProblemError as error:
-            raise ProblemError(f"{GSM8K_REPOSITORY}: row {number}: {error}") from None
-    return problems
+    return read_rows(GSM8K_REPOSITORY, enumerate(rows))
 
 
 def _fetch_prosqa(split: str, limit: int | None) -> list[Problem]:

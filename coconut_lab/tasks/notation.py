@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 FACT, QUESTION, ROOT = "|", "[Q]", "[R]"
-# Words that mean something to a tokenizer or to the notation, so no node may be called so.
+# Words that mean something to a tokenizer or to the notation, so no node may have them as a name.
 RESERVED = frozenset({FACT, QUESTION, ROOT, "###", "<bot>", "<eot>", "<thought>"})
 
 _MARK = re.compile(r"\||\[Q\]|\[R\]")
@@ -46,14 +46,7 @@ class Statement:
 
 @lru_cache(maxsize=4096)
 def word_fault(name: str) -> str | None:
-    """Say why a name cannot stand in either notation.
-
-    Args:
-        name: the name of a node.
-
-    Returns:
-        A short reason, or None when the name is fine.
-    """
+    """Say why a node cannot have this name in either notation, or None when it can."""
     if not name:
         return "is empty"
     if name.split() != [name]:
@@ -148,14 +141,7 @@ def _read_english(text: str) -> Statement:
 
 
 def read_sentence(sentence: str) -> tuple[str, str] | None:
-    """Read one English fact or step.
-
-    Args:
-        sentence: such as "Tom is a yumpus." or "Every yumpus is a rempus."
-
-    Returns:
-        (parent, child), or None when the sentence has neither form.
-    """
+    """Read "Tom is a yumpus." or "Every yumpus is a rempus." as (parent, child), else None."""
     bare = sentence.strip().rstrip(".!")
     match = _EVERY.fullmatch(bare) or _ENTITY.fullmatch(bare)
     return (match[1], match[2]) if match else None
@@ -167,10 +153,7 @@ def write_sentence(parent: str, child: str, is_entity: bool) -> str:
 
 
 def write_english(statement: Statement) -> str:
-    """Write a question as the published English sentences.
-
-    A name that is nobody's child is an entity ("Tom is a …"), every other one a concept.
-    """
+    """Write a question as the published sentences; a name that is nobody's child is an entity."""
     children = {child for _, child in statement.facts}
     facts = [write_sentence(a, b, a not in children) for a, b in statement.facts]
     first, second = statement.options

@@ -1,37 +1,23 @@
-"""ProsQA: the generator of the paper's planning task, and what shortcuts score on it.
+"""ProsQA: the generator of the paper's planning task.
 
 A problem states facts of a random directed acyclic graph ("Every yumpus is a rempus") and asks
 which of two concepts an entity is. Source: Hao et al. 2024 (arXiv:2412.06769), Algorithm 1.
 
 Two things are decided here that the paper leaves open. Both options are leaves equally far from
 the entity of their own (nodes 0 and 1), and a coin decides which of the two entities is asked
-about. So a rule that does not look at who is asked is right exactly half of the time.
+about. So a rule that does not look at who is asked about is right exactly half of the time.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from random import Random
-from statistics import fmean
-from typing import Any
 
 from coconut_lab.tasks.notation import Statement, write_symbols
 from coconut_lab.tasks.problems import Graph, Problem, ProblemError
-from coconut_lab.tasks.prosqa_graphs import Deck, Grower, Growth, Table
-from coconut_lab.tasks.randomness import check_whole, evenly, shuffled
-from coconut_lab.tasks.shortcuts import shortcut_audit
-
-__all__ = [
-    "CONCEPTS",
-    "ENTITIES",
-    "PRESETS",
-    "Preset",
-    "describe",
-    "generate_prosqa",
-    "shortcut_audit",
-]
+from coconut_lab.tasks.prosqa_graphs import Dag, DagSampler
+from coconut_lab.tasks.randomness import Quota, Uniform, Weighted, check_whole, evenly, shuffled
 
 # The names found in the published data.
 ENTITIES: tuple[str, ...] = (
@@ -54,8 +40,8 @@ class Preset:
     Attributes:
         name: what the preset is called.
         nodes: number of nodes → how many problems of a round have it.
-        hops: hops from the entity to the answer → how many problems of a round have it. Both are
-            dealt like cards, so the shares are exact after every full round.
+        hops: hops from the entity to the answer → how many problems of a round have it. The
+            shares of both are exact after every full round.
         entities: names for parentless nodes.
         concepts: names for all other nodes.
         mean_parents: mean of the Poisson draw for the number of parents (Algorithm 1: 1.5).
@@ -122,7 +108,7 @@ def generate_prosqa(
         count: number of problems.
         seed: a number from 0 on.
         preset: "tiny" (10 nodes, 2 or 3 hops), "small" (about 16 nodes, 3 or 4 hops),
-            "paper" (the published statistics), or a `Preset` of one's own.
+            "paper" (the published statistics), or your own `Preset`.
         notation: "symbols" or "english".
         hops: hops from the entity to the answer instead of the preset's: one number, or (lowest,
             highest), all equally often.
@@ -159,107 +145,71 @@ def _check_preset(preset: Preset) -> None:
         raise ProblemError(f"mean_parents={preset.mean_parents}; give a number above 0, at most 5")
     if not 0 <= preset.newcomers <= 1:
         raise ProblemError(f"newcomers={preset.newcomers}; give a share between 0 and 1")
-    most, fewest = max(preset.nodes), min(preset.nodes)
+    largest, smallest = max(preset.nodes), min(preset.nodes)
     # Two paths that share no node, one for each option.
-    if fewest < 2 * max(preset.hops) + 2:
+    if smallest < 2 * max(preset.hops) + 2:
         raise ProblemError(
             f"{max(preset.hops)} hops need at least {2 * max(preset.hops) + 2} nodes, "
-            f"but a graph may have {fewest}; give fewer hops or more nodes"
+            f"but a graph may have {smallest}; give fewer hops or more nodes"
         )
-    if most - 2 > len(preset.concepts):
+    if largest - 2 > len(preset.concepts):
         raise ProblemError(
-            f"{most} nodes need {most - 2} names of concepts, but preset {preset.name!r} has "
+            f"{largest} nodes need {largest - 2} names of concepts, but preset {preset.name!r} has "
             f"{len(preset.concepts)}; give fewer nodes or a preset with more names"
         )
     if len(preset.entities) < 2:
         raise ProblemError(f"preset {preset.name!r} has fewer than two names of entities")
 
 
-def describe(problems: Iterable[Problem]) -> dict[str, Any]:
-    """Measure what the paper reports about its data, and a little more.
-
-    Args:
-        problems: ProsQA problems.
-
-    Returns:
-        "problems": their number; the means "nodes", "edges", "entities" (nodes without parents),
-        "hops" (edges of a shortest path), "shortest_paths" (how many there are); and "hop_shares":
-        hops → share of the problems, in ascending order.
-
-    Raises:
-        ProblemError: there are no problems, or one has no graph.
-    """
-    graphs: list[Graph] = []
-    for number, problem in enumerate(problems):
-        if problem.graph is None:
-            raise ProblemError(f"problem {number} has no graph; only ProsQA can be described")
-        graphs.append(problem.graph)
-    if not graphs:
-        raise ProblemError("there are no problems to describe")
-    hops = Counter(graph.hops for graph in graphs)
-    return {
-        "problems": len(graphs),
-        "nodes": fmean(len(graph.names) for graph in graphs),
-        "edges": fmean(len(graph.edges) for graph in graphs),
-        "entities": fmean(graph.layers().count(0) for graph in graphs),
-        "hops": fmean(graph.hops for graph in graphs),
-        "shortest_paths": fmean(graph.shortest_path_count() for graph in graphs),
-        "hop_shares": {value: hops[value] / len(graphs) for value in sorted(hops)},
-    }
-
-
 class _Maker:
-    """Makes the problems of one preset from one stream of random numbers."""
+    """Makes the problems of one preset from one source of random numbers."""
 
-    def __init__(self, preset: Preset, random: Callable[[], float]) -> None:
+    def __init__(self, preset: Preset, random: Uniform) -> None:
         self.preset = preset
         self.random = random
-        self.node_counts = Deck(preset.nodes)
-        self.hop_counts = Deck(preset.hops)
-        self.grower = Grower(random, preset.mean_parents, preset.newcomers)
+        self.node_counts = Quota(preset.nodes)
+        self.hop_counts = Quota(preset.hops)
+        self.sampler = DagSampler(random, preset.mean_parents, preset.newcomers)
 
     def problem(self) -> Problem:
         """Make the next problem."""
-        size, hops = self.node_counts.deal(self.random()), self.hop_counts.deal(self.random())
+        size, hops = self.node_counts.draw(self.random()), self.hop_counts.draw(self.random())
         while True:
-            growth = self.grower.grow(size, hops)
+            dag = self.sampler.sample(size, hops)
             # A graph whose options have several shortest paths could have been planted in as
             # many ways; without this it would come up that much too often.
-            first, second = growth.tips
-            if self.random() * growth.ways[first] * growth.ways[second] >= 1:
+            first, second = dag.options
+            if self.random() * dag.path_counts[first] * dag.path_counts[second] >= 1:
                 continue
-            entities = sum(
-                named and not p for named, p in zip(growth.named, growth.parents, strict=True)
-            )
+            entities = sum(named and not p for named, p in zip(dag.named, dag.parents, strict=True))
             if entities <= len(self.preset.entities):
-                return self.dress(growth)
+                return self.in_words(dag)
 
-    def dress(self, growth: Growth) -> Problem:
+    def in_words(self, dag: Dag) -> Problem:
         """Toss who is asked about, name the nodes, and write the problem in symbols."""
         asked = int(self.random() * 2)
-        path = [growth.tips[asked]]
+        path = [dag.options[asked]]
         while path[-1] != asked:
-            # Backwards, by number of ways: every shortest path is equally likely.
+            # Backwards, by number of paths: every shortest path is equally likely.
             node = path[-1]
-            above = [
-                p
-                for p in growth.parents[node]
-                if growth.labels[p] == asked + 1 and growth.distance[p] == growth.distance[node] - 1
-            ]
-            table = Table({p: growth.ways[p] for p in above})
-            path.append(table.draw(self.random()))
-        kept = [node for node, named in enumerate(growth.named) if named]
+            above = {
+                p: dag.path_counts[p]
+                for p in dag.parents[node]
+                if dag.labels[p] == asked + 1 and dag.distance[p] == dag.distance[node] - 1
+            }
+            path.append(Weighted(above).draw(self.random()))
+        kept = [node for node, named in enumerate(dag.named) if named]
         index = {node: i for i, node in enumerate(kept)}
         entities = iter(shuffled(self.random, self.preset.entities))
         concepts = iter(shuffled(self.random, self.preset.concepts, len(kept) - 2))
-        names = [next(concepts if growth.parents[node] else entities) for node in kept]
-        edges = [(index[p], index[node]) for node in kept for p in growth.parents[node]]
+        names = [next(concepts if dag.parents[node] else entities) for node in kept]
+        edges = [(index[p], index[node]) for node in kept for p in dag.parents[node]]
         graph = Graph(
             names=tuple(names),
             edges=tuple(edges),
             root=asked,
-            target=index[growth.tips[asked]],
-            distractor=index[growth.tips[1 - asked]],
+            target=index[dag.options[asked]],
+            distractor=index[dag.options[1 - asked]],
         )
         facts = tuple((names[a], names[b]) for a, b in shuffled(self.random, edges))
         first, second = shuffled(self.random, (names[graph.target], names[graph.distractor]))

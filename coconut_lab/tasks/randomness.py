@@ -1,31 +1,34 @@
-"""Drawing from one stream of random numbers in [0, 1), equally on every machine.
+"""Random choices that come out the same on every machine.
 
 Generators use only `Random.random()`, the one method of Python's generator that is promised to
-repeat for ever; everything else is made from it here.
+repeat for ever; everything else is made from its numbers here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import TypeVar
 
 from coconut_lab.tasks.notation import ProblemError
 
 _Item = TypeVar("_Item")
-Stream = Callable[[], float]
+#: Gives the next random number in [0, 1).
+Uniform = Callable[[], float]
 
 
-def coin(random: Stream) -> bool:
+def coin(random: Uniform) -> bool:
     """Toss a fair coin."""
     return random() < 0.5
 
 
-def pick(random: Stream, items: Sequence[_Item]) -> _Item:
+def pick(random: Uniform, items: Sequence[_Item]) -> _Item:
     """Draw one item, all equally likely."""
     return items[int(random() * len(items))]
 
 
-def shuffled(random: Stream, items: Iterable[_Item], count: int | None = None) -> list[_Item]:
+def shuffled(random: Uniform, items: Iterable[_Item], count: int | None = None) -> list[_Item]:
     """Draw `count` of the items (all, by default) in random order, none of them twice."""
     pool = list(items)
     for i in range(len(pool) if count is None else count):
@@ -34,23 +37,46 @@ def shuffled(random: Stream, items: Iterable[_Item], count: int | None = None) -
     return pool[:count]
 
 
-def check_whole(**values: object) -> None:
-    """Check arguments that must be whole numbers from 0 on.
+class Quota:
+    """Whole numbers in random order, each exactly as often as its count says in every round."""
 
-    Raises:
-        ProblemError: one is not; the message names it.
-    """
+    def __init__(self, counts: Mapping[int, int]) -> None:
+        self.values = [value for value, count in counts.items() for _ in range(count)]
+        self.drawn = 0
+
+    def draw(self, random: float) -> int:
+        """Draw the next number, given one random number in [0, 1)."""
+        values, i = self.values, self.drawn
+        j = i + int(random * (len(values) - i))
+        values[i], values[j] = values[j], values[i]
+        self.drawn = (i + 1) % len(values)
+        return values[i]
+
+
+class Weighted:
+    """Whole numbers with weights, to draw from with one random number in [0, 1)."""
+
+    def __init__(self, weights: Mapping[int, float]) -> None:
+        self.values = list(weights)
+        self.cumulative = list(accumulate(weights.values()))
+
+    def draw(self, random: float, skip_first: bool = False) -> int:
+        """Draw one of the numbers by weight, the first of them left out with `skip_first`."""
+        low = self.cumulative[0] if skip_first else 0.0
+        spot = low + random * (self.cumulative[-1] - low)
+        # The upper bound keeps a rounding error from pointing past the last number.
+        return self.values[bisect_right(self.cumulative, spot, 0, len(self.values) - 1)]
+
+
+def check_whole(**values: object) -> None:
+    """Refuse arguments that are not whole numbers from 0 on; the ProblemError names the first."""
     for name, value in values.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise ProblemError(f"{name}={value!r}; give a whole number from 0 on")
 
 
 def evenly(name: str, span: int | tuple[int, int]) -> dict[int, int]:
-    """Turn a number, or (lowest, highest), into one card for each number (see `Deck`).
-
-    Raises:
-        ProblemError: it is neither; the message names it.
-    """
+    """Turn a number, or (lowest, highest), into equal counts for a `Quota`, or refuse it."""
     ends = (span, span) if isinstance(span, int) else tuple(span)
     if (
         len(ends) != 2

@@ -1,30 +1,64 @@
-"""What rules score on ProsQA that never look at who is asked about, or only at the page.
+"""What rules score that do no reasoning: they look at the surface of a problem only.
 
-A task that such a rule solves does not show reasoning. On the published validation file "the option
-farther from its nearest parentless node" is right in 92.5% of the problems.
+A task that such a rule solves does not show reasoning. On the published validation file of ProsQA
+"the option farther from its nearest parentless node" is right in 92.5% of the problems. On that of
+GSM8K the best rule that reads no sentence, the most common answer, is right in 4.2%; the best one
+that uses the numbers of the question, their product, in 2.2%.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
+from math import prod
+from statistics import fmean
+from typing import TypeVar
 
+import networkx as nx
+
+from coconut_lab.tasks.arithmetic import number, numbers_in
 from coconut_lab.tasks.graph import Graph
+from coconut_lab.tasks.gsm8k import answer_fault
 from coconut_lab.tasks.notation import ProblemError, Statement, read_statement
 from coconut_lab.tasks.problems import Problem
+from coconut_lab.tasks.prontoqa_logic import ParsedQuestion, parse_question
+
+_Seen = TypeVar("_Seen")
+# A rule and its opposite, and the score of a candidate: the rule chooses the candidate with the
+# higher score, its opposite the one with the lower.
+_Rules = Mapping[tuple[str, str], Callable[[_Seen, int], float]]
+
+
+def _judge(
+    rules: _Rules[_Seen], seen: _Seen, candidates: Mapping[int, bool], wins: dict[str, float]
+) -> None:
+    """Add to the wins of each rule, given which candidates are right; tied ones share a win."""
+    for (higher, lower), score in rules.items():
+        scores = {candidate: score(seen, candidate) for candidate in candidates}
+        for name, choose in ((higher, max), (lower, min)):
+            chosen = choose(scores.values(), default=0)
+            tied = [candidates[candidate] for candidate, s in scores.items() if s == chosen]
+            wins[name] += fmean(tied) if tied else 0.5
+
+
+def _ranked(wins: Mapping[str, float], count: int) -> dict[str, float]:
+    """Turn wins of rules into accuracies over `count` problems, the best rule first."""
+    if not count:
+        raise ProblemError("there are no problems to audit")
+    return dict(sorted(((k, w / count) for k, w in wins.items()), key=lambda item: -item[1]))
+
+
+# --- ProsQA ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Page:
-    """One problem as a rule sees it: its text, and its graph without the answer.
+class Surface:
+    """One ProsQA problem as a rule sees it."""
 
-    Attributes:
-        graph: the graph; a rule must not read its target and distractor.
-        statement: the facts and options as stated.
-    """
-
-    graph: Graph
+    graph: Graph  # a rule must not read its target and distractor
     statement: Statement
 
     @cached_property
@@ -37,15 +71,12 @@ class Page:
         """Hops to a node from each parentless node from which it can be reached."""
         return [far for hops in self.from_entities if (far := hops[node]) is not None]
 
-    @cached_property
-    def ancestors(self) -> list[set[int]]:
-        """For each node, all nodes above it."""
-        found: list[set[int]] = [set() for _ in self.graph.names]
-        layers = self.graph.layers()
-        for node in sorted(range(len(found)), key=layers.__getitem__):
-            for parent in self.graph.parents(node):
-                found[node] |= found[parent] | {parent}
-        return found
+    def ancestors(self, node: int) -> list[int]:
+        """All nodes above a node."""
+        found = [node]
+        for above in found:
+            found += [p for p in self.graph.parents(above) if p not in found]
+        return found[1:]
 
     def places(self, name: str) -> list[int]:
         """Places, among the facts, of those that mention a name."""
@@ -57,99 +88,164 @@ class Page:
         return min(abs(a - b) for a in asked for b in self.places(name))
 
 
-def _average(values: list[int]) -> float:
-    return sum(values) / len(values)
-
-
-Score = Callable[[Page, int], float]
-
-# A rule chooses the option with the higher score; its opposite the one with the lower score.
-RULES: Mapping[tuple[str, str], Score] = {
+PROSQA_RULES: _Rules[Surface] = {
     ("offered second", "offered first"): (
-        lambda page, node: page.statement.options.index(page.graph.names[node])
+        lambda seen, node: seen.statement.options.index(seen.graph.names[node])
     ),
     ("farther from its nearest entity", "nearer to its nearest entity"): (
-        lambda page, node: min(page.hops_to(node))
+        lambda seen, node: min(seen.hops_to(node))
     ),
     ("farther from its farthest entity", "nearer to its farthest entity"): (
-        lambda page, node: max(page.hops_to(node))
+        lambda seen, node: max(seen.hops_to(node))
     ),
     ("farther from its entities on average", "nearer to its entities on average"): (
-        lambda page, node: _average(page.hops_to(node))
+        lambda seen, node: fmean(seen.hops_to(node))
     ),
     ("longer longest way down to it", "shorter longest way down to it"): (
-        lambda page, node: page.graph.layers()[node]
+        lambda seen, node: seen.graph.layers()[node]
     ),
-    ("below more entities", "below fewer entities"): (lambda page, node: len(page.hops_to(node))),
-    ("more parents", "fewer parents"): lambda page, node: len(page.graph.parents(node)),
-    ("more ancestors", "fewer ancestors"): lambda page, node: len(page.ancestors[node]),
+    ("below more entities", "below fewer entities"): (lambda seen, node: len(seen.hops_to(node))),
+    ("more parents", "fewer parents"): lambda seen, node: len(seen.graph.parents(node)),
+    ("more ancestors", "fewer ancestors"): lambda seen, node: len(seen.ancestors(node)),
     ("more siblings", "fewer siblings"): (
-        lambda page, node: sum(len(page.graph.children(p)) for p in page.graph.parents(node))
+        lambda seen, node: sum(len(seen.graph.children(p)) for p in seen.graph.parents(node))
     ),
     ("mentioned in more facts", "mentioned in fewer facts"): (
-        lambda page, node: len(page.places(page.graph.names[node]))
+        lambda seen, node: len(seen.places(seen.graph.names[node]))
     ),
     ("mentioned later at first", "mentioned earlier at first"): (
-        lambda page, node: page.places(page.graph.names[node])[0]
+        lambda seen, node: seen.places(seen.graph.names[node])[0]
     ),
     ("mentioned later at last", "mentioned earlier at last"): (
-        lambda page, node: page.places(page.graph.names[node])[-1]
+        lambda seen, node: seen.places(seen.graph.names[node])[-1]
     ),
     ("stated farther from who is asked", "stated closer to who is asked"): (
-        lambda page, node: page.gap(page.graph.names[node])
+        lambda seen, node: seen.gap(seen.graph.names[node])
     ),
     ("later in the alphabet", "earlier in the alphabet"): (
-        lambda page, node: float(page.graph.names[node] == max(page.statement.options))
+        lambda seen, node: float(seen.graph.names[node] == max(seen.statement.options))
     ),
-    ("longer name", "shorter name"): lambda page, node: len(page.graph.names[node]),
+    ("longer name", "shorter name"): lambda seen, node: len(seen.graph.names[node]),
 }
 
 
-def shortcut_audit(problems: Iterable[Problem]) -> dict[str, float]:
-    """Measure how often each shortcut finds the right option.
+def prosqa_shortcuts(problems: Iterable[Problem]) -> dict[str, float]:
+    """Measure how often each shortcut finds the right option of ProsQA problems.
 
     No rule follows the facts from the name asked about, so on a fair task each scores about 0.5.
-
-    Args:
-        problems: ProsQA problems in either notation; 1,000 of them give ± 3%.
-
-    Returns:
-        Rule → accuracy between 0 and 1, the best rule first. A tie between the two options counts
-        one half.
-
-    Raises:
-        ProblemError: there are no problems, or one is not a ProsQA problem (with its index).
     """
-    wins = dict.fromkeys(RULES, 0.0)
+    wins: dict[str, float] = defaultdict(float)
     count = 0
     for count, problem in enumerate(problems, start=1):
         graph = problem.graph
         if graph is None:
             raise ProblemError(f"problem {count - 1} has no graph; only ProsQA can be audited")
-        page = Page(graph, read_statement(problem.question))
-        for rule, score in RULES.items():
-            right, wrong = score(page, graph.target), score(page, graph.distractor)
-            wins[rule] += 0.5 if right == wrong else float(right > wrong)
-    scores = {}
-    for (higher, lower), won in wins.items():
-        scores[higher] = won
-        scores[lower] = count - won
-    return ranked(scores, count)
+        seen = Surface(graph, read_statement(problem.question))
+        _judge(PROSQA_RULES, seen, {graph.target: True, graph.distractor: False}, wins)
+    return _ranked(wins, count)
 
 
-def ranked(wins: Mapping[str, float], count: int) -> dict[str, float]:
-    """Turn wins into accuracies, the best rule first.
+# --- ProntoQA ----------------------------------------------------------------------------------
 
-    Args:
-        wins: rule → how many problems it gets right; a tie counts in part.
-        count: number of problems.
 
-    Returns:
-        Rule → accuracy between 0 and 1.
+def _hops_from_people(question: ParsedQuestion) -> dict[str, int]:
+    """Hops to every concept from the nearest individual."""
+    people = {fact.subject for fact in question.facts if not fact.general}
+    above = nx.DiGraph((fact.subject, fact.predicate) for fact in question.facts if fact.concept)
+    above.add_nodes_from(people)
+    return nx.multi_source_dijkstra_path_length(above, people) if people else {}
 
-    Raises:
-        ProblemError: there are no problems.
+
+def _gap(question: ParsedQuestion, place: int) -> int:
+    asked = question.query.subject
+    places = [i for i, fact in enumerate(question.facts) if fact.subject == asked]
+    return min((abs(place - i) for i in places), default=0)
+
+
+# The candidates are the facts about the property asked for, by their place; a rule answers as if
+# the fact it chooses were about the individual.
+PRONTOQA_RULES: _Rules[ParsedQuestion] = {
+    ("believe the fact stated last", "believe the fact stated first"): lambda seen, place: place,
+    ("believe the fact with 'not'", "believe the fact without 'not'"): (
+        lambda seen, place: seen.facts[place].negated
+    ),
+    ("believe the concept mentioned more often", "believe the concept mentioned less often"): (
+        lambda seen, place: sum(
+            seen.facts[place].subject in (fact.subject, fact.predicate) for fact in seen.facts
+        )
+    ),
+    ("believe the concept to which more facts lead", "believe the one to which fewer lead"): (
+        lambda seen, place: sum(seen.facts[place].subject == f.predicate for f in seen.facts)
+    ),
+    ("believe the concept farther from individuals", "believe the concept nearer to them"): (
+        lambda seen, place: _hops_from_people(seen).get(seen.facts[place].subject, -1)
+    ),
+    ("believe the fact stated farther from who is asked", "believe the one stated nearer"): _gap,
+    ("believe the concept later in the alphabet", "believe the concept earlier in it"): (
+        lambda seen, place: sum(
+            fact.subject < seen.facts[place].subject
+            for fact in seen.facts
+            if fact.predicate == seen.query.predicate
+        )
+    ),
+}
+
+
+def prontoqa_shortcuts(problems: Iterable[Problem]) -> dict[str, float]:
+    """Measure how often rules that follow no chain give the right answer of ProntoQA problems.
+
+    A property that no fact mentions counts one half.
     """
-    if not count:
-        raise ProblemError("there are no problems to audit")
-    return dict(sorted(((k, w / count) for k, w in wins.items()), key=lambda item: -item[1]))
+    wins: dict[str, float] = defaultdict(float)
+    count = 0
+    for count, problem in enumerate(problems, start=1):
+        try:
+            seen = parse_question(problem.question)
+        except ProblemError as error:
+            raise ProblemError(f"problem {count - 1}: {error}") from None
+        query, right = seen.query, problem.answer == "True"
+        wins["always True"] += right
+        wins["always False"] += not right
+        wins["True if the query says 'not'"] += query.negated == right
+        wins["False if the query says 'not'"] += query.negated != right
+        candidates = {
+            place: (fact.negated == query.negated) == right
+            for place, fact in enumerate(seen.facts)
+            if (fact.predicate, fact.concept) == (query.predicate, query.concept)
+        }
+        _judge(PRONTOQA_RULES, seen, candidates, wins)
+    return _ranked(wins, count)
+
+
+# --- GSM8K -------------------------------------------------------------------------------------
+
+# A rule makes its guess from the numbers that the question gives in digits, in order.
+GSM8K_RULES: Mapping[str, Callable[[list[Fraction]], Fraction | int]] = {
+    "the first number": lambda found: found[0],
+    "the last number": lambda found: found[-1],
+    "the largest number": max,
+    "the smallest number": min,
+    "the sum of all numbers": sum,
+    "the product of all numbers": prod,
+    "the sum of the last two numbers": lambda found: sum(found[-2:]),
+    "the product of the last two numbers": lambda found: prod(found[-2:]),
+    "the product of the first two numbers": lambda found: prod(found[:2]),
+    "the largest number less the smallest": lambda found: max(found) - min(found),
+}
+COMMONEST = "the most common answer of these problems"
+
+
+def gsm8k_shortcuts(problems: Iterable[Problem]) -> dict[str, float]:
+    """Measure how often rules that read no sentence give the right answer of GSM8K problems."""
+    wins: dict[str, float] = dict.fromkeys((*GSM8K_RULES, COMMONEST), 0.0)
+    answers: Counter[Fraction] = Counter()
+    for row, problem in enumerate(problems):
+        answer = number(problem.answer)
+        if answer is None:
+            raise ProblemError(f"problem {row}: {answer_fault(problem)}")
+        answers[answer] += 1
+        found = numbers_in(problem.question)
+        for name, rule in GSM8K_RULES.items():
+            wins[name] += bool(found) and rule(found) == answer
+    wins[COMMONEST] = max(answers.values(), default=0)
+    return _ranked(wins, answers.total())

@@ -1,81 +1,54 @@
-"""What is the same for every task: which task a problem is of, do its steps hold, what do shortcuts
-score.
-
-A task is a row of the table `TASKS`.
+"""What is the same for every task: what task a problem belongs to, whether its steps hold, what
+shortcuts score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from coconut_lab.tasks import gsm8k, problems, prontoqa, shortcuts
 from coconut_lab.tasks.problems import Problem, ProblemError
 
 
-@dataclass(frozen=True)
-class Task:
-    """One row of the table of tasks.
-
-    Attributes:
-        name: what the task is called.
-        owns: whether a problem is of this task.
-        step_faults: for each step of a problem why it fails, or None.
-        answer_fault: why the answer of a problem fails, or None.
-        rounded: how many steps of a problem hold only as rounded.
-        shortcuts: rule → accuracy.
-    """
+class Task(NamedTuple):
+    """One row of the table of tasks; a fault says why a step or an answer does not hold."""
 
     name: str
     owns: Callable[[Problem], bool]
     step_faults: Callable[[Problem], list[str | None]]
     answer_fault: Callable[[Problem], str | None]
-    rounded: Callable[[Problem], int]
     shortcuts: Callable[[Iterable[Problem]], dict[str, float]]
-
-
-def _prosqa_answer_fault(problem: Problem) -> str | None:
-    try:
-        problems.verify(problem)
-    except ProblemError as error:
-        return str(error)
-    return None
 
 
 TASKS = (
     Task(
-        name="prosqa",
-        owns=lambda problem: problem.graph is not None,
-        step_faults=problems.step_faults,
-        answer_fault=_prosqa_answer_fault,
-        rounded=lambda problem: 0,
-        shortcuts=shortcuts.shortcut_audit,
+        "prosqa",
+        lambda problem: problem.graph is not None,
+        problems.step_faults,
+        problems.answer_fault,
+        shortcuts.prosqa_shortcuts,
     ),
     Task(
-        name="prontoqa",
-        owns=prontoqa.is_prontoqa,
-        step_faults=prontoqa.step_faults,
-        answer_fault=prontoqa.answer_fault,
-        rounded=lambda problem: 0,
-        shortcuts=prontoqa.prontoqa_shortcuts,
+        "prontoqa",
+        prontoqa.is_prontoqa,
+        prontoqa.step_faults,
+        prontoqa.answer_fault,
+        shortcuts.prontoqa_shortcuts,
     ),
     Task(
-        name="gsm8k",
-        owns=gsm8k.is_gsm8k,
-        step_faults=gsm8k.step_faults,
-        answer_fault=gsm8k.answer_fault,
-        rounded=gsm8k.rounded_steps,
-        shortcuts=gsm8k.gsm8k_shortcuts,
+        "gsm8k",
+        gsm8k.is_gsm8k,
+        gsm8k.step_faults,
+        gsm8k.answer_fault,
+        shortcuts.gsm8k_shortcuts,
     ),
 )
 
 
 def task_of(problem: Problem) -> Task:
-    """Find the task that a problem is of: by its graph, its question or its steps.
-
-    Raises:
-        ProblemError: it is of none that is known.
-    """
+    """Tell the task of a problem by its graph, question or steps; ProblemError if it has none."""
     for task in TASKS:
         if task.owns(problem):
             return task
@@ -134,11 +107,7 @@ class Verification:
         )
 
     def require(self) -> None:
-        """Insist that everything holds.
-
-        Raises:
-            ProblemError: a step or an answer fails; the message names the first and the number.
-        """
+        """Raise ProblemError if a step or an answer fails, naming the first and the number."""
         wrong = (*self.failures, *self.answers)
         if wrong:
             raise ProblemError(
@@ -172,7 +141,8 @@ def verify_steps(problems: Iterable[Problem]) -> Verification:
             wrong = task.answer_fault(problem)
         except ProblemError as error:
             raise ProblemError(f"row {row}: {error}") from None
-        rounded += task.rounded(problem)
+        if task.name == "gsm8k":
+            rounded += gsm8k.rounded_steps(problem)
         for place, (step, fault) in enumerate(zip(problem.steps, faults, strict=True), start=1):
             if fault:
                 failures.append(Failure(row, place, step, fault))
@@ -197,17 +167,18 @@ def shortcut_audit(problems: Iterable[Problem]) -> dict[str, float]:
             told (with the index).
     """
     problems = list(problems)
-    if not problems:
-        raise ProblemError("there are no problems to audit")
-    found: dict[str, int] = {}
+    first = None
     for row, problem in enumerate(problems):
         try:
-            found.setdefault(task_of(problem).name, row)
+            task = task_of(problem)
         except ProblemError as error:
             raise ProblemError(f"problem {row}: {error}") from None
-        if len(found) > 1:
+        first = first or task
+        if task is not first:
             raise ProblemError(
-                f"problem {row} is of {task_of(problem).name}, those before it of "
-                f"{next(iter(found))}; audit one task at a time"
+                f"problem {row} is of {task.name}, those before it of {first.name}; "
+                "audit one task at a time"
             )
-    return task_of(problems[0]).shortcuts(problems)
+    if first is None:
+        raise ProblemError("there are no problems to audit")
+    return first.shortcuts(problems)

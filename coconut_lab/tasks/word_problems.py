@@ -2,8 +2,8 @@
 
 "Sam has 4 pens. Eva has 3 times as many pens as Sam. How many pens does Eva have?" Each problem
 holds two chains of the same length, its sentences in random order, and a coin decides whose end is
-asked for. No answer stands in its question, and every step after the first uses the one before it.
-With `one_chain` there is no second chain, and the sentences stand in order: a smaller task.
+asked for. No question holds its answer, and every step after the first uses the one before it.
+With `one_chain` there is no second chain, and the sentences are in order: a smaller task.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from typing import NamedTuple
 from coconut_lab.tasks.arithmetic import numbers_in
 from coconut_lab.tasks.problems import Problem, ProblemError
 from coconut_lab.tasks.prosqa import ENTITIES
-from coconut_lab.tasks.prosqa_graphs import Deck
-from coconut_lab.tasks.randomness import Stream, check_whole, coin, evenly, pick, shuffled
+from coconut_lab.tasks.randomness import Quota, Uniform, check_whole, coin, evenly, pick, shuffled
 
 THINGS = ("apples", "books", "coins", "marbles", "pens", "stamps")
 
@@ -54,12 +53,9 @@ def generate_arithmetic(
 ) -> list[Problem]:
     """Make arithmetic word problems in the format of GSM8K-Aug; each step uses the one before it.
 
-    The result depends on the arguments only, on every machine, and
-    a longer list starts with the shorter one.
-
     Args:
-        count: number of problems.
-        seed: a number from 0 on.
+        count: number of problems; as for `generate_prosqa`, a longer list starts with the shorter.
+        seed: a number from 0 on, which decides everything, on every machine.
         steps: how many: one number, or (lowest, highest), all equally often.
         largest: no number of a problem is above it.
         one_chain: leave out the second chain and the shuffling: each sentence speaks of the person
@@ -74,16 +70,16 @@ def generate_arithmetic(
     """
     check_whole(count=count, seed=seed, largest=largest)
     counts = evenly("steps", steps)
-    most = len(ENTITIES) // 2 - 1
-    if max(counts) > most:
-        raise ProblemError(f"steps={steps!r}; there are names for at most {most} steps")
+    longest = len(ENTITIES) // 2 - 1
+    if max(counts) > longest:
+        raise ProblemError(f"steps={steps!r}; there are names for at most {longest} steps")
     if largest < 20:
         raise ProblemError(f"largest={largest}; give at least 20, or few problems can be made")
-    random, deck = Random(seed).random, Deck(counts)
-    return [_word_problem(random, deck.deal(random()), largest, one_chain) for _ in range(count)]
+    random, lengths = Random(seed).random, Quota(counts)
+    return [_word_problem(random, lengths.draw(random()), largest, one_chain) for _ in range(count)]
 
 
-def _word_problem(random: Stream, steps: int, largest: int, one_chain: bool) -> Problem:
+def _word_problem(random: Uniform, steps: int, largest: int, one_chain: bool) -> Problem:
     while True:
         things = pick(random, THINGS)
         people = shuffled(random, ENTITIES, 2 * (steps + 1))
@@ -110,7 +106,7 @@ class _Chain(NamedTuple):
     steps: list[str]
 
 
-def _chain(random: Stream, people: list[str], things: str, largest: int) -> _Chain:
+def _chain(random: Uniform, people: list[str], things: str, largest: int) -> _Chain:
     have = 2 + int(random() * (largest // 4))
     sentences, steps = [f"{people[0]} has {have} {things}."], []
     for before, person in pairwise(people):

@@ -19,7 +19,8 @@ from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.inference.generation import generate
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
-from coconut_lab.tasks.problems import Problem, write_json
+from coconut_lab.tasks.json_files import write_json
+from coconut_lab.tasks.problems import Problem
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training.recipe import CurriculumPart, Phase, ProblemsPart, Recipe
 from coconut_lab.training.trainer import Trainer

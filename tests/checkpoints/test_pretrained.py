@@ -21,7 +21,7 @@ from coconut_lab.curriculum.tokenizer import TokenizerError
 from coconut_lab.inference.generation import generate
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
-from coconut_lab.tasks.problems import write_json
+from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prosqa import generate_prosqa
 
 # --- five architectures ------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from coconut_lab.checks.models import EOS
 from coconut_lab.curriculum.curriculum import Curriculum, Example
 from coconut_lab.inference.scoring import Score
 from coconut_lab.tasks.arithmetic import read_equation
-from coconut_lab.tasks.shortcuts import RULES, Page
+from coconut_lab.tasks.shortcuts import PROSQA_RULES, Surface
 from coconut_lab.training.recipe import Phase, Recipe
 from coconut_lab.training.schedule import moments
 
@@ -191,8 +191,8 @@ def farther_option_by_the_package(statement):
         parents=lambda node: [a for a, b in facts if b == node],
         distances=lambda start: hops_in(facts, start, len(names)),
     )
-    score = RULES["farther from its nearest entity", "nearer to its nearest entity"]
-    first, second = (score(Page(graph, statement), names.index(o)) for o in statement.options)
+    score = PROSQA_RULES["farther from its nearest entity", "nearer to its nearest entity"]
+    first, second = (score(Surface(graph, statement), names.index(o)) for o in statement.options)
     return "tie" if first == second else statement.options[second > first]
 
 

@@ -178,7 +178,8 @@ def test_tokenizers_without_what_is_needed():
         tokenize(SUMS, tokenizer)
     with pytest.raises(TokenizerError, match="neither a padding"):
         padding_id(tokenizer)
-    for names, message in ((["a", "a"], "twice"), (["[Q]"], "reserved"), (["a b"], "one word")):
+    bad = {"twice": ["a", "a"], "reserved": ["[Q]"], "is reserved": ["<bot>"], "one word": ["a b"]}
+    for message, names in bad.items():
         with pytest.raises(TokenizerError, match=message):
             word_tokenizer(names)
 

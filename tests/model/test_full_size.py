@@ -7,7 +7,7 @@ import torch
 from shapes import bpe_tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from coconut_lab.tasks.problems import write_json
+from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prontoqa import generate_prontoqa
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.tasks.word_problems import generate_arithmetic

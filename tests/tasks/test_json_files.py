@@ -9,15 +9,11 @@ import pytest
 from example_problem import EDGES, ENGLISH, NAMES, english
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from published import PROSQA, needs_published
 
+from coconut_lab.tasks.json_files import read_json, write_json
 from coconut_lab.tasks.loading import load_problems
-from coconut_lab.tasks.problems import Problem, ProblemError, read_json, verify, write_json
-
-PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "prosqa_valid.json"
-needs_published = pytest.mark.skipif(
-    not PUBLISHED.exists(), reason="the published ProsQA file is not on this machine"
-)
-
+from coconut_lab.tasks.problems import Problem, ProblemError, verify
 
 ROW = {
     "question": ENGLISH,
@@ -49,7 +45,7 @@ def test_json_round_trip_is_exact(file: Path) -> None:
 
 @needs_published
 def test_published_file(file: Path) -> None:
-    problems = load_problems(PUBLISHED)
+    problems = load_problems(PROSQA)
     assert len(problems) == 300
     for number, one in enumerate(problems):
         verify(one)
@@ -57,9 +53,9 @@ def test_published_file(file: Path) -> None:
         assert one.graph.hops == len(one.steps), number
         assert one.in_symbols().in_english() == one, number
         verify(one.in_symbols())
-    assert load_problems(str(PUBLISHED), limit=7) == problems[:7]
+    assert load_problems(str(PROSQA), limit=7) == problems[:7]
     write_json(problems, file)
-    assert file.read_bytes() == PUBLISHED.read_bytes()
+    assert file.read_bytes() == PROSQA.read_bytes()
 
 
 def test_failed_write_leaves_the_old_file(file: Path) -> None:

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from published import GSM8K, PRONTOQA, PROSQA, needs_published
 
 from coconut_lab.tasks.gsm8k import read_gsm8k, write_gsm8k
+from coconut_lab.tasks.json_files import read_json, write_json
 from coconut_lab.tasks.loading import cache_file, load_problems
-from coconut_lab.tasks.problems import Problem, ProblemError, read_json, write_json
+from coconut_lab.tasks.problems import Problem, ProblemError
 from coconut_lab.tasks.prontoqa import generate_prontoqa, read_prontoqa
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.tasks.word_problems import generate_arithmetic

@@ -21,13 +21,19 @@ from coconut_lab.tasks.prontoqa import (
     PROPERTIES,
     answer_fault,
     generate_prontoqa,
-    prontoqa_shortcuts,
     read_prontoqa,
     step_faults,
     write_prontoqa,
 )
-from coconut_lab.tasks.prontoqa_logic import STYLES, Claim, read_claim, read_page, write_claim
+from coconut_lab.tasks.prontoqa_logic import (
+    STYLES,
+    Literal,
+    parse_question,
+    read_literal,
+    write_literal,
+)
 from coconut_lab.tasks.prosqa import CONCEPTS, ENTITIES
+from coconut_lab.tasks.shortcuts import prontoqa_shortcuts
 
 # --- an independent reader and solver ----------------------------------------------------------
 
@@ -60,28 +66,28 @@ def solve(question: str) -> set[bool]:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "claim"),
+    ("sentence", "literal"),
     [
-        ("Max is a vumpus.", Claim("Max", "vumpus", False, True)),
-        ("Max is an impus.", Claim("Max", "impus", False, True)),
-        ("Max is not wooden.", Claim("Max", "wooden", False, False, True)),
-        ("Each vumpus is a brimpus.", Claim("vumpus", "brimpus", True, True)),
-        ("every impus is not an impus", Claim("impus", "impus", True, True, True)),
-        ("Every vumpus is not wooden.", Claim("vumpus", "wooden", True, False, True)),
-        ("Vumpuses are brimpuses.", Claim("vumpus", "brimpus", True, True)),
-        ("Vumpuses are not nervous.", Claim("vumpus", "nervous", True, False, True)),
-        ("Lorpuses are luminous.", Claim("lorpus", "luminous", True, False)),
+        ("Max is a vumpus.", Literal("Max", "vumpus", False, True)),
+        ("Max is an impus.", Literal("Max", "impus", False, True)),
+        ("Max is not wooden.", Literal("Max", "wooden", False, False, True)),
+        ("Each vumpus is a brimpus.", Literal("vumpus", "brimpus", True, True)),
+        ("every impus is not an impus", Literal("impus", "impus", True, True, True)),
+        ("Every vumpus is not wooden.", Literal("vumpus", "wooden", True, False, True)),
+        ("Vumpuses are brimpuses.", Literal("vumpus", "brimpus", True, True)),
+        ("Vumpuses are not nervous.", Literal("vumpus", "nervous", True, False, True)),
+        ("Lorpuses are luminous.", Literal("lorpus", "luminous", True, False)),
     ],
 )
-def test_forms_of_sentences(sentence: str, claim: Claim) -> None:
-    assert read_claim(sentence) == claim
+def test_forms_of_sentences(sentence: str, literal: Literal) -> None:
+    assert read_literal(sentence) == literal
 
 
 @pytest.mark.parametrize(
     "sentence", ["", "Max.", "Is Max wooden?", "Max is", "Vumpus are wooden.", "Each is wooden."]
 )
-def test_other_sentences_are_no_claims(sentence: str) -> None:
-    assert read_claim(sentence) is None
+def test_other_sentences_are_no_literals(sentence: str) -> None:
+    assert read_literal(sentence) is None
 
 
 @given(
@@ -92,12 +98,12 @@ def test_other_sentences_are_no_claims(sentence: str) -> None:
     st.booleans(),
     st.sampled_from(STYLES),
 )
-def test_every_claim_comes_back(
+def test_every_literal_comes_back(
     noun: str, name: str, what: str, general: bool, negated: bool, style: str
 ) -> None:
-    claim = Claim(noun if general else name, what, general, what in CONCEPTS, negated)
-    assert read_claim(write_claim(claim, style)) == claim
-    assert claim.opposite.opposite == claim != claim.opposite
+    literal = Literal(noun if general else name, what, general, what in CONCEPTS, negated)
+    assert read_literal(write_literal(literal, style)) == literal
+    assert literal.opposite.opposite == literal != literal.opposite
 
 
 # --- the published file ------------------------------------------------------------------------
@@ -117,9 +123,9 @@ def test_every_published_row_is_read_and_holds() -> None:
         assert solve(one.question) == {one.answer == "True"}
         # Every sentence of the file is one that we write ourselves.
         for sentence in re.split(r"(?<=\.) ", row["question"]):
-            claim = read_claim(sentence)
-            assert claim is not None
-            assert sentence in [write_claim(claim, style) for style in STYLES]
+            literal = read_literal(sentence)
+            assert literal is not None
+            assert sentence in [write_literal(literal, style) for style in STYLES]
 
 
 @needs_published
@@ -173,13 +179,13 @@ def test_every_problem_is_right(seed: int, hops: int, distractors: int, ordering
         assert step_faults(one) == [None] * (hops + 1)
         assert answer_fault(one) is None
         assert solve(one.question) == {one.answer == "True"}
-        page = read_page(one.question)
-        assert len(page.facts) == len(set(page.facts)) == 2 * (hops + 1 + distractors)
-        told = [f for f in page.facts if f.predicate == page.query.predicate]
+        question = parse_question(one.question)
+        assert len(question.facts) == len(set(question.facts)) == 2 * (hops + 1 + distractors)
+        told = [f for f in question.facts if f.predicate == question.query.predicate]
         assert sorted(f.negated for f in told) == [False, True]
-        people = [fact.general for fact in page.facts]
+        people = [fact.general for fact in question.facts]
         assert people == sorted(people, reverse=True)  # individuals come last
-        for fact in page.facts:
+        for fact in question.facts:
             names = {fact.subject, fact.predicate}
             assert names <= {*CONCEPTS, *PROPERTIES, *ENTITIES}
 
@@ -187,7 +193,7 @@ def test_every_problem_is_right(seed: int, hops: int, distractors: int, ordering
 def test_the_default_looks_like_the_published_problems() -> None:
     for one in generate_prontoqa(20, 3):
         assert [step.count(".") for step in one.steps] == [2, 2, 2, 2, 2, 1]
-        assert len(read_page(one.question).facts) == 24
+        assert len(parse_question(one.question).facts) == 24
 
 
 def test_orderings_run_along_the_chain() -> None:
@@ -206,7 +212,7 @@ def test_no_shortcut_works(ordering: str) -> None:
     problems = generate_prontoqa(2000, 7, ordering=ordering)
     rule, score = next(iter(prontoqa_shortcuts(problems).items()))
     assert score <= 0.54, rule
-    asked = Counter(read_page(one.question).query.subject for one in problems)
+    asked = Counter(parse_question(one.question).query.subject for one in problems)
     assert set(asked) == set(ENTITIES)
 
 
@@ -382,7 +388,7 @@ def test_bad_examples_are_named(
     rows = {"example1": EXAMPLE, "example2": EXAMPLE | changes}
     file = tmp_path / "raw.json"
     file.write_text(json.dumps({name: {"test_example": row} for name, row in rows.items()}))
-    message = message or "step 2 is empty"
+    message = "(key .test_example.: )?" + (message or "step 2 is empty")
     with pytest.raises(ProblemError, match=rf"raw\.json: row 1 \(example2\): {message}"):
         read_prontoqa(file)
 

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import sys
 import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from statistics import fmean
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from published import PROSQA, needs_published
 
-import coconut_lab.tasks.prosqa
+from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.loading import load_problems
 from coconut_lab.tasks.notation import read_statement
-from coconut_lab.tasks.problems import Problem, ProblemError, verify, write_json
+from coconut_lab.tasks.problems import Problem, ProblemError, verify
 from coconut_lab.tasks.prosqa import (
     CONCEPTS,
     ENTITIES,
     PRESETS,
     Preset,
-    describe,
     generate_prosqa,
-    shortcut_audit,
 )
-from coconut_lab.tasks.prosqa_graphs import Deck, Grower, Table
+from coconut_lab.tasks.prosqa_graphs import Dag, DagSampler
+from coconut_lab.tasks.randomness import Quota, Weighted
+from coconut_lab.tasks.verify import shortcut_audit
 
-PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "prosqa_valid.json"
-needs_published = pytest.mark.skipif(
-    not PUBLISHED.exists(), reason="the published ProsQA file is not on this machine"
-)
+
+def describe(problems: list[Problem]) -> dict[str, Any]:
+    """What the paper reports about its data: means, and shares of numbers of hops."""
+    graphs = [problem.graph for problem in problems if problem.graph]
+    hops = Counter(graph.hops for graph in graphs)
+    return {
+        "nodes": fmean(len(graph.names) for graph in graphs),
+        "edges": fmean(len(graph.edges) for graph in graphs),
+        "hops": fmean(graph.hops for graph in graphs),
+        "shortest_paths": fmean(graph.shortest_path_count() for graph in graphs),
+        "hop_shares": {value: hops[value] / len(graphs) for value in sorted(hops)},
+    }
 
 
 @pytest.fixture(scope="module", params=list(PRESETS))
@@ -111,7 +120,7 @@ def test_paper_preset_has_the_published_statistics() -> None:
 
 @needs_published
 def test_paper_preset_agrees_with_the_published_file() -> None:
-    published = describe(load_problems(PUBLISHED))
+    published = describe(load_problems(PROSQA))
     found = describe(generate_prosqa(3000, 6, "paper"))
     for figure in ("nodes", "edges", "hops", "shortest_paths"):
         assert found[figure] == pytest.approx(published[figure], rel=0.05), figure
@@ -219,23 +228,21 @@ def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> 
 # --- the parts -------------------------------------------------------------------------------
 
 
-def test_free_growth_is_algorithm_1() -> None:
+def test_free_sampling_is_algorithm_1() -> None:
     """Without planted paths: labels are the OR of the parents', edges follow Poisson(1.5)."""
-    grower = Grower(Random(0).random)
+    sampler = DagSampler(Random(0).random)
     sizes: Counter[int] = Counter()
     for _ in range(300):
-        growth = grower.grow(size=23, hops=0)
-        for node in range(2, len(growth.labels)):
-            parents = growth.parents[node]
+        dag = sampler.sample(size=23, hops=0)
+        for node in range(2, len(dag.labels)):
+            parents = dag.parents[node]
             label = 0
             for parent in parents:
-                label |= growth.labels[parent]
-            assert growth.labels[node] == label
+                label |= dag.labels[parent]
+            assert dag.labels[node] == label
             assert len(set(parents)) == len(parents)
             assert all(parent < node for parent in parents)
-            assert growth.depth[node] == (
-                1 + min(growth.depth[p] for p in parents) if parents else 0
-            )
+            assert dag.depth[node] == (1 + min(dag.depth[p] for p in parents) if parents else 0)
             if node >= 12:  # enough candidates, so the draw is not cut short
                 sizes[len(parents)] += 1
     total = sum(sizes.values())
@@ -244,18 +251,23 @@ def test_free_growth_is_algorithm_1() -> None:
 
 
 @pytest.mark.parametrize("number", [0.0, 0.5, 1 - 2**-53])
-def test_tables_never_point_past_the_end(number: float) -> None:
-    table = Table({0: 0.1, 1: 0.2, 2: 0.7})
-    assert table.draw(number) in (0, 1, 2)
-    assert table.draw_above_0(number) in (1, 2)
+def test_edges_of_draws(number: float) -> None:
+    """No draw points past the end; without newcomers, no later node is parentless."""
+    weighted = Weighted({0: 0.1, 1: 0.2, 2: 0.7})
+    assert weighted.draw(number) in (0, 1, 2)
+    assert weighted.draw(number, skip_first=True) in (1, 2)
+    dag = Dag()
+    assert DagSampler(lambda: number, newcomers=0).free_parents(dag)
+    dag.finished = {0, 1}
+    assert not DagSampler(lambda: number, newcomers=0).free_parents(dag)
 
 
 @given(st.dictionaries(st.integers(1, 9), st.integers(1, 4), min_size=1), st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
-def test_a_round_of_a_deck_deals_every_card(counts: dict[int, int], seed: int) -> None:
-    deck, stream = Deck(counts), Random(seed).random
+def test_a_round_of_a_quota_has_every_number(counts: dict[int, int], seed: int) -> None:
+    quota, random = Quota(counts), Random(seed).random
     for _ in range(3):
-        assert Counter(deck.deal(stream()) for _ in range(sum(counts.values()))) == counts
+        assert Counter(quota.draw(random()) for _ in range(sum(counts.values()))) == counts
 
 
 def test_small_generator_is_fast() -> None:
@@ -265,30 +277,12 @@ def test_small_generator_is_fast() -> None:
     assert time.process_time() - start < 2.0
 
 
-def test_module_needs_only_the_standard_library() -> None:
-    """Making data must not wait for torch to load."""
-    folder = Path(coconut_lab.tasks.prosqa.__file__).parent
-    seen, queue = set(), ["prosqa"]
-    while queue:
-        name = queue.pop()
-        seen.add(name)
-        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
-            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for module in modules:
-                if module.startswith("coconut_lab."):
-                    inner = module.removeprefix("coconut_lab.")
-                    queue += [inner] if inner not in seen else []
-                else:
-                    assert module.split(".")[0] in sys.stdlib_module_names, (name, module)
-
-
 # --- shortcuts -------------------------------------------------------------------------------
 
 
 @needs_published
 def test_audit_finds_the_published_shortcut() -> None:
-    problems = load_problems(PUBLISHED)
+    problems = load_problems(PROSQA)
     scores = shortcut_audit(problems)
     assert scores["farther from its nearest entity"] == pytest.approx(0.925, abs=0.0005)
     assert scores["farther from its entities on average"] == pytest.approx(0.948, abs=0.0005)
@@ -302,12 +296,3 @@ def test_audit_counts_a_tie_half(problems: list[Problem]) -> None:
     assert set(scores.values()) <= {0.0, 0.5, 1.0}
     assert list(scores.values()) == sorted(scores.values(), reverse=True)
     assert scores["offered first"] + scores["offered second"] == 1
-
-
-def test_audit_and_statistics_need_graphs() -> None:
-    plain = Problem("What is 1 + 1?", (), "2")
-    for measure in (shortcut_audit, describe):
-        with pytest.raises(ProblemError, match="there are no problems"):
-            measure([])
-        with pytest.raises(ProblemError, match="problem 1 has no graph"):
-            measure([*generate_prosqa(1, 0), plain])

@@ -17,7 +17,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import FullyShardedDataParallelPlugin
 
 from coconut_lab.model.coconut import Coconut
-from coconut_lab.tasks.problems import write_json
+from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training.material import validation_problems
 from coconut_lab.training.recipe import load_recipe

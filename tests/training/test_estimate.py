@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.curriculum import IGNORED, METHODS, Curriculum, Example
 from coconut_lab.model.coconut import Coconut
-from coconut_lab.tasks.problems import write_json
+from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prontoqa import generate_prontoqa
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 from coconut_lab.tasks.word_problems import generate_arithmetic

@@ -15,7 +15,7 @@ from small_runs import SMALL, log, log_lines, same, trainer, weights
 from coconut_lab.curriculum.curriculum import METHODS
 from coconut_lab.curriculum.tokenizer import PAUSE, pause_token, token_id
 from coconut_lab.model.coconut import Coconut
-from coconut_lab.tasks.problems import write_json
+from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training.recipe import RecipeError
 from coconut_lab.training.start import add_pause, new_model
