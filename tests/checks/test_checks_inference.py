@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from transformers import DynamicCache
 
 from coconut_lab import checks
-from coconut_lab.checks.models import EOT, padded_batch, random_models
+from coconut_lab.checks.models import EOT
 from coconut_lab.inference.halting_tradeoff import HaltPoint
 
 
@@ -105,6 +105,8 @@ def choose_by_a_loop(choosing, measuring, signal, within):
         enough = point.score.accuracy + within >= choosing.best_fixed().score.accuracy
         if enough and (best is None or point.score.thoughts < best.score.thoughts):
             best = point
+    if best is None:
+        best = max(choosing.curve(signal), key=lambda point: point.score.accuracy)
     return best.threshold, measuring.at(signal, best.threshold)
 
 
@@ -127,12 +129,16 @@ def test_other_right_ways_pass(name: str, function: Callable[..., Any]) -> None:
     [
         ("think_fixed", (torch.zeros(16), None), "it should be (1, 16) = (1, d)"),
         ("write_on", (torch.zeros(3, 4), torch.zeros(3, 30)), "(B, count, V)"),
-        ("halt_by_row", (torch.zeros(3, 1), torch.zeros(3, 16)), "one number per row"),
+        (
+            "halt_by_row",
+            (torch.zeros(3, 1), torch.zeros(3, 16)),
+            "entry 0 of counts should be a whole number",
+        ),
         ("halt_by_row", (torch.tensor([1, 2, 0]), torch.zeros(16)), "(3, 16) = (B, d)"),
         ("halt_by_row", (torch.tensor([1, 2, 0]), torch.zeros(3, 16)), "is off by up to"),
         ("train_classifier", (torch.zeros(3), 0, 0), "weight has 3 entries, it should have 6"),
         ("train_classifier", (torch.zeros(6), "b", 0), "bias should be one number, not str"),
-        ("train_classifier", (torch.zeros(6), 1.0, 0), "not trained, or on wrong labels"),
+        ("train_classifier", (torch.zeros(6), 1.0, 0), "k − steps where your classifier stops is"),
         ("choose_threshold", (0.123, None), "should return a number and a HaltPoint"),
     ],
 )
@@ -140,28 +146,6 @@ def test_wrong_results_are_reported(name: str, result: Any, says: str) -> None:
     with pytest.raises(checks.CheckFailed) as caught:
         getattr(checks, name)(lambda *arguments: result)
     assert says in str(caught.value)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("thoughts", [0, 2])
-def test_the_reference_writes_what_single_rows_write(thoughts: int) -> None:
-    """The check's padded reference against one row at a time, without padding or positions."""
-    from coconut_lab.checks.writing import WRITTEN, _written
-
-    batch = padded_batch(thoughts)
-    for model in random_models():
-        want = _written(model, batch)
-        for row in range(len(batch["input_ids"])):
-            ids = batch["input_ids"][row][batch["attention_mask"][row].bool()]
-            inputs = model.get_input_embeddings()(ids)[None]
-            for column in (ids == 29).nonzero().flatten().tolist():
-                before = model.base_model(inputs_embeds=inputs[:, :column]).last_hidden_state
-                inputs[:, column] = before[:, -1]
-            for place in range(WRITTEN):
-                logits = model(inputs_embeds=inputs).logits[0, -1]
-                assert torch.allclose(logits, want[row, place], atol=1e-4)
-                token = model.get_input_embeddings()(logits.argmax())
-                inputs = torch.cat([inputs, token[None, None]], dim=1)
 
 
 def test_eot_is_read_after_the_thoughts() -> None:
