@@ -54,7 +54,7 @@ def test_verdicts_mean_what_they_say(study: HaltStudy, seed: int) -> None:
         plain_verdict(row, stop)
         for row, stop in zip(study.right.tolist(), stops.tolist(), strict=True)
     ]
-    assert verdicts(study, stops) == want
+    assert list(verdicts(study, stops)) == want
 
 
 @given(studies)

@@ -16,7 +16,7 @@ from monitored import STEPS, FakeTrainer, said, scores, small_trainer
 from coconut_lab.checkpoints import shipped as checkpoints
 from coconut_lab.explorers import TrainingMonitor
 from coconut_lab.explorers.monitor.drawing import render
-from coconut_lab.explorers.monitor.state import DONE, READY, STOPPED, elapsed, read_log
+from coconut_lab.explorers.monitor.state import Status, elapsed, read_log
 from coconut_lab.explorers.monitor.widget import REDRAW_SECONDS
 from coconut_lab.training.trainer import Trainer
 
@@ -25,7 +25,7 @@ def test_a_whole_run_prints_nothing(capsys) -> None:
     trainer = FakeTrainer()
     monitor = TrainingMonitor(trainer)
     assert monitor.train() == "the model"
-    assert monitor.state.status == DONE
+    assert monitor.state.status == Status.DONE
     assert said(monitor.picture.value, "status") == "done"
     assert said(monitor.picture.value, "pace").startswith("step 40 of 40 · 0:40 of training")
     assert trainer.progress, "the bar was only off while the monitor watched"
@@ -117,7 +117,7 @@ def test_an_interrupt_while_waiting_stops_the_run() -> None:
     threading.Timer(0.15, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt, match="stopped after step"):
         monitor.wait()
-    assert monitor.state.status == STOPPED
+    assert monitor.state.status == Status.STOPPED
     assert 0 < trainer.step < STEPS
 
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_done_says_so() -> None:
         TrainingMonitor()
     monitor = TrainingMonitor(FakeTrainer())
     monitor.stop()  # nothing runs, nothing happens
-    assert monitor.state.status == READY
+    assert monitor.state.status == Status.READY
     with pytest.raises(RuntimeError, match="no training was started"):
         monitor.wait()
     shown = TrainingMonitor.from_log(checkpoints.FOLDER / "tiny-coconut", "tiny-coconut")
@@ -171,7 +171,7 @@ def test_a_real_trainer(trainer, capsys) -> None:
     monitor = TrainingMonitor(trainer)
     model = monitor.train()
     assert model is trainer.model
-    assert monitor.state.status == DONE
+    assert monitor.state.status == Status.DONE
     assert monitor.state.entries == tuple(read_log(trainer.folder / "log.jsonl"))
     assert {step for step, _ in scores(monitor.picture.value)} == {2, 5, 8, 11}
     assert capsys.readouterr() == ("", "")
@@ -194,7 +194,7 @@ def test_an_interrupt_of_a_real_trainer(trainer) -> None:
     assert re.fullmatch(r"stopped at step [56]; run again to go on", status)
     monitor.train()
     assert [entry.step for entry in monitor.state.entries] == list(range(12))
-    assert monitor.state.status == DONE
+    assert monitor.state.status == Status.DONE
 
 
 @pytest.mark.skipif(not hasattr(Trainer, "stop"), reason="this trainer cannot be asked to stop")
@@ -212,7 +212,7 @@ def test_the_button_stops_a_real_trainer_in_the_background(trainer) -> None:
     with pytest.raises(KeyboardInterrupt):
         monitor.wait()
     assert trainer.step == 5
-    assert monitor.state.status == STOPPED
+    assert monitor.state.status == Status.STOPPED
     assert list(trainer.folder.glob("step-*")), "a checkpoint was written"
     monitor.update = really
     monitor.train()

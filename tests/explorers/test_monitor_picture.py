@@ -16,17 +16,11 @@ from coconut_lab.checkpoints import shipped as checkpoints
 from coconut_lab.explorers import TrainingMonitor
 from coconut_lab.explorers.monitor.drawing import binned, render
 from coconut_lab.explorers.monitor.state import (
-    DONE,
-    FAILED,
-    LOG,
-    READY,
-    RUNNING,
-    STOPPED,
-    STOPPING,
     Band,
     Entry,
     MonitorState,
     Plan,
+    Status,
     clock,
     elapsed,
     read_entry,
@@ -36,7 +30,6 @@ from coconut_lab.explorers.monitor.state import (
 from coconut_lab.training.recipe import load_recipe
 
 PLAN = Plan.of(recipe())
-STATUSES = (READY, RUNNING, STOPPING, STOPPED, FAILED, DONE, LOG)
 
 
 def finished(pause: float = 0.0) -> TrainingMonitor:
@@ -62,7 +55,7 @@ logged = st.lists(
 )
 
 
-@given(logged, st.sampled_from(STATUSES), st.text(max_size=20))
+@given(logged, st.sampled_from(Status), st.text(max_size=20))
 def test_every_picture_is_well_formed_and_stands_in_its_frame(entries, status, message) -> None:
     """Whatever a log holds: no NaN in a path, no point outside."""
     ordered = sorted((read_entry(e) for e in entries), key=lambda entry: entry.step)
@@ -136,7 +129,7 @@ def test_before_any_step() -> None:
 def test_while_it_runs() -> None:
     fake = FakeTrainer()
     entries = tuple(read_entry(fake.entry(step, 2.0 * (step + 1))) for step in range(15))
-    value = render(MonitorState(PLAN, entries, RUNNING))
+    value = render(MonitorState(PLAN, entries, Status.RUNNING))
     assert said(value, "pace") == "step 15 of 40 · 0:30 so far · about 0:50 left at this pace" \
         " · loss 0.267"  # fmt: skip
     assert "B · Stage 1 replaces the first step by 1·c = 1 thought." in said(value, "stage")
@@ -148,7 +141,7 @@ def test_while_it_runs() -> None:
 def test_every_text_is_escaped() -> None:
     plan = Plan("<script>alert(1)</script>", PLAN.bands, PLAN.curriculum)
     entry = read_entry({"step": 3, "loss": 1.0, "accuracy": {'"><img src=x>': 0.5}})
-    value = render(MonitorState(plan, (entry,), FAILED, "<b>\x00&"))
+    value = render(MonitorState(plan, (entry,), Status.FAILED, "<b>\x00&"))
     assert "<script" not in value and "<img" not in value and "<b>\ufffd" not in value
     ET.fromstring(value)
     assert part(value, "status").get("role") == "alert"

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from coconut_lab.curriculum.curriculum import ICOT_LAMBDA, IGNORED
 from coconut_lab.curriculum.in_words import STAND_INS, count, replaced
-from coconut_lab.explorers.curriculum.state import LETTERS, Cell, CurriculumState, Row
-from coconut_lab.explorers.svg import (
+from coconut_lab.explorers import html
+from coconut_lab.explorers.curriculum.state import LETTERS, Cell, CurriculumState
+from coconut_lab.explorers.html import (
     BLUE,
-    CARD,
     FAINT,
     GREEN,
-    HEADING,
     INK,
     LINE,
     MUTED,
     PAPER,
     PURPLE,
     VERMILLION,
-    picture,
     safe,
-    scrolling,
-    shortened,
-    text,
+    tag,
 )
+from coconut_lab.explorers.svg import Drawing
 
 #: Fill and line of each letter. What the loss sees is underlined as well.
 _LOOKS = {
@@ -37,20 +34,14 @@ _LOOKS = {
     "S": ("#d6e8f5", BLUE),
     "A": ("#d3efe6", GREEN),
 }
+_LATENT, _LANGUAGE = "BTPE", "DSA"
 _MOST_ROWS = 12  # of the strip
 _MANY = 90  # tokens of a band
 _LONGEST = 18  # letters of a token
 
 
 def render(state: CurriculumState) -> str:
-    """Draw everything the view shows.
-
-    Args:
-        state: what to draw.
-
-    Returns:
-        One `<div>` that is well-formed XML too; every text on it is escaped.
-    """
+    """Draw everything the view shows: one well-formed `<div>` with every text escaped."""
     curriculum, row = state.curriculum, state.row
     settings = [count(state.steps, "step"), f"max_stage {curriculum.max_stage}"]
     if curriculum.rule.stand_in:
@@ -59,63 +50,61 @@ def render(state: CurriculumState) -> str:
     of = f"stage {state.stage}"
     if curriculum.rule.removes == "tokens":
         of = f"{count(state.stage, 'token')} removed"
-    question = [cell for cell in row.cells if cell.letter == "Q"]
-    latent = [cell for cell in row.cells if cell.letter in "BTPE"]
-    language = [cell for cell in row.cells if cell.letter in "DSA"]
-    bands = _band("Question", "masked", question)
-    if latent:
-        what = STAND_INS[curriculum.rule.stand_in or "thoughts"]
-        bands += _band(f"{what}s".capitalize(), "masked", latent)
-    bands += _band("Language", "the loss sees it", language)
-    prompt = [cell for cell in state.prompt.cells if cell.letter != "Q"]
-    return (
-        f'<div class="coconut-curriculum" data-method="{safe(curriculum.method)}" '
-        f'data-stage="{state.stage}" style="{CARD}">'
-        '<div style="display:flex;flex-wrap:wrap;justify-content:space-between;gap:2px 24px">'
-        f'<div style="font-size:17px;font-weight:600">{safe(curriculum.method)}, {of}</div>'
-        f'<div style="color:{MUTED}">{" · ".join(settings)}</div></div>'
-        f'<div style="{HEADING};margin-top:10px">All stages at once</div>'
-        f"{scrolling(strip(state), 480)}"
-        '<div style="display:flex;flex-wrap:wrap;gap:16px 28px;'
-        f'margin-top:14px;padding-top:12px;border-top:1px solid {FAINT}">'
-        f'<div style="flex:1 1 460px;min-width:0"><div style="{HEADING}">'
-        f"What the model is trained on: {count(_length(row), 'token')}</div>"
-        f'<div class="encoding">{bands}</div>{_legend(state)}</div>'
-        f'<div class="rule" style="flex:1 1 270px;min-width:0;max-width:100%">{_rule(state)}</div>'
-        "</div>"
-        f'<div style="margin-top:14px;padding-top:12px;border-top:1px solid {FAINT}">'
-        f'<div style="{HEADING}">What it is asked at inference: the prompt'
-        f'{_prompt_note(state)}</div><div class="prompt" style="display:flex;flex-wrap:wrap;'
-        f'gap:4px;align-items:center">{_block(len(question))}{_cells(prompt)}'
-        f'<span style="color:{MUTED};padding-left:6px">→ the model goes on from here</span>'
-        "</div></div></div>"
+    tokens = count(row.supervised + row.masked, "token")
+    trained = html.column(
+        "1 1 460px",
+        html.heading(f"What the model is trained on: {tokens}"),
+        html.div(_bands(state), class_="encoding"),
+        _legend(state),
     )
-
-
-def _length(row: Row) -> int:
-    return row.supervised + row.masked
+    rule = html.div(_rule(state), class_="rule", style="flex:1 1 270px;min-width:0;max-width:100%")
+    on = tag("span", "→ the model goes on from here", style=f"color:{MUTED};padding-left:6px")
+    prompt = html.wrapping(
+        _block(len(row.of("Q"))), _cells(state.prompt.of(_LATENT)), on,
+        class_="prompt", style="gap:4px;align-items:center",
+    )  # fmt: skip
+    ruled = f"margin-top:14px;padding-top:12px;border-top:1px solid {FAINT}"
+    asked = f"What it is asked at inference: the prompt{_prompt_note(state)}"
+    return html.card(
+        "curriculum",
+        html.title_row(f"{safe(curriculum.method)}, {of}", html.muted(" · ".join(settings), "div")),
+        html.heading("All stages at once", ";margin-top:10px"),
+        html.scrolling(strip(state), 480),
+        html.wrapping(trained, rule, style=f"gap:16px 28px;{ruled}"),
+        html.div(html.heading(asked), prompt, style=ruled),
+        method=curriculum.method,
+        stage=state.stage,
+    )
 
 
 # --- the tokens ---------------------------------------------------------------------------------
 
 
-def _band(name: str, note: str, cells: Sequence[Cell]) -> str:
-    # A question of hundreds of tokens scrolls, also by keyboard.
-    high = ";max-height:232px;overflow:auto" if len(cells) > _MANY else ""
-    focus = ' tabindex="0"' if high else ""
-    return (
-        '<div style="display:flex;flex-wrap:wrap;gap:2px 10px;margin-bottom:9px">'
-        f'<div style="flex:0 0 76px;padding-top:3px;line-height:1.25"><b>{safe(name)}</b><br/>'
-        f'<span style="color:{MUTED};font-size:11.5px">{note}</span></div>'
-        f'<div{focus} style="flex:1 1 300px;min-width:0;display:flex;flex-wrap:wrap;gap:4px{high}">'
-        f"{_cells(cells)}</div></div>"
-    )
+def _bands(state: CurriculumState) -> str:
+    row = state.row
+    stand_ins = f"{STAND_INS[state.curriculum.rule.stand_in or 'thoughts']}s".capitalize()
+    parts = [("Question", "masked", row.of("Q"))]
+    if latent := row.of(_LATENT):
+        parts.append((stand_ins, "masked", latent))
+    parts.append(("Language", "the loss sees it", row.of(_LANGUAGE)))
+    drawn = ""
+    for name, note, cells in parts:
+        aside = tag("span", note, style=f"color:{MUTED};font-size:11.5px")
+        label = html.div(
+            f"<b>{name}</b><br/>{aside}", style="flex:0 0 76px;padding-top:3px;line-height:1.25"
+        )
+        look = "flex:1 1 300px;min-width:0;display:flex;flex-wrap:wrap;gap:4px"
+        if many := len(cells) > _MANY:  # a question of hundreds of tokens scrolls, also by keyboard
+            look += ";max-height:232px;overflow:auto"
+        shown = html.div(_cells(cells), tabindex=0 if many else None, style=look)
+        drawn += html.wrapping(label, shown, style="gap:2px 10px;margin-bottom:9px")
+    return drawn
 
 
 def _cells(cells: Iterable[Cell]) -> str:
     """Draw cells in a row; an arrow leads into each thought from the position it comes from."""
     return "".join(
-        f'<span style="display:inline-flex;gap:3px">{_ARROW}{_cell(cell)}</span>'
+        tag("span", _ARROW, _cell(cell), style="display:inline-flex;gap:3px")
         if cell.letter == "T"
         else _cell(cell)
         for cell in cells
@@ -133,57 +122,50 @@ _ARROW = (
 
 def _cell(cell: Cell) -> str:
     fill, line = _LOOKS[cell.letter]
-    learned, gone = cell.label != IGNORED, cell.letter == "D"
-    edge = f"1px dashed {line}" if gone else f"1px solid {line}"
-    if learned:
+    gone, said, shown = cell.letter == "D", f"{cell.text}: {LETTERS[cell.letter]}", f"color:{INK}"
+    edge, data = f"1px solid {line}", {}
+    if gone:
+        said += "; not in the input"
+        edge, shown = f"1px dashed {line}", f"text-decoration:line-through;color:{MUTED}"
+    else:
+        said += f"; position {cell.position}, label {cell.label}"
+        data = {"data_position": cell.position, "data_label": cell.label}
+    if cell.label != IGNORED:
         edge += f";border-bottom:4px solid {line}"
-    place = "not in the input" if gone else f"position {cell.position}"
-    title = f"{cell.text}: {LETTERS[cell.letter]}; {place}" + (
-        "" if gone else f", label {cell.label}"
-    )
-    data = "" if gone else f'data-position="{cell.position}" data-label="{cell.label}" '
-    # Questions are long and look alike: their letter stands beside the token, not under it.
+    # Questions are long and look alike: their letter is beside the token, not under it.
     flow, height, size = ("row", 24, 9) if cell.letter == "Q" else ("column", 36, 10.5)
-    shown = f"text-decoration:line-through;color:{MUTED}" if gone else f"color:{INK}"
-    return (
-        f'<span class="cell" data-letter="{cell.letter}" {data}title="{safe(title)}" '
-        f'style="box-sizing:border-box;display:inline-flex;flex-direction:{flow};gap:0 4px;'
+    ink = MUTED if cell.letter in "QD" else INK
+    token = safe(html.shortened(cell.text, _LONGEST))
+    return tag(
+        "span",
+        tag("span", token, class_="token", style=f"font-size:12px;white-space:nowrap;{shown}"),
+        tag("b", cell.letter, style=f"font-size:{size}px;color:{ink}"),
+        class_="cell", data_letter=cell.letter, **data, title=said,
+        style=f"box-sizing:border-box;display:inline-flex;flex-direction:{flow};gap:0 4px;"
         f"align-items:center;justify-content:center;height:{height}px;min-width:22px;padding:0 5px;"
-        f'border:{edge};border-radius:4px;background:{fill};line-height:1.2">'
-        f'<span class="token" style="font-size:12px;white-space:nowrap;{shown}">'
-        f'{safe(shortened(cell.text, _LONGEST))}</span><b style="font-size:{size}px;'
-        f'color:{MUTED if cell.letter in "QD" else INK}">{cell.letter}</b></span>'
-    )
+        f"border:{edge};border-radius:4px;background:{fill};line-height:1.2",
+    )  # fmt: skip
 
 
 def _block(size: int) -> str:
-    """Draw a question as one cell: its tokens stand above already."""
+    """Draw a question as one cell: its tokens are already shown above."""
     fill, line = _LOOKS["Q"]
-    return (
-        '<span style="box-sizing:border-box;display:inline-flex;align-items:center;height:36px;'
-        f'padding:0 10px;border:1px solid {line};border-radius:4px;background:{fill}">'
-        f"the question, {count(size, 'token')}</span>"
-    )
+    look = "box-sizing:border-box;display:inline-flex;align-items:center;height:36px;"
+    look += f"padding:0 10px;border:1px solid {line};border-radius:4px;background:{fill}"
+    return tag("span", f"the question, {count(size, 'token')}", style=look)
 
 
 def _legend(state: CurriculumState) -> str:
-    used = {cell.letter for row in state.rows for cell in row.cells}
-    items = []
-    for letter, meaning in LETTERS.items():
-        if letter in used:
-            fill, line = _LOOKS[letter]
-            dash = "dashed" if letter == "D" else "solid"
-            foot = f";border-bottom:3px solid {line}" if letter in "SA" else ""
-            items.append(
-                '<span style="display:inline-flex;align-items:center;gap:5px">'
-                f'<b style="display:inline-block;width:17px;text-align:center;font-size:10.5px;'
-                f"color:{INK};border:1px {dash} {line}{foot};border-radius:3px;"
-                f'background:{fill}">{letter}</b>{safe(meaning)}</span>'
-            )
-    return (
-        '<div style="display:flex;flex-wrap:wrap;gap:4px 16px;margin-top:10px;font-size:12px;'
-        f'color:{MUTED}">{"".join(items)}</div>'
-    )
+    used, items = {cell.letter for row in state.rows for cell in row.cells}, ""
+    for letter in filter(used.__contains__, LETTERS):
+        fill, line = _LOOKS[letter]
+        dash = "dashed" if letter == "D" else "solid"
+        foot = f";border-bottom:3px solid {line}" if letter in "SA" else ""
+        look = "display:inline-block;width:17px;text-align:center;font-size:10.5px;"
+        look += f"color:{INK};border:1px {dash} {line}{foot};border-radius:3px;background:{fill}"
+        items += tag("span", tag("b", letter, style=look), safe(LETTERS[letter]),
+                     style="display:inline-flex;align-items:center;gap:5px")  # fmt: skip
+    return html.wrapping(items, style=f"gap:4px 16px;margin-top:10px;font-size:12px;color:{MUTED}")
 
 
 # --- the rule -----------------------------------------------------------------------------------
@@ -202,13 +184,13 @@ def loss_in_words(state: CurriculumState) -> str:
 
 
 def gradient_in_words(state: CurriculumState) -> str:
-    """Say which masked positions get gradient, and by which way."""
+    """Say which masked positions get gradient, and how it reaches them."""
     row = state.row
     said = (
         "Masked is not frozen: no loss asks for these tokens, but the positions behind attend to "
         f"them, so all {row.masked} masked positions get gradient."
     )
-    places = [cell.position for cell in row.cells if cell.letter == "T"]
+    places = [cell.position for cell in row.of("T")]
     if places:
         first, final = places[0], places[-1]
         where = f"position {first}" if first == final else f"positions {first} to {final}"
@@ -223,11 +205,11 @@ def gradient_in_words(state: CurriculumState) -> str:
 
 
 def _rule(state: CurriculumState) -> str:
-    row, rule = state.row, state.curriculum.rule
+    row, rule, last = state.row, state.curriculum.rule, state.curriculum.max_stage
     thoughts = row.counts["T"]
-    more = ""
-    if rule.removes == "tokens" and 0 < state.stage <= state.curriculum.max_stage:
-        more = (
+    said = replaced(state.curriculum, state.stage, state.steps)
+    if rule.removes == "tokens" and 0 < state.stage <= last:
+        said += (
             " In training, o further tokens go at random, with P(o) proportional to "
             f"exp(−{ICOT_LAMBDA:g}·o)."
         )
@@ -237,27 +219,26 @@ def _rule(state: CurriculumState) -> str:
         ("fed back", thoughts, "hidden states that go back in as thoughts"),
         ("passes", row.passes, f"n + 1 = {thoughts} + 1" if thoughts else "no thought, so one"),
     )
-    table = "".join(
-        f'<tr><td class="fact" data-fact="{name}" style="padding:1px 8px 1px 0;text-align:right;'
-        f'white-space:nowrap;font-size:15px;font-weight:700">{value}</td>'
-        f'<td style="padding:1px 0">{name}: <span style="color:{MUTED}">{note}</span></td></tr>'
-        for name, value, note in facts
+    look = (
+        "padding:1px 8px 1px 0;text-align:right;white-space:nowrap;font-size:15px;font-weight:700"
     )
+    rows = ""
+    for name, value, note in facts:
+        fact = tag("td", str(value), class_="fact", data_fact=name, style=look)
+        rows += tag("tr", fact, tag("td", f"{name}: {html.muted(note)}", style="padding:1px 0"))
+    look = f"border-collapse:collapse;margin:0 0 8px;line-height:1.35;font-size:13px;color:{INK}"
+    table, large = tag("table", tag("tbody", rows), style=look), "margin:0 0 8px;font-size:14.5px"
     return (
-        f'<div style="{HEADING}">The rule</div>'
-        f'<p class="replaced" style="margin:0 0 8px;font-size:14.5px">'
-        f"{safe(replaced(state.curriculum, state.stage, state.steps) + more)}</p>"
-        f'<p class="loss" style="margin:0 0 8px;font-size:14.5px">{safe(loss_in_words(state))}</p>'
-        f'<table style="border-collapse:collapse;margin:0 0 8px;line-height:1.35;'
-        f'font-size:13px;color:{INK}">'
-        f"<tbody>{table}</tbody></table>"
-        f'<p class="gradient" style="margin:0">{safe(gradient_in_words(state))}</p>'
+        html.heading("The rule")
+        + tag("p", safe(said), class_="replaced", style=large)
+        + tag("p", safe(loss_in_words(state)), class_="loss", style=large)
+        + table
+        + tag("p", safe(gradient_in_words(state)), class_="gradient", style="margin:0")
     )
 
 
 def _prompt_note(state: CurriculumState) -> str:
-    counts = state.prompt.counts
-    latent = counts["T"] + counts["P"]
+    latent = len(state.prompt.of("TP"))
     if not state.curriculum.rule.markers and not latent:
         return ", the question alone"
     thing = STAND_INS[state.curriculum.rule.stand_in or "thoughts"]
@@ -268,80 +249,56 @@ def _prompt_note(state: CurriculumState) -> str:
 
 
 def strip(state: CurriculumState) -> str:
-    """Draw the encodings of all stages under each other: the curriculum as a staircase.
-
-    Args:
-        state: what to draw; the row of its stage is framed.
-
-    Returns:
-        An `<svg>`; the cells of one token share a column, the letters are those of the cells.
-    """
-    rows = [state.rows[at] for at in _shown(len(state.rows), state.stage)]
-    latent = max(sum(cell.letter in "BTPE" for cell in row.cells) for row in state.rows)
-    language = max(sum(cell.letter in "DSA" for cell in row.cells) for row in state.rows)
-    box = 76.0
-    width = min(32.0, (760 - 96 - box - 150) / max(1, latent + language))
-    left, right = 96 + box + 4, 96 + box + 8 + latent * width
-    total = right + language * width + 150
-    height, gap = 22.0, 28.0
-    body, said = [], []
-    name = "tokens" if state.curriculum.rule.removes == "tokens" else "stage"
-    for index, row in enumerate(rows):
-        y = 4 + index * gap
-        now = row.stage == state.stage
+    """Draw the encodings of all stages under each other, as a staircase; this stage is framed."""
+    latent = max(len(row.of(_LATENT)) for row in state.rows)
+    language = max(len(row.of(_LANGUAGE)) for row in state.rows)
+    label, box, words, height, gap = 96, 76, 150, 22, 28
+    width = min(32.0, (760 - label - box - words) / max(1, latent + language))
+    left, right = label + box + 4, label + box + 8 + latent * width
+    total = right + language * width + words
+    in_tokens = state.curriculum.rule.removes == "tokens"
+    drawing, said = Drawing(), []
+    for index, at in enumerate(_shown(len(state.rows), state.stage)):
+        row, y, now = state.rows[at], 4 + index * gap, at == state.stage
         counts = row.counts
-        words = [f"{counts[k]} {k}" for k in "TPSAD" if counts[k]]
-        said.append(f"{name} {row.stage}: {', '.join(words)}")
+        parts = [f"{counts[letter]} {letter}" for letter in "TPSAD" if counts[letter]]
+        said.append(f"{'tokens' if in_tokens else 'stage'} {at}: {', '.join(parts)}")
         if now:
-            body.append(
-                f'<rect class="current" x="1" y="{y - 3:g}" width="{total - 2:g}" '
-                f'height="{height + 6:g}" rx="6" fill="none" stroke="{INK}" stroke-width="2"/>'
-                f'<polygon points="8,{y + 5:g} 16,{y + 11:g} 8,{y + 17:g}" fill="{INK}"/>'
-            )
-        label = f"{row.stage} {name}" if name == "tokens" else f"{name} {row.stage}"
-        body.append(text(24, y + 15.5, label, size=12.5, weight=700 if now else 400))
+            drawing.rect(1, y - 3, f"{total - 2:g}", height + 6, class_="current", rx=6,
+                         fill="none", stroke=(INK, 2))  # fmt: skip
+            drawing.shape("polygon", {"fill": INK}, points=f"8,{y + 5} 16,{y + 11} 8,{y + 17}")
+        name = f"{at} tokens" if in_tokens else f"stage {at}"
+        drawing.text(24, y + 15.5, name, size=12.5, weight=700 if now else 400)
         fill, line = _LOOKS["Q"]
-        body.append(
-            f'<rect x="96" y="{y:g}" width="{box:g}" height="{height:g}" rx="3" fill="{fill}" '
-            f'stroke="{line}"/>'
-        )
-        size = f"Q × {counts['Q']}"
-        body.append(text(96 + box / 2, y + 15, size, size=11.5, fill=MUTED, anchor="middle"))
-        inside = [cell for cell in row.cells if cell.letter in "BTPE"]
-        after = [cell for cell in row.cells if cell.letter in "DSA"]
+        drawing.rect(label, y, box, height, rx=3, fill=fill, stroke=line)
+        drawing.label(label + box / 2, y + 15, f"Q × {counts['Q']}", "middle", 11.5)
+        inside = row.of(_LATENT)
         start = left + (latent - len(inside)) * width  # against the language, so stairs show
-        body += [_step(start + i * width, y, width, cell) for i, cell in enumerate(inside)]
-        body += [_step(right + i * width, y, width, cell) for i, cell in enumerate(after)]
-        body.append(
-            text(total - 10, y + 15, " · ".join(words), size=11.5, fill=INK if now else MUTED,
-                 weight=600 if now else 400, anchor="end")
-        )  # fmt: skip
-    return picture(
-        total, len(rows) * gap + 4, "All stages of the curriculum", "; ".join(said),
-        "".join(body), "strip",
-    )  # fmt: skip
+        for x, cells in ((start, inside), (right, row.of(_LANGUAGE))):
+            for place, cell in enumerate(cells):
+                _step(drawing, x + place * width, y, width, cell)
+        ink, weight = (INK, 600) if now else (MUTED, 400)
+        what = " · ".join(parts)
+        drawing.text(total - 10, y + 15, what, "end", size=11.5, weight=weight, fill=ink)
+    title = "All stages of the curriculum"
+    return drawing.picture("strip", total, len(said) * gap + 4, title, "; ".join(said))
 
 
-def _step(x: float, y: float, width: float, cell: Cell) -> str:
+def _step(drawing: Drawing, x: float, y: int, width: float, cell: Cell) -> None:
     fill, line = _LOOKS[cell.letter]
-    inner = max(1.0, width - 2)
-    dash = ' stroke-dasharray="3 2"' if cell.letter == "D" and width >= 11 else ""
-    line = FAINT if cell.letter == "D" and width < 11 else line
-    drawn = (
-        f'<rect class="step" data-letter="{cell.letter}" x="{x + 1:.1f}" y="{y:g}" '
-        f'width="{inner:.1f}" height="22" rx="3" fill="{fill}" stroke="{line}"{dash}/>'
-    )
+    gone, lettered, inner = cell.letter == "D", width >= 11, max(1.0, width - 2)
+    edge = FAINT if gone and not lettered else line
+    dash = "3 2" if gone and lettered else None
+    drawing.rect(x + 1, y, inner, 22, class_="step", data_letter=cell.letter, rx=3, fill=fill,
+                 stroke=edge, stroke_dasharray=dash)  # fmt: skip
     if cell.label != IGNORED:
-        drawn += (
-            f'<rect x="{x + 1:.1f}" y="{y + 19:g}" width="{inner:.1f}" height="3" fill="{line}"/>'
-        )
-    if width >= 11:
-        faded = cell.letter == "D"
-        drawn += text(x + width / 2, y + 15, cell.letter, size=11.5, weight=400 if faded else 700,
-                      fill=MUTED if faded else INK, anchor="middle")  # fmt: skip
-        if faded:
-            drawn += f'<path d="M{x + 4:.1f} {y + 11:g}h{width - 8:.1f}" stroke="{MUTED}"/>'
-    return drawn
+        drawing.rect(x + 1, y + 19, inner, 3, fill=line)
+    if lettered:
+        ink, weight = (MUTED, 400) if gone else (INK, 700)
+        drawing.text(x + width / 2, y + 15, cell.letter, "middle", size=11.5, weight=weight,
+                     fill=ink)  # fmt: skip
+        if gone:
+            drawing.path(f"M{x + 4:.1f} {y + 11}h{width - 8:.1f}", stroke=MUTED)
 
 
 def _shown(stages: int, current: int) -> list[int]:

@@ -25,32 +25,24 @@ LETTERS = {
 
 
 class Cell(NamedTuple):
-    """One token of a row.
+    """One token of a row."""
 
-    Attributes:
-        letter: a key of `LETTERS`.
-        text: the token, for the reader.
-        position: its place in the row; None for a dropped token, which has none.
-        label: the id that the loss asks for, -100 where it asks for nothing.
-    """
-
-    letter: str
-    text: str
-    position: int | None
-    label: int
+    letter: str  # a key of LETTERS
+    text: str  # the token, for the reader
+    position: int | None  # its place in the row; None for a dropped token
+    label: int  # the id that the loss asks for, -100 where it asks for nothing
 
 
 @dataclass(frozen=True)
 class Row:
-    """The encoding of a problem at one stage.
-
-    Attributes:
-        stage: the stage.
-        cells: its tokens in order, with the dropped ones where they would have stood.
-    """
+    """The encoding of a problem at one stage; dropped tokens are where they would have been."""
 
     stage: int
     cells: tuple[Cell, ...]
+
+    def of(self, letters: str) -> list[Cell]:
+        """The cells that have one of these letters."""
+        return [cell for cell in self.cells if cell.letter in letters]
 
     @property
     def counts(self) -> Counter[str]:
@@ -75,21 +67,13 @@ class Row:
 
 @dataclass(frozen=True)
 class CurriculumState:
-    """One picture of the curriculum.
-
-    Attributes:
-        curriculum: the method and its settings.
-        stage: the stage that is looked at.
-        steps: how many steps the problem has.
-        rows: the encoding at every stage, from 0 to one past the last.
-        prompts: the inference prompt of every stage.
-    """
+    """One picture of the curriculum: a problem at a stage of a method."""
 
     curriculum: Curriculum
     stage: int
-    steps: int
-    rows: tuple[Row, ...]
-    prompts: tuple[Row, ...]
+    steps: int  # of the problem
+    rows: tuple[Row, ...]  # the encoding at every stage, from 0 to one past the last
+    prompts: tuple[Row, ...]  # the inference prompt of every stage
 
     def __post_init__(self) -> None:
         if not 0 <= self.stage < len(self.rows):
@@ -111,14 +95,7 @@ def read_curriculum(
 ) -> CurriculumState:
     """Encode a problem at every stage and say of every token what it is.
 
-    Args:
-        problem: the problem.
-        tokenizer: a Hugging Face tokenizer with the thought tokens.
-        curriculum: the method and its settings.
-        stage: the stage that is looked at.
-
-    Returns:
-        The state; its tokens and labels are those of `Curriculum.arrange` and `Curriculum.prompt`.
+    Tokens and labels are those of `Curriculum.arrange` and `Curriculum.prompt`.
 
     Raises:
         ProblemError, TokenizerError: the problem cannot be encoded.
@@ -138,7 +115,7 @@ def read_curriculum(
 def _cells(
     ids: Sequence[int], labels: Sequence[int], parts: Tokenized, tokenizer: Any
 ) -> tuple[Cell, ...]:
-    """Name every token of an encoding; where it falls apart is read off its labels."""
+    """Name every token of an encoding; where its parts begin is read off its labels."""
     masked = next((i for i, label in enumerate(labels) if label != IGNORED), len(ids))
     answer = len(ids) - len(parts.answer)
     steps = [token for step in parts.steps for token in step]
@@ -156,11 +133,9 @@ def _masked(ids: Sequence[int], question: int, tokenizer: Any) -> tuple[Cell, ..
     letters = {known.bot: "B", known.eot: "E", known.thought: "T"}
     if (pause := token_id(tokenizer, PAUSE)) is not None:
         letters[pause] = "P"
-    texts = _texts(ids, tokenizer)
     cells, thoughts = [], 0
-    for index, token in enumerate(ids):
+    for index, (token, text) in enumerate(zip(ids, _texts(ids, tokenizer), strict=True)):
         letter = "Q" if index < question else letters[token]
-        text = texts[index]
         if letter == "T":
             thoughts += 1
             text = f"thought {thoughts}"
@@ -170,8 +145,5 @@ def _masked(ids: Sequence[int], question: int, tokenizer: Any) -> tuple[Cell, ..
 
 def _texts(ids: Sequence[int], tokenizer: Any) -> list[str]:
     """Write tokens so that they can be told apart: a blank and a line break show as signs."""
-    found = []
-    for token in ids:
-        text = tokenizer.decode([token])
-        found.append(text.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣"))
-    return found
+    signs = str.maketrans({"\n": "⏎", "\t": "⇥", " ": "␣"})
+    return [tokenizer.decode([token]).translate(signs) for token in ids]

@@ -9,7 +9,9 @@ from typing import Any
 import ipywidgets as widgets
 
 from coconut_lab.curriculum.curriculum import METHODS, Curriculum, tokenize
+from coconut_lab.curriculum.in_words import count
 from coconut_lab.curriculum.tokenizer import add_pause_token, add_thought_tokens, word_tokenizer
+from coconut_lab.explorers.base import Explorer, control, row
 from coconut_lab.explorers.curriculum.drawing import render
 from coconut_lab.explorers.curriculum.state import CurriculumState, read_curriculum
 from coconut_lab.tasks.problems import Problem
@@ -17,10 +19,9 @@ from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 
 EXAMPLE_SEED, EXAMPLE_HOPS = 424242, 3
 MOST_STAGES, MOST_THOUGHTS = 6, 3
-_WHOLE = {"description_width": "initial"}  # no label is cut off
 
 
-class CurriculumView(widgets.VBox):
+class CurriculumView(Explorer):
     """Shows what every method trains on: each token of a real encoding, coloured and lettered.
 
     Args:
@@ -31,7 +32,7 @@ class CurriculumView(widgets.VBox):
         stage: the stage to show first.
 
     Attributes:
-        state: what is drawn at the moment, a `CurriculumState`.
+        state: what is drawn now, a `CurriculumState`.
         method, stage, thoughts_per_step, max_stage, pad_to_max: the controls; setting the `value`
             of one is what a user does. With iCoT, stages count removed tokens.
         picture: the drawing, an `HTML` widget; `picture.value` is `render(state)`.
@@ -66,26 +67,26 @@ class CurriculumView(widgets.VBox):
         add_pause_token(tokenizer)
         self.tokenizer = tokenizer
         parts = tokenize([self.problem], tokenizer)[0]
-        # iCoT removes tokens, the others steps: each has a last stage of its own.
-        self._most = {
-            False: max(MOST_STAGES, len(parts.steps)),
-            True: max(MOST_STAGES, sum(map(len, parts.steps))),
-        }
+        # iCoT removes tokens, the others steps: each has its own last stage.
         self._last = {False: len(parts.steps), True: sum(map(len, parts.steps))}
-        self._busy = False
+        self._furthest = {unit: max(MOST_STAGES, last) for unit, last in self._last.items()}
         self._make_controls(methods)
         last = self.max_stage.value
         if not 0 <= stage <= last + 1:
             raise ValueError(f"stage is {stage}; it goes from 0 to {last + 1}")
         self.stage.value = stage
-        self._connect_controls()
-        self._arrange_controls()
+        self._on(self.method, self._change_method)
+        for changed in (self.max_stage, self.stage, self.thoughts_per_step, self.pad_to_max):
+            self._on(changed, self._change)
+        self.children = [
+            row(self.method, self.stage),
+            row(self.max_stage, self.thoughts_per_step, self.pad_to_max),
+            self.picture,
+        ]
         self._draw()
 
-    def __repr__(self) -> str:
-        # Short and the same in every run: notebooks keep it as the text of their output.
-        methods = len(self.method.options)
-        return f"CurriculumView({methods} method{'' if methods == 1 else 's'})"
+    def _summary(self) -> str:
+        return count(len(self.method.options), "method")
 
     @property
     def curriculum(self) -> Curriculum:
@@ -97,27 +98,21 @@ class CurriculumView(widgets.VBox):
             self.pad_to_max.value,
         )
 
-    def _in_tokens(self) -> bool:
-        return METHODS[self.method.value].removes == "tokens"
-
     def _make_controls(self, methods: Sequence[str]) -> None:
-        self.method = widgets.Dropdown(
-            options=list(methods),
-            value=methods[0],
-            description="Method",
-            tooltip="Which method of the paper",
-            layout={"width": "230px"},
-            style=_WHOLE,
+        self.method = control(
+            widgets.Dropdown, "Method", "Which method of the paper", "230px",
+            options=list(methods), value=methods[0],
+        )  # fmt: skip
+        self._in_tokens = METHODS[methods[0]].removes == "tokens"
+        last = self._last[self._in_tokens]
+        self.stage = _slider("Stage", "What training has reached", "300px", 0, last + 1, 0)
+        self.thoughts_per_step = _slider(
+            "Thoughts per step, c", "How many thoughts for a step", "280px", 1, MOST_THOUGHTS, 1
         )
-        counts_tokens = self._in_tokens()
-        last = self._last[counts_tokens]
-        self.stage = self._slider("Stage", 0, last + 1, 0, "What training has reached", "300px")
-        self.thoughts_per_step = self._slider(
-            "Thoughts per step, c", 1, MOST_THOUGHTS, 1, "How many thoughts for a step", "280px"
-        )
-        self.max_stage = self._slider(
-            "max_stage", 0, self._most[counts_tokens], last, "The last stage with steps", "250px"
-        )
+        self.max_stage = _slider(
+            "max_stage", "The last stage with steps", "250px", 0, self._furthest[self._in_tokens],
+            last,
+        )  # fmt: skip
         self.pad_to_max = widgets.Checkbox(
             value=True,
             description="pad to maximum",
@@ -126,63 +121,36 @@ class CurriculumView(widgets.VBox):
             layout={"width": "150px"},
         )
 
-    @staticmethod
-    def _slider(
-        name: str, least: int, most: int, value: int, tip: str, width: str
-    ) -> widgets.IntSlider:
-        return widgets.IntSlider(
-            value=value,
-            min=least,
-            max=most,
-            description=name,
-            tooltip=tip,
-            layout={"width": width, "max_width": "100%"},
-            style=_WHOLE,
-        )
-
-    def _connect_controls(self) -> None:
-        self.method.observe(lambda change: self._change_method(change.old), "value")
-        self.max_stage.observe(lambda change: self._change(), "value")
-        for control in (self.stage, self.thoughts_per_step, self.pad_to_max):
-            control.observe(lambda change: self._change(), "value")
-
-    def _arrange_controls(self) -> None:
-        row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
-        self.picture = widgets.HTML(layout={"width": "auto"})
-        self.layout.max_width = "1004px"
-        self.children = [
-            widgets.HBox([self.method, self.stage], layout=row),
-            widgets.HBox([self.max_stage, self.thoughts_per_step, self.pad_to_max], layout=row),
-            self.picture,
-        ]
-
-    def _change_method(self, before: str) -> None:
-        was, now = METHODS[before].removes == "tokens", self._in_tokens()
+    def _change_method(self, method: str) -> None:
+        was, now = self._in_tokens, METHODS[method].removes == "tokens"
         if was != now:
+            self._in_tokens = now
             self._last[was] = self.max_stage.value
-            self._busy = True  # one picture for several changes
-            self.max_stage.value = min(self.max_stage.value, self._most[now])
-            self.max_stage.max = self._most[now]
-            self.max_stage.value = self._last[now]
-            self._busy = False
+            with self._hold():
+                self.max_stage.value = min(self.max_stage.value, self._furthest[now])
+                self.max_stage.max = self._furthest[now]
+                self.max_stage.value = self._last[now]
         self._change()
 
-    def _change(self) -> None:
-        if self._busy:
-            return
-        self._busy = True
+    def _change(self, _: object = None) -> None:
         last = self.max_stage.value + 1
-        self.stage.value = min(self.stage.value, last)
-        self.stage.max = last
-        self._busy = False
+        with self._hold():
+            self.stage.value = min(self.stage.value, last)
+            self.stage.max = last
         self._draw()
 
     def _draw(self) -> None:
         rule = METHODS[self.method.value]
-        self.stage.description = "Tokens removed" if self._in_tokens() else "Stage"
+        self.stage.description = "Tokens removed" if self._in_tokens else "Stage"
         # What changes nothing cannot be moved.
         self.thoughts_per_step.disabled = self.pad_to_max.disabled = rule.stand_in is None
         self.state: CurriculumState = read_curriculum(
             self.problem, self.tokenizer, self.curriculum, self.stage.value
         )
         self.picture.value = render(self.state)
+
+
+def _slider(name: str, tooltip: str, width: str, low: int, high: int, value: int) -> Any:
+    return control(
+        widgets.IntSlider, name, tooltip, width, shrinks=True, min=low, max=high, value=value
+    )

@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from coconut_lab.curriculum.in_words import count
+from coconut_lab.explorers import html
 from coconut_lab.explorers.halting.state import FIXED, VERDICTS, HaltState, Setting
-from coconut_lab.explorers.svg import (
-    BLUE,
-    CARD,
-    FAINT,
-    HEADING,
-    INK,
-    MUTED,
-    PAPER,
-    VERMILLION,
-    picture,
-    safe,
-    scrolling,
-    text,
-)
-from coconut_lab.inference.scoring import Score
+from coconut_lab.explorers.html import BLUE, FAINT, INK, MUTED, PAPER, VERMILLION, muted, safe, tag
+from coconut_lab.explorers.svg import Drawing, scale
 
 _RIGHT, _WRONG = "#d3efe6", PAPER
-_CELL, _ROW, _LEFT, _TOP = 44.0, 22.0, 74.0, 37.0
-_WIDTH, _HEIGHT = 430.0, 300.0  # of the curve
-_X0, _X1, _Y0, _Y1 = 52.0, 414.0, 258.0, 30.0
+_CELL, _ROW, _LEFT, _TOP = 44, 22, 74, 37
+_WIDTH, _HEIGHT = 430, 300  # of the curve
+_X0, _X1, _Y0, _Y1 = 52, 414, 258, 30
 
 
 def render(state: HaltState) -> str:
-    """Draw everything the explorer shows.
-
-    Args:
-        state: what to draw.
-
-    Returns:
-        One `<div>` that is well-formed XML too; every text on it is escaped.
-    """
+    """Draw everything the explorer shows: one well-formed `<div>` with every text escaped."""
     setting, found = state.setting, state.setting.point.score
     low, high = found.interval
     facts = (
@@ -45,25 +25,30 @@ def render(state: HaltState) -> str:
         ("thoughts", f"{setting.thoughts:.2f}", "mean per problem"),
         ("passes", f"{found.passes:.2f}", "mean per problem, all included"),
     )
-    head = "".join(
-        f'<div class="fact" data-fact="{name}" style="flex:0 1 auto">'
-        f'<span style="color:{MUTED}">{name}</span> '
-        f'<b style="font-size:17px">{value}</b> <span style="color:{MUTED}">{note}</span></div>'
-        for name, value, note in facts
+    head = ""
+    for name, value, note in facts:
+        said = f"{muted(name)} {tag('b', value, style='font-size:17px')} {muted(note)}"
+        head += html.div(said, class_="fact", data_fact=name, style="flex:0 1 auto")
+    shown = f"Where {count(len(state.sample), 'problem')} of {len(state.study.hops)} stop"
+    words = safe(in_words(setting))
+    problems = html.column(
+        "1 1 400px", html.heading(shown), html.scrolling(strip(state), 330), _strip_legend()
     )
-    return (
-        f'<div class="coconut-halt" data-rule="{safe(state.rule)}" data-place="{state.place}" '
-        f'style="{CARD};display:grid;grid-template-columns:minmax(0,1fr)">'
-        f'<div class="words" style="font-size:17px;font-weight:600">{safe(in_words(setting))}</div>'
-        f'<div style="display:flex;flex-wrap:wrap;gap:2px 26px;margin:4px 0 12px">{head}</div>'
-        '<div style="display:flex;flex-wrap:wrap;gap:16px 28px">'
-        f'<div style="flex:1 1 400px;min-width:0"><div style="{HEADING}">'
-        f"Where {count(len(state.sample), 'problem')} of {len(state.study.hops)} stop</div>"
-        f"{scrolling(strip(state), 330)}{_strip_legend()}</div>"
-        f'<div style="flex:1 1 400px;min-width:0"><div style="{HEADING}">'
-        f"What it costs and what it gains</div>{scrolling(curve(state), 330)}{_curve_legend(state)}"
-        f'<div style="{HEADING};margin-top:14px">Stopped too early, on time, too late</div>'
-        f"{_table(state)}</div></div></div>"
+    costs = html.column(
+        "1 1 400px",
+        html.heading("What it costs and what it gains"),
+        html.scrolling(curve(state), 330) + _curve_legend(state),
+        html.heading("Stopped too early, on time, too late", ";margin-top:14px"),
+        _table(state),
+    )
+    return html.card(
+        "halt",
+        html.div(words, class_="words", style="font-size:17px;font-weight:600"),
+        html.wrapping(head, style="gap:2px 26px;margin:4px 0 12px"),
+        html.wrapping(problems, costs, style="gap:16px 28px"),
+        rule=state.rule,
+        place=state.place,
+        style=";display:grid;grid-template-columns:minmax(0,1fr)",
     )
 
 
@@ -83,175 +68,123 @@ def in_words(setting: Setting) -> str:
 
 
 def strip(state: HaltState) -> str:
-    """Draw the sample: one row per problem, one cell per number of thoughts, the stop in it.
-
-    Args:
-        state: what to draw.
-
-    Returns:
-        An `<svg>`.
-    """
+    """Draw the sample: one row per problem, one cell per number of thoughts, the stop in it."""
     study, setting = state.study, state.setting
     columns = study.most + 1
     edge = _LEFT + columns * _CELL
-    body = [text(_LEFT, 12, "answer forced after k thoughts", size=11.5, fill=MUTED)]
-    body += [
-        text(_LEFT + (k + 0.5) * _CELL, 28, f"k = {k}", size=11.5, anchor="middle")
-        for k in range(columns)
-    ]
+    drawing = Drawing()
+    drawing.label(_LEFT, 12, "answer forced after k thoughts", size=11.5)
+    for k in range(columns):
+        drawing.text(_LEFT + (k + 0.5) * _CELL, 28, f"k = {k}", "middle", size=11.5)
     y, said, before = _TOP, [], None
-    for place, row in enumerate(state.sample):
-        hops, stop = int(study.hops[row]), int(setting.stops[row])
+    for place, problem in enumerate(state.sample):
+        hops, stop = int(study.hops[problem]), int(setting.stops[problem])
         if hops != before:
             y += 8 if before is not None else 0
-            rows = sum(int(study.hops[other]) == hops for other in state.sample)
-            body.append(text(4, y + 15, count(hops, "step"), size=12.5, weight=700))
-            if hops < columns:  # the group's own number of steps
-                body.append(
-                    f'<rect class="steps" data-hops="{hops}" x="{_LEFT + hops * _CELL - 1:g}" '
-                    f'y="{y - 2:g}" width="{_CELL + 2:g}" height="{rows * _ROW + 2:g}" rx="4" '
-                    f'fill="none" stroke="{VERMILLION}" stroke-width="2" stroke-dasharray="5 3"/>'
-                )
+            drawing.text(4, y + 15, count(hops, "step"), size=12.5, weight=700)
+            if hops < columns:  # a frame around the group's own number of steps
+                height = sum(int(study.hops[other]) == hops for other in state.sample) * _ROW + 2
+                drawing.rect(_LEFT + hops * _CELL - 1, y - 2, _CELL + 2, height, rx=4,
+                             class_="steps", data_hops=hops, fill="none", stroke=VERMILLION,
+                             stroke_width=2, stroke_dasharray="5 3")  # fmt: skip
             before = hops
         for k in range(columns):
-            body.append(_cell(_LEFT + k * _CELL, y, bool(study.right[row, k]), k == stop, row))
-        body.append(
-            f'<path d="M{_LEFT:g} {y + 18.5:g}H{_LEFT + (stop + 0.72) * _CELL:g}" '
-            f'stroke="{INK}" stroke-width="2"/>'
-        )
-        verdict = setting.verdicts[row]
-        body.append(text(edge + 8, y + 14, verdict, size=12))
+            x, right = _LEFT + k * _CELL, bool(study.right[problem, k])
+            fill, letter = (_RIGHT, "r") if right else (_WRONG, "w")
+            weight, ink = (700, INK) if right else (400, MUTED)
+            drawing.rect(x + 1, y, _CELL - 2, _ROW - 4, rx=3, fill=fill, stroke=FAINT)
+            drawing.text(x + 12, y + 13, letter, "middle", size=11.5, weight=weight, fill=ink)
+            if k == stop:
+                with drawing.group(class_="stop", data_row=problem):
+                    _disc(drawing, x + 31, y + 9)
+        line = f"M{_LEFT} {y + 18.5:g}H{_LEFT + (stop + 0.72) * _CELL:g}"
+        drawing.path(line, stroke=(INK, 2))
+        verdict = setting.verdicts[problem]
+        drawing.text(edge + 8, y + 14, verdict)
         said.append(f"problem {place + 1}, {count(hops, 'step')}: stops at {stop}, {verdict}")
         y += _ROW
-    title = "Where problems stop"
-    return picture(edge + 74, y + 4, title, "; ".join(said), "".join(body), "strip")
+    return drawing.picture("strip", edge + 74, y + 4, "Where problems stop", "; ".join(said))
 
 
-def _cell(x: float, y: float, right: bool, stop: bool, row: int) -> str:
-    drawn = (
-        f'<rect x="{x + 1:g}" y="{y:g}" width="{_CELL - 2:g}" height="{_ROW - 4:g}" rx="3" '
-        f'fill="{_RIGHT if right else _WRONG}" stroke="{FAINT}"/>'
-        + text(x + 12, y + 13, "r" if right else "w", size=11.5, weight=700 if right else 400,
-               fill=INK if right else MUTED, anchor="middle")
-    )  # fmt: skip
-    if stop:
-        drawn += (
-            f'<g class="stop" data-row="{row}"><circle cx="{x + 31:g}" cy="{y + 9:g}" r="8" '
-            f'fill="{INK}"/>'
-            + text(x + 31, y + 13, "S", size=11, weight=700, fill=PAPER, anchor="middle")
-            + "</g>"
-        )
-    return drawn
+def _disc(drawing: Drawing, x: float, y: float, **more: object) -> None:
+    """Draw a stop, or the current setting."""
+    drawing.circle(x, y, 8, fill=INK, **more)
+    drawing.text(x, y + 4, "S", "middle", size=11, weight=700, fill=PAPER)
 
 
 def _strip_legend() -> str:
-    return (
-        f'<div style="margin-top:8px;font-size:12px;color:{MUTED}">'
-        f'<b style="padding:0 5px;border:1px solid {FAINT};border-radius:3px;color:{INK};'
-        f'background:{_RIGHT}">r</b> right, '
-        f'<span style="padding:0 5px;border:1px solid {FAINT};border-radius:3px">w</span> wrong if '
-        f'<code>&lt;eot&gt;</code> comes after k thoughts · <b style="color:{INK}">S</b> the rule '
-        "stops here · dashed frame: as many thoughts as the problem has steps</div>"
+    framed = f"padding:0 5px;border:1px solid {FAINT};border-radius:3px"
+    return _note(
+        tag("b", "r", style=f"{framed};color:{INK};background:{_RIGHT}"),
+        f" right, {tag('span', 'w', style=framed)} wrong if <code>&lt;eot&gt;</code> comes after "
+        f"k thoughts · {tag('b', 'S', style=f'color:{INK}')} the rule stops here · dashed frame: "
+        "as many thoughts as the problem has steps",
+        above=8,
     )
+
+
+def _note(*said: str, above: int = 4) -> str:
+    return html.div(*said, style=f"margin-top:{above}px;font-size:12px;color:{MUTED}")
 
 
 # --- the curve ------------------------------------------------------------------------------------
 
 
 def curve(state: HaltState) -> str:
-    """Draw accuracy against mean thoughts: fixed lengths, the rule, the current point.
+    """Draw accuracy against mean thoughts: fixed lengths, the rule, the current setting."""
+    setting, line, fixed = state.setting, state.settings[state.rule], state.settings[FIXED]
+    base, drawing = _base(state), Drawing()
+    x = scale(_X0, _X1, 0, max(1, state.study.most))
+    y = scale(_Y0, _Y1, base, 1)
 
-    Args:
-        state: what to draw.
+    def place(one: Setting) -> tuple[float, float]:
+        return x(one.thoughts), y(one.point.score.accuracy)
 
-    Returns:
-        An `<svg>`.
-    """
-    setting = state.setting
-    base = _base(state)
-    most = max(1, state.study.most)
+    def interval(one: Setting, colour: str) -> None:
+        low, high = map(y, one.point.score.interval)
+        drawing.interval(x(one.thoughts), low, high, 4, class_="interval", stroke=(colour, 1.5))
 
-    def x(thoughts: float) -> float:
-        return _X0 + (_X1 - _X0) * thoughts / most
-
-    def y(accuracy: float) -> float:
-        return _Y0 + (_Y1 - _Y0) * (accuracy - base) / (1 - base)
-
-    body = [text(8, 14, "accuracy", size=12)]
-    for tenth in range(round(base * 10), 11):
-        if (10 - tenth) % (2 if base < 0.5 else 1) == 0:
-            at = y(tenth / 10)
-            body.append(f'<path d="M{_X0:g} {at:.1f}H{_X1:g}" stroke="{FAINT}"/>')
-            body.append(
-                text(_X0 - 6, at + 4, f"{tenth * 10}%", size=11.5, fill=MUTED, anchor="end")
-            )
+    drawing.text(8, 14, "accuracy")
+    for tenth in range(10, round(base * 10) - 1, -2 if base < 0.5 else -1)[::-1]:
+        at = y(tenth / 10)
+        drawing.path(f"M{_X0} {at:.1f}H{_X1}", stroke=FAINT)
+        drawing.label(_X0 - 6, at + 4, f"{tenth * 10}%", "end", 11.5)
     for k in range(state.study.most + 1):
-        body.append(text(x(k), _Y0 + 17, str(k), size=11.5, fill=MUTED, anchor="middle"))
-    body.append(
-        text((_X0 + _X1) / 2, _Y0 + 36, "mean thoughts per problem", size=12, anchor="middle")
-    )
-    best = max(s.point.score.accuracy for s in state.settings[FIXED])
-    body.append(
-        f'<path class="best" d="M{_X0:g} {y(best):.1f}H{_X1:g}" stroke="{VERMILLION}" '
-        'stroke-dasharray="2 4" stroke-width="1.5"/>'
-    )
+        drawing.label(x(k), _Y0 + 17, str(k), "middle", 11.5)
+    drawing.text((_X0 + _X1) / 2, _Y0 + 36, "mean thoughts per problem", "middle")
+    best = y(max(one.point.score.accuracy for one in fixed))
+    drawing.path(f"M{_X0} {best:.1f}H{_X1}", class_="best", stroke=VERMILLION,
+                 stroke_dasharray="2 4", stroke_width=1.5)  # fmt: skip
     if state.rule != FIXED:
-        line = state.settings[state.rule]
-        points = " ".join(
-            f"{x(one.thoughts):.1f},{y(one.point.score.accuracy):.1f}" for one in line
-        )
-        body.append(
-            f'<polyline class="rule" points="{points}" fill="none" stroke="{BLUE}" '
-            'stroke-width="2.5" stroke-linejoin="round"/>'
-        )
-    for fixed in state.settings[FIXED]:
-        found = fixed.point.score
-        at = x(fixed.thoughts)
-        body.append(_interval(at, y, found, VERMILLION))
-        body.append(
-            f'<rect class="fixed" x="{at - 7:.1f}" y="{y(found.accuracy) - 7:.1f}" width="14" '
-            f'height="14" fill="{PAPER}" stroke="{VERMILLION}" stroke-width="2"/>'
-            + text(at, y(found.accuracy) + 4, str(int(fixed.point.threshold)), size=10.5,
-                   weight=700, anchor="middle")
-        )  # fmt: skip
-    if state.rule != FIXED:
-        body += [
-            f'<path class="chosen" transform="translate({x(one.thoughts):.1f} '
-            f'{y(one.point.score.accuracy):.1f})" d="M0 -9L9 0L0 9L-9 0Z" fill="{PAPER}" '
-            f'stroke="{BLUE}" stroke-width="2"/>'
-            + text(x(one.thoughts), y(one.point.score.accuracy) + 4, "C", size=10, weight=700,
-                   anchor="middle")
-            for one in state.settings[state.rule] if one.chosen
-        ]  # fmt: skip
-    at, found = x(setting.thoughts), setting.point.score
-    body.append(_interval(at, y, found, INK))
-    body.append(
-        f'<circle class="current" cx="{at:.1f}" cy="{y(found.accuracy):.1f}" r="8" fill="{INK}"/>'
-        + text(at, y(found.accuracy) + 4, "S", size=11, weight=700, fill=PAPER, anchor="middle")
+        points = " ".join(f"{at:.1f},{high:.1f}" for at, high in map(place, line))
+        drawing.shape("polyline", {"class_": "rule", "fill": "none", "stroke": (BLUE, 2.5),
+                                   "stroke_linejoin": "round"}, points=points)  # fmt: skip
+    for one in fixed:
+        at, high = place(one)
+        interval(one, VERMILLION)
+        drawing.rect(at - 7, high - 7, 14, 14, class_="fixed", fill=PAPER, stroke=(VERMILLION, 2))
+        thoughts = str(int(one.point.threshold))
+        drawing.text(at, high + 4, thoughts, "middle", size=10.5, weight=700)
+    for one in line if state.rule != FIXED else ():
+        if one.chosen:
+            at, high = place(one)
+            more = {"class_": "chosen", "fill": PAPER, "stroke": (BLUE, 2)}
+            moved = f"translate({at:.1f} {high:.1f})"
+            drawing.shape("path", more, transform=moved, d="M0 -9L9 0L0 9L-9 0Z")
+            drawing.text(at, high + 4, "C", "middle", size=10, weight=700)
+    interval(setting, INK)
+    _disc(drawing, *place(setting), class_="current")
+    said = f"{in_words(setting)}: {setting.point.score}, {setting.thoughts:.2f} thoughts. Fixed: "
+    said += ", ".join(
+        f"{int(one.point.threshold)} thoughts {one.point.score.accuracy:.1%}" for one in fixed
     )
-    said = f"{in_words(setting)}: {found}, {setting.thoughts:.2f} thoughts"
-    fixed_said = ", ".join(
-        f"{int(s.point.threshold)} thoughts {s.point.score.accuracy:.1%}"
-        for s in state.settings[FIXED]
-    )
-    return picture(
-        _WIDTH, _HEIGHT, "Accuracy against mean thoughts", f"{said}. Fixed: {fixed_said}",
-        "".join(body), "curve",
-    )  # fmt: skip
+    return drawing.picture("curve", _WIDTH, _HEIGHT, "Accuracy against mean thoughts", said)
 
 
 def _base(state: HaltState) -> float:
-    """The lowest tenth that every point of every rule stands above; so the axis never moves."""
-    least = min(s.point.score.interval[0] for line in state.settings.values() for s in line)
-    return min(0.9, math.floor(least * 10) / 10)
-
-
-def _interval(x: float, y: Callable[[float], float], found: Score, colour: str) -> str:
-    low, high = (y(bound) for bound in found.interval)
-    return (
-        f'<path class="interval" d="M{x:.1f} {low:.1f}V{high:.1f}M{x - 4:.1f} {low:.1f}h8'
-        f'M{x - 4:.1f} {high:.1f}h8" stroke="{colour}" stroke-width="1.5"/>'
-    )
+    """Find the tenth below every interval of every rule, so that the axis never moves."""
+    lowest = min(s.point.score.interval[0] for line in state.settings.values() for s in line)
+    return min(0.9, math.floor(lowest * 10) / 10)
 
 
 def _curve_legend(state: HaltState) -> str:
@@ -263,42 +196,31 @@ def _curve_legend(state: HaltState) -> str:
         said += " · line: the rule at every threshold"
         if any(setting.chosen for setting in state.settings[state.rule]):
             said += " · <b>C</b> the threshold that was chosen on other problems"
-    return f'<div style="margin-top:4px;font-size:12px;color:{MUTED}">{said}</div>'
+    return _note(said)
 
 
 # --- the table ------------------------------------------------------------------------------------
 
 
 def _table(state: HaltState) -> str:
-    setting = state.setting
+    setting, point = state.setting, state.setting.point
     edge = f"padding:2px 4px;text-align:right;white-space:nowrap;border-bottom:1px solid {FAINT}"
-    heads = ("steps", "accuracy", "thoughts", *VERDICTS)
-    titles = {**VERDICTS, "thoughts": "mean number of thoughts"}
-    top = "".join(
-        f'<th scope="col" title="{safe(titles.get(name, name))}" style="{edge};font-weight:600;'
-        f'color:{MUTED}">{name}</th>'
-        for name in heads
-    )
-    rows = []
+    top, rows, look = "", "", f"{edge};font-weight:600;color:{MUTED}"
+    for name in ("steps", "accuracy", "thoughts", *VERDICTS):
+        title = {**VERDICTS, "thoughts": "mean number of thoughts"}.get(name, name)
+        top += tag("th", name, scope="col", title=title, style=look)
     parts = [
         (str(hops), score, setting.of_hops(state.study, hops))
-        for hops, score in setting.point.by_hops.items()
+        for hops, score in point.by_hops.items()
     ]
-    point = setting.point
-    whole = (point.early, point.on_time, point.late, point.never)
-    parts.append(("all", point.score, dict(zip(VERDICTS, whole, strict=True))))
+    parts.append(("all", point.score, [point.early, point.on_time, point.late, point.never]))
     for name, found, counts in parts:
-        cells = [f"{found.accuracy:.1%}", f"{found.thoughts:.2f}", *map(str, counts.values())]
-        weight = "700" if name == "all" else "400"
-        body = "".join(f'<td style="{edge}">{cell}</td>' for cell in cells)
-        rows.append(
-            f'<tr data-hops="{name}" style="font-weight:{weight}">'
-            f'<th scope="row" style="{edge};font-weight:{weight}">{name}</th>{body}</tr>'
-        )
+        weight = f"font-weight:{700 if name == 'all' else 400}"
+        cells = [f"{found.accuracy:.1%}", f"{found.thoughts:.2f}", *map(str, counts)]
+        head = tag("th", name, scope="row", style=f"{edge};{weight}")
+        body = "".join(tag("td", cell, style=edge) for cell in cells)
+        rows += tag("tr", head, body, data_hops=name, style=weight)
+    look = f"border-collapse:collapse;font-size:12px;color:{INK};line-height:1.4"
+    body = tag("thead", tag("tr", top)) + tag("tbody", rows)
     notes = " · ".join(f"<b>{name}</b>: {safe(meaning)}" for name, meaning in VERDICTS.items())
-    return (
-        f'<div class="scrolling" tabindex="0" style="overflow-x:auto"><table class="verdicts" '
-        f'style="border-collapse:collapse;font-size:12px;color:{INK};line-height:1.4">'
-        f"<thead><tr>{top}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-        f'<div style="margin-top:4px;font-size:12px;color:{MUTED}">{notes}</div>'
-    )
+    return html.scrolling(tag("table", body, class_="verdicts", style=look)) + _note(notes)

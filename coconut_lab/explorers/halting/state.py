@@ -23,43 +23,26 @@ VERDICTS = {
 MOST_ROWS = 36  # of the strip
 
 
-def verdicts(study: HaltStudy, stops: NDArray[Any]) -> list[str]:
-    """Say what came of stopping each problem where it was stopped.
-
-    Args:
-        study: the study, of N problems.
-        stops: (N,) int, after how many thoughts each was stopped.
-
-    Returns:
-        A key of `VERDICTS` for each problem; `HaltPoint` counts the same.
-    """
+def verdicts(study: HaltStudy, stops: NDArray[Any]) -> tuple[str, ...]:
+    """Say what came of stopping each problem where it was; `HaltPoint` counts the same."""
     counts = np.arange(study.most + 1)
     right = study.right[np.arange(len(stops)), stops]
     before = (study.right & (counts < stops[:, None])).any(1)
     after = (study.right & (counts > stops[:, None])).any(1)
     early, late = ~right & after, before & (right | ~after)
-    chosen = np.select([early, late, right], [0, 2, 1], 3)
     names = list(VERDICTS)
-    return [names[index] for index in chosen]
+    return tuple(names[index] for index in np.select([early, late, right], [0, 2, 1], 3))
 
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """One rule at one threshold.
+    """One rule at one threshold."""
 
-    Attributes:
-        rule: `"fixed"`, or a signal of the study.
-        point: accuracy, cost, and how many stopped early, on time, late.
-        stops: (N,) int, after how many thoughts each problem stops.
-        verdicts: a key of `VERDICTS` for each problem.
-        chosen: the threshold was given beforehand.
-    """
-
-    rule: str
+    rule: str  # FIXED, or a signal of the study
     point: HaltPoint
-    stops: NDArray[Any]
-    verdicts: tuple[str, ...]
-    chosen: bool = False
+    stops: NDArray[Any]  # (N,) int, after how many thoughts each problem stops
+    verdicts: tuple[str, ...]  # a key of VERDICTS for each problem
+    chosen: bool = False  # the threshold was given beforehand
 
     @property
     def thoughts(self) -> float:
@@ -67,27 +50,19 @@ class Setting:
         assert self.point.score.thoughts is not None  # every point of a study has it
         return self.point.score.thoughts
 
-    def of_hops(self, study: HaltStudy, hops: int) -> dict[str, int]:
-        """Count what came of the problems with so many steps."""
+    def of_hops(self, study: HaltStudy, hops: int) -> list[int]:
+        """Count each verdict among the problems with that many steps."""
         found = [v for v, h in zip(self.verdicts, study.hops, strict=True) if h == hops]
-        return {name: found.count(name) for name in VERDICTS}
+        return [found.count(name) for name in VERDICTS]
 
 
 @dataclass(frozen=True, eq=False)
 class HaltState:
-    """One picture of the explorer.
-
-    Attributes:
-        study: what was measured.
-        settings: every rule at every threshold, from the fewest thoughts to the most.
-        sample: the problems on the strip, as rows of the study, by their number of steps.
-        rule: which rule is looked at.
-        place: at which of its thresholds.
-    """
+    """One picture of the explorer: a rule at one of its thresholds."""
 
     study: HaltStudy
-    settings: Mapping[str, tuple[Setting, ...]]
-    sample: tuple[int, ...]
+    settings: Mapping[str, tuple[Setting, ...]]  # of every rule, from the fewest thoughts on
+    sample: tuple[int, ...]  # the problems on the strip, by their number of steps
     rule: str = FIXED
     place: int = 0
 
@@ -100,7 +75,7 @@ class HaltState:
 
     @property
     def setting(self) -> Setting:
-        """The rule and threshold that are looked at."""
+        """The rule at its threshold."""
         return self.settings[self.rule][self.place]
 
     @property
@@ -140,30 +115,29 @@ def read_study(
     """
     if not len(study.hops):
         raise HaltError("the study has no problems, so there is nothing to show")
-    chosen = dict(chosen or {})
+    chosen = chosen or {}
     for signal in chosen:
         if signal not in study.signals:
             raise HaltError(f"unknown signal {signal!r}; there are {', '.join(study.signals)}")
-    settings: dict[str, tuple[Setting, ...]] = {}
-    fixed = []
-    for thoughts in range(study.most + 1):
-        stops = np.full(len(study.hops), thoughts)
-        best = study.best_fixed().threshold == thoughts
-        fixed.append(
-            Setting(FIXED, study.fixed(thoughts), stops, tuple(verdicts(study, stops)), best)
+
+    def setting(rule: str, point: HaltPoint, stops: NDArray[Any], given: float | None) -> Setting:
+        return Setting(rule, point, stops, verdicts(study, stops), point.threshold == given)
+
+    best = study.best_fixed().threshold
+    settings = {
+        FIXED: tuple(
+            setting(FIXED, study.fixed(k), np.full(len(study.hops), k), best)
+            for k in range(study.most + 1)
         )
-    settings[FIXED] = tuple(fixed)
+    }
     for signal in study.signals:
         given = chosen.get(signal)
         thresholds = {*study.thresholds(signal, count), *([] if given is None else [given])}
         # At a higher entropy, and at a lower probability or margin, a rule stops earlier.
-        found = []
-        for threshold in sorted(thresholds, reverse=signal == "entropy"):
-            stops = study.stops(signal, threshold)
-            point = study.at(signal, threshold)
-            come = tuple(verdicts(study, stops))
-            found.append(Setting(signal, point, stops, come, threshold == given))
-        settings[signal] = tuple(found)
+        settings[signal] = tuple(
+            setting(signal, study.at(signal, threshold), study.stops(signal, threshold), given)
+            for threshold in sorted(thresholds, reverse=signal == "entropy")
+        )
     state = HaltState(study, settings, _sample(study, per_hops))
     return state.at(place=state.start)
 

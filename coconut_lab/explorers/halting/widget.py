@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import ipywidgets as widgets
 
+from coconut_lab.explorers.base import Explorer, control, row
 from coconut_lab.explorers.halting.drawing import render
 from coconut_lab.explorers.halting.state import FIXED, HaltState, read_study
 from coconut_lab.inference.halting_tradeoff import HaltStudy
 
-_WHOLE = {"description_width": "initial"}  # no label is cut off
 #: What a rule is called in the list to choose from; a learned halt goes by its name.
 _NAMES = {
     FIXED: "a fixed number of thoughts",
@@ -19,7 +19,7 @@ _NAMES = {
 }
 
 
-class HaltExplorer(widgets.VBox):
+class HaltExplorer(Explorer):
     """Shows what halting rules do: each problem's stop, the cost, too early and too late.
 
     Every rule is looked up at every threshold when the explorer is made, so it moves at once and
@@ -31,7 +31,7 @@ class HaltExplorer(widgets.VBox):
         rule: the rule to show first: `"fixed"`, or a signal of the study.
 
     Attributes:
-        state: what is drawn at the moment, a `HaltState`.
+        state: what is drawn now, a `HaltState`.
         rule, threshold: the controls; setting the `value` of one is what a user does. `threshold`
             counts the thresholds of the rule, from the one that stops first to the one that stops
             last; the picture says its value.
@@ -47,50 +47,34 @@ class HaltExplorer(widgets.VBox):
     ) -> None:
         super().__init__()
         self.state: HaltState = read_study(study, chosen).at(rule)
-        self._busy = False
-        names = [(_NAMES.get(name, f"learned: {name}"), name) for name in self.state.settings]
-        self.rule = widgets.Dropdown(
-            options=names,
+        self.rule = control(
+            widgets.Dropdown, "Rule", "What decides when to stop thinking", "300px", shrinks=True,
+            options=[(_NAMES.get(name, f"learned: {name}"), name) for name in self.state.settings],
             value=rule,
-            description="Rule",
-            tooltip="What decides when to stop thinking",
-            layout={"width": "300px", "max_width": "100%"},
-            style=_WHOLE,
-        )
-        self.threshold = widgets.IntSlider(
-            value=self.state.place,
-            min=0,
-            max=len(self.state.settings[rule]) - 1,
-            description="Threshold",
-            tooltip="From stopping early to stopping late",
-            layout={"width": "420px", "max_width": "100%"},
-            style=_WHOLE,
-        )
-        self.picture = widgets.HTML(layout={"width": "auto"})
-        self.rule.observe(lambda change: self._change_rule(), "value")
-        self.threshold.observe(lambda change: self._change_threshold(), "value")
-        row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
-        self.layout.max_width = "1004px"
-        self.children = [widgets.HBox([self.rule, self.threshold], layout=row), self.picture]
+        )  # fmt: skip
+        self.threshold = control(
+            widgets.IntSlider, "Threshold", "From stopping early to stopping late", "420px",
+            shrinks=True, min=0, max=len(self.state.settings[rule]) - 1, value=self.state.place,
+        )  # fmt: skip
+        self._on(self.rule, self._change_rule)
+        self._on(self.threshold, self._change_threshold)
+        self.children = [row(self.rule, self.threshold), self.picture]
         self._draw()
 
-    def __repr__(self) -> str:
-        # Short and the same in every run: notebooks keep it as the text of their output.
-        return f"HaltExplorer({len(self.state.study.hops)} problems)"
+    def _summary(self) -> str:
+        return f"{len(self.state.study.hops)} problems"
 
-    def _change_rule(self) -> None:
-        self.state = self.state.at(self.rule.value)
-        self._busy = True  # one picture for several changes
-        self.threshold.value = 0
-        self.threshold.max = len(self.state.settings[self.state.rule]) - 1
-        self.threshold.value = self.state.place
-        self._busy = False
+    def _change_rule(self, rule: str) -> None:
+        self.state = self.state.at(rule)
+        with self._hold():
+            self.threshold.value = 0
+            self.threshold.max = len(self.state.settings[rule]) - 1
+            self.threshold.value = self.state.place
         self._draw()
 
-    def _change_threshold(self) -> None:
-        if not self._busy:
-            self.state = self.state.at(place=self.threshold.value)
-            self._draw()
+    def _change_threshold(self, place: int) -> None:
+        self.state = self.state.at(place=place)
+        self._draw()
 
     def _draw(self) -> None:
         self.picture.value = render(self.state)

@@ -7,152 +7,131 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from coconut_lab.curriculum.in_words import count, in_short, replaced
-from coconut_lab.explorers.monitor.state import (
-    DONE,
-    FAILED,
-    LOG,
-    READY,
-    RUNNING,
-    STOPPED,
-    STOPPING,
-    Entry,
-    MonitorState,
-    clock,
-    elapsed,
-    seconds_left,
-)
-from coconut_lab.explorers.svg import (
+from coconut_lab.explorers import html
+from coconut_lab.explorers.html import (
     BLUE,
-    CARD,
     FAINT,
     GREEN,
-    HEADING,
     INK,
     LINE,
     MUTED,
     PAPER,
     VERMILLION,
-    ink_on,
-    number,
-    picture,
     safe,
-    scrolling,
-    shade,
-    shortened,
-    text,
+    tag,
 )
+from coconut_lab.explorers.monitor.state import MonitorState, Status, clock, elapsed, seconds_left
+from coconut_lab.explorers.svg import Drawing, clamped, ink_on, number, scale, shade
 
 #: Tints of Okabe and Ito's colours, one for each stage; letters say the same.
 _TINTS = ("#eceff2", "#dcedf9", "#d8f0e8", "#fbe8d0", "#f6e2ee", "#faf6cd", "#e0e3f4")
-_COLOURS = {RUNNING: BLUE, DONE: GREEN, STOPPING: VERMILLION, STOPPED: VERMILLION,
-            FAILED: VERMILLION}  # fmt: skip
+_COLOURS = {Status.READY: MUTED, Status.RUNNING: BLUE, Status.DONE: GREEN, Status.LOG: MUTED}
 _LEAST = 1e-9  # of a loss, for the logarithm
 _POINTS = 240  # of a curve
 _MOST_VALIDATIONS = 8
-_LEFT, _RIGHT, _TOP = 46.0, 8.0, 22.0
-_WIDTH, _LOSS_HEIGHT, _RATE_HEIGHT = 620.0, 190.0, 34.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 612, 22, 212  # of the loss
+_RATE_TOP, _RATE_BOTTOM = 224, 258
 
 
 def render(state: MonitorState) -> str:
-    """Draw everything the monitor shows.
-
-    Args:
-        state: what to draw.
-
-    Returns:
-        One `<div>` that is well-formed XML too; every text on it is escaped.
-    """
-    colour = _COLOURS.get(state.status, MUTED)
-    alert = ' role="alert"' if state.status == FAILED else ""
-    return (
-        f'<div class="coconut-monitor" data-status="{state.status}" data-step="{state.done}" '
-        f'style="{CARD}">'
-        '<div style="display:flex;flex-wrap:wrap;justify-content:space-between;gap:2px 24px">'
-        f'<div style="font-size:17px;font-weight:600">{safe(state.plan.name)}</div>'
-        f'<div class="status"{alert} style="font-weight:600;border-left:4px solid {colour};'
-        f'padding-left:8px">{safe(status_in_words(state))}</div></div>'
-        f"{_progress(state)}"
-        f'<p class="stage" style="margin:10px 0 0;font-size:14.5px">{_stage(state)}</p>'
-        '<div style="display:flex;flex-wrap:wrap;gap:14px 24px;margin-top:12px">'
-        f'<div style="flex:1 1 440px;min-width:0"><div style="{HEADING}">Loss on a log scale'
-        f"{_bin_words(state)}</div>{scrolling(curves(state), 420)}</div>"
-        f'<div style="flex:0 1 324px;min-width:0"><div style="{HEADING}">The plan, in steps</div>'
-        f'{_schedule(state)}<div style="{HEADING};margin-top:14px">{_accuracy_heading(state)}'
-        f"</div>{accuracy(state)}</div></div></div>"
+    """Draw everything the monitor shows: one well-formed `<div>` with every text escaped."""
+    colour = _COLOURS.get(Status(state.status), VERMILLION)
+    status = html.div(
+        safe(status_in_words(state)), class_="status",
+        role="alert" if state.status == Status.FAILED else None,
+        style=f"font-weight:600;border-left:4px solid {colour};padding-left:8px",
+    )  # fmt: skip
+    loss = html.column(
+        "1 1 440px",
+        html.heading(f"Loss on a log scale{_bin_words(state)}"),
+        html.scrolling(curves(state), 420),
+    )
+    plan = html.column(
+        "0 1 324px",
+        html.heading("The plan, in steps"),
+        _schedule(state),
+        html.heading(_accuracy_heading(state), ";margin-top:14px"),
+        accuracy(state),
+    )
+    return html.card(
+        "monitor",
+        html.title_row(safe(state.plan.name), status),
+        _progress(state, colour),
+        tag("p", _stage(state), class_="stage", style="margin:10px 0 0;font-size:14.5px"),
+        html.wrapping(loss, plan, style="gap:14px 24px;margin-top:12px"),
+        status=state.status,
+        step=state.done,
     )
 
 
 def status_in_words(state: MonitorState) -> str:
-    """Say in a few words how the run stands."""
+    """Say in a few words what the run is doing."""
     at = f"step {state.done:,}"
     return {
-        READY: "not started" if not state.entries else f"not started again; the log ends at {at}",
-        RUNNING: "running",
-        STOPPING: "stopping after this step",
-        STOPPED: f"stopped at {at}; run again to go on",
-        FAILED: f"failed after {at}: {shortened(state.message, 600)}",
-        DONE: "done",
-        LOG: f"from the log, up to {at}",
-    }[state.status]
+        Status.READY: "not started"
+        if not state.entries
+        else f"not started again; the log ends at {at}",
+        Status.RUNNING: "running",
+        Status.STOPPING: "stopping after this step",
+        Status.STOPPED: f"stopped at {at}; run again to go on",
+        Status.FAILED: f"failed after {at}: {html.shortened(state.message, 600)}",
+        Status.DONE: "done",
+        Status.LOG: f"from the log, up to {at}",
+    }[Status(state.status)]
 
 
-def _progress(state: MonitorState) -> str:
+def _progress(state: MonitorState, colour: str) -> str:
     total, done = state.plan.total, state.done
     share = done / total if total else 0.0
+    running = state.status in (Status.RUNNING, Status.STOPPING)
     words = [f"step {done:,} of {total:,}"]
     if state.entries:
-        so_far = "so far" if state.status in (RUNNING, STOPPING) else "of training"
-        words.append(f"{clock(elapsed(state.entries))} {so_far}")
-    if state.status in (RUNNING, STOPPING):
+        words.append(f"{clock(elapsed(state.entries))} {'so far' if running else 'of training'}")
+    if running:
         left = seconds_left(state.entries, total)
-        words.append("time left not known yet" if left is None else
-                     f"about {clock(left)} left at this pace")  # fmt: skip
+        known = "" if left is None else f"about {clock(left)} left at this pace"
+        words.append(known or "time left not known yet")
     if losses := [entry.loss for entry in state.entries if entry.loss is not None]:
         words.append(f"loss {losses[-1]:.3g}")
-    return (
-        f'<div role="progressbar" aria-label="Training" aria-valuemin="0" aria-valuemax="{total}" '
-        f'aria-valuenow="{done}" style="height:9px;margin-top:10px;border-radius:5px;'
-        f'overflow:hidden;background:{FAINT}"><div style="height:9px;width:{100 * share:.1f}%;'
-        f'background:{_COLOURS.get(state.status, MUTED)}"></div></div>'
-        f'<div class="pace" style="margin-top:4px;color:{MUTED};'
-        f'font-variant-numeric:tabular-nums">{" · ".join(words)}</div>'
-    )
+    filled = html.div("", style=f"height:9px;width:{100 * share:.1f}%;background:{colour}")
+    bar = html.div(
+        filled, role="progressbar", aria_label="Training", aria_valuemin=0, aria_valuemax=total,
+        aria_valuenow=done, style="height:9px;margin-top:10px;border-radius:5px;overflow:hidden;"
+        f"background:{FAINT}",
+    )  # fmt: skip
+    look = f"margin-top:4px;color:{MUTED};font-variant-numeric:tabular-nums"
+    return bar + html.div(" · ".join(words), class_="pace", style=look)
 
 
 def _stage(state: MonitorState) -> str:
     band, curriculum = state.band, state.plan.curriculum
-    said = (
-        "A base model: next-token prediction on random walks, no stages."
-        if curriculum is None
-        else replaced(curriculum, band.stage)
-    )
+    said = "A base model: next-token prediction on random walks, no stages."
+    if curriculum is not None:
+        said = replaced(curriculum, band.stage)
     return f"<b>{band.letter}</b> · {safe(said)}"
 
 
 def _schedule(state: MonitorState) -> str:
-    rows = []
+    curriculum, rows = state.plan.curriculum, ""
     for band in state.plan.bands:
-        now = band == state.band and state.status != DONE
-        tick = "▸" if now else "✓" if state.done >= band.end else ""
-        what = (
-            ("random walks", "")
-            if state.plan.curriculum is None
-            else (f"stage {band.stage}", in_short(state.plan.curriculum, band.stage))
-        )
-        rows.append(
-            f'<tr class="phase" data-letter="{band.letter}" style="'
-            f'{"font-weight:600" if now else ""}"><td style="padding:1px 4px 1px 0;width:12px">'
-            f'{tick}</td><td style="padding:1px 6px;text-align:center;background:'
-            f'{_tint(band.stage)};border:1px solid {PAPER}"><b>{band.letter}</b></td>'
-            f'<td style="padding:1px 8px;white-space:nowrap">{what[0]}</td>'
-            f'<td style="padding:1px 0">{safe(what[1])}</td><td style="padding:1px 0 1px 8px;'
-            f'text-align:right;white-space:nowrap;color:{MUTED}">{band.end - band.start:,}</td>'
-            "</tr>"
-        )
-    return (
-        f'<table style="border-collapse:collapse;width:100%;font-size:12.5px;color:{INK};'
-        f'line-height:1.35"><tbody>{"".join(rows)}</tbody></table>'
-    )
+        now = band == state.band and state.status != Status.DONE
+        stage, what = "random walks", ""
+        if curriculum is not None:
+            stage, what = f"stage {band.stage}", in_short(curriculum, band.stage)
+        cells = {
+            "4px 1px 0;width:12px": "▸" if now else "✓" if state.done >= band.end else "",
+            f"6px;text-align:center;background:{_tint(band.stage)};border:1px solid {PAPER}":
+                f"<b>{band.letter}</b>",
+            "8px;white-space:nowrap": stage,
+            "0": safe(what),
+            f"0 1px 8px;text-align:right;white-space:nowrap;color:{MUTED}":
+                f"{band.end - band.start:,}",
+        }  # fmt: skip
+        row = "".join(tag("td", cell, style=f"padding:1px {look}") for look, cell in cells.items())
+        weight = "font-weight:600" if now else ""
+        rows += tag("tr", row, class_="phase", data_letter=band.letter, style=weight)
+    look = f"border-collapse:collapse;width:100%;font-size:12.5px;color:{INK};line-height:1.35"
+    return tag("table", tag("tbody", rows), style=look)
 
 
 def _tint(stage: int) -> str:
@@ -177,15 +156,7 @@ def _bin_words(state: MonitorState) -> str:
 def binned(
     points: Sequence[tuple[int, float]], width: int
 ) -> list[tuple[float, float, float, float]]:
-    """Gather points in bins of so many steps.
-
-    Args:
-        points: (step, value), in the order of the steps.
-        width: steps of a bin.
-
-    Returns:
-        For each bin that holds any: mean step, and mean, least and largest value.
-    """
+    """Gather (step, value) in bins of `width` steps: mean step, and mean, least, largest value."""
     groups: dict[int, list[tuple[int, float]]] = {}
     for step, value in points:
         groups.setdefault(step // width, []).append((step, value))
@@ -198,102 +169,77 @@ def binned(
 
 
 def curves(state: MonitorState) -> str:
-    """Draw the loss and, below it, the learning rate over the phases of the plan.
-
-    Args:
-        state: what to draw.
-
-    Returns:
-        An `<svg>`; each phase is a band with its letter.
-    """
-    total = max(1, state.plan.total)
-    inner, bottom = _WIDTH - _LEFT - _RIGHT, _TOP + _LOSS_HEIGHT
-    rate_top, rate_bottom = bottom + 12, bottom + 12 + _RATE_HEIGHT
+    """Draw the loss and, below it, the learning rate over the lettered phases of the plan."""
+    total, drawing = max(1, state.plan.total), Drawing()
+    across, up = scale(_LEFT, _RIGHT), scale(_BOTTOM, _TOP)
 
     def x_of(step: float) -> float:
-        return _LEFT + inner * min(max(step / total, 0.0), 1.0)
+        return across(clamped(step / total))
 
     losses = [(e.step, max(e.loss, _LEAST)) for e in state.entries if e.loss is not None]
     low, high, ticks = _scale([loss for _, loss in losses])
 
     def y_of(loss: float) -> float:
-        share = (math.log(loss) - math.log(low)) / (math.log(high) - math.log(low))
-        return bottom - _LOSS_HEIGHT * min(max(share, 0.0), 1.0)
+        return up(clamped((math.log(loss) - math.log(low)) / (math.log(high) - math.log(low))))
 
-    body = []
+    def line_of(points: Sequence[tuple[float, float]]) -> str:
+        return "M" + "L".join(f"{x_of(at):.1f} {y_of(loss):.1f}" for at, loss in points)
+
+    _bands(drawing, state, x_of)
+    for tick in ticks:
+        y = y_of(tick)
+        drawing.path(f"M{_LEFT} {y:.1f}H{_RIGHT}", stroke=PAPER)
+        drawing.label(_LEFT - 6, y + 4, f"{tick:g}", "end")
+    drawing.rect(_LEFT, _BOTTOM, _RIGHT - _LEFT, _RATE_TOP - _BOTTOM, fill=PAPER)
+    bins = binned(losses, _bin_width(state))
+    if any(largest > least for _, _, least, largest in bins):
+        around = [(at, largest) for at, _, _, largest in bins]
+        around += [(at, least) for at, _, least, _ in reversed(bins)]
+        drawing.path(f"{line_of(around)}Z", class_="spread", fill=BLUE, fill_opacity=0.2)
+    if bins:
+        means = [(at, mean) for at, mean, _, _ in bins]
+        drawing.path(line_of(means), class_="loss", fill="none", stroke=(BLUE, 2),
+                     stroke_linejoin="round")  # fmt: skip
+        x, y = x_of(means[-1][0]), y_of(means[-1][1])
+        drawing.circle(x, y, 4.5, class_="now", fill=BLUE, stroke=(PAPER, 1.5))
+    else:
+        drawing.label((_LEFT + _RIGHT) / 2, (_TOP + _BOTTOM) / 2, "no step yet", "middle", 13)
+    _rate(drawing, state, x_of)
+    for step in (0, total // 2, total):
+        anchor = {0: "start", total: "end"}.get(step, "middle")
+        drawing.label(x_of(step), _RATE_BOTTOM + 16, f"{step:,}", anchor)
+    drawing.label(x_of(total / 4), _RATE_BOTTOM + 16, "steps", "middle")
+    said = f"loss {losses[-1][1]:.3g} at step {losses[-1][0] + 1}" if losses else "no step yet"
+    return drawing.picture("curves", 620, _RATE_BOTTOM + 22, "Loss and learning rate", said)
+
+
+def _bands(drawing: Drawing, state: MonitorState, x_of: Callable[[float], float]) -> None:
+    """Draw a band for every phase, with its letter."""
     for band in state.plan.bands:
         start, end = x_of(band.start), x_of(band.end)
         label = f"{band.letter} · stage {band.stage}"
         if state.plan.curriculum is None or end - start < 76:  # it would touch its neighbour
             label = band.letter
-        now = band == state.band
-        body.append(
-            f'<g class="band" data-letter="{band.letter}"><rect x="{start:.1f}" y="{_TOP:g}" '
-            f'width="{end - start:.1f}" height="{rate_bottom - _TOP:g}" '
-            f'fill="{_tint(band.stage)}"/>'
-            f'<path d="M{start:.1f} {_TOP:g}V{rate_bottom:g}" stroke="{PAPER}"/></g>'
-        )
-        body.append(text((start + end) / 2, _TOP - 7, label, size=12, anchor="middle",
-                         weight=700 if now else 400, fill=INK if now else MUTED))  # fmt: skip
-    for tick in ticks:
-        y = y_of(tick)
-        body.append(f'<path d="M{_LEFT:g} {y:.1f}H{_WIDTH - _RIGHT:g}" stroke="{PAPER}"/>')
-        body.append(text(_LEFT - 6, y + 4, f"{tick:g}", size=11, fill=MUTED, anchor="end"))
-    body.append(f'<rect x="{_LEFT:g}" y="{bottom:g}" width="{inner:g}" height="12" '
-                f'fill="{PAPER}"/>')  # fmt: skip
-    width = _bin_width(state)
-    bins = binned(losses, width)
-    if any(most > least for _, _, least, most in bins):
-        upper = [f"{x_of(at):.1f} {y_of(most):.1f}" for at, _, _, most in bins]
-        lower = [f"{x_of(at):.1f} {y_of(least):.1f}" for at, _, least, _ in reversed(bins)]
-        body.append(f'<path class="spread" d="M{"L".join(upper + lower)}Z" fill="{BLUE}" '
-                    'fill-opacity="0.2"/>')  # fmt: skip
-    if bins:
-        line = "L".join(f"{x_of(at):.1f} {y_of(mean):.1f}" for at, mean, _, _ in bins)
-        body.append(f'<path class="loss" d="M{line}" fill="none" stroke="{BLUE}" '
-                    'stroke-width="2" stroke-linejoin="round"/>')  # fmt: skip
-        at, mean = bins[-1][:2]
-        body.append(f'<circle class="now" cx="{x_of(at):.1f}" cy="{y_of(mean):.1f}" r="4.5" '
-                    f'fill="{BLUE}" stroke="{PAPER}" stroke-width="1.5"/>')  # fmt: skip
-    else:
-        body.append(text(_LEFT + inner / 2, _TOP + _LOSS_HEIGHT / 2, "no step yet", size=13,
-                         fill=MUTED, anchor="middle"))  # fmt: skip
-    body.append(_rate(state.entries, width, x_of, rate_top, rate_bottom))
-    for step in (0, total // 2, total):
-        anchor = {0: "start", total: "end"}.get(step, "middle")
-        body.append(text(x_of(step), rate_bottom + 16, f"{step:,}", size=11, fill=MUTED,
-                         anchor=anchor))  # fmt: skip
-    body.append(text(x_of(total / 4), rate_bottom + 16, "steps", size=11, fill=MUTED,
-                     anchor="middle"))  # fmt: skip
-    said = f"loss {losses[-1][1]:.3g} at step {losses[-1][0] + 1}" if losses else "no step yet"
-    return picture(
-        _WIDTH, rate_bottom + 22, "Loss and learning rate", said, "".join(body), "curves"
-    )
+        with drawing.group(class_="band", data_letter=band.letter):
+            drawing.rect(start, _TOP, end - start, _RATE_BOTTOM - _TOP, fill=_tint(band.stage))
+            drawing.path(f"M{start:.1f} {_TOP}V{_RATE_BOTTOM}", stroke=PAPER)
+        weight, ink = (700, INK) if band == state.band else (400, MUTED)
+        drawing.text((start + end) / 2, _TOP - 7, label, "middle", weight=weight, fill=ink)
 
 
-def _rate(
-    entries: Sequence[Entry],
-    width: int,
-    x_of: Callable[[float], float],
-    top: float,
-    bottom: float,
-) -> str:
+def _rate(drawing: Drawing, state: MonitorState, x_of: Callable[[float], float]) -> None:
     """Draw the learning rate as an area, with its largest value."""
-    rates = [(entry.step, entry.lr) for entry in entries if entry.lr is not None and entry.lr >= 0]
+    rates = [(e.step, e.lr) for e in state.entries if e.lr is not None and e.lr >= 0]
     largest = max((rate for _, rate in rates), default=0.0)
-    label = text(_LEFT - 6, top + 10, "rate", size=11, fill=MUTED, anchor="end")
-    if not largest:
-        return label
-    points = [
-        f"{x_of(at):.1f} {bottom - (bottom - top - 3) * mean / largest:.1f}"
-        for at, mean, _, _ in binned(rates, width)
-    ]
-    first, last = points[0].split()[0], points[-1].split()[0]
-    return (
-        f'<path class="rate" d="M{first} {bottom:g}L{"L".join(points)}L{last} {bottom:g}Z" '
-        f'fill="{LINE}" fill-opacity="0.45" stroke="{MUTED}" stroke-width="1"/>{label}'
-        + text(_LEFT - 6, top + 24, f"{largest:.2g}", size=11, fill=MUTED, anchor="end")
-    )
+    if largest:
+        up = scale(_RATE_BOTTOM, _RATE_TOP + 3, 0, largest)
+        points = [(x_of(at), up(mean)) for at, mean, _, _ in binned(rates, _bin_width(state))]
+        line = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+        area = f"M{points[0][0]:.1f} {_RATE_BOTTOM}L{line}L{points[-1][0]:.1f} {_RATE_BOTTOM}Z"
+        drawing.path(area, class_="rate", fill=LINE, fill_opacity="0.45", stroke=(MUTED, 1))
+    drawing.label(_LEFT - 6, _RATE_TOP + 10, "rate", "end")
+    if largest:
+        drawing.label(_LEFT - 6, _RATE_TOP + 24, f"{largest:.2g}", "end")
 
 
 def _scale(values: Sequence[float]) -> tuple[float, float, list[float]]:
@@ -321,47 +267,36 @@ def _accuracy_heading(state: MonitorState) -> str:
 
 
 def accuracy(state: MonitorState) -> str:
-    """Draw the validations as a table of filled cells with their numbers.
-
-    Args:
-        state: what to draw.
-
-    Returns:
-        An `<svg>`, or a sentence while there is no validation.
-    """
+    """Draw the validations as a table of filled cells with their numbers."""
     scored = [entry for entry in state.entries if entry.accuracy][-_MOST_VALIDATIONS:]
     if not scored:
         why = "none yet" if state.plan.curriculum else "a base model has none"
-        if state.status in (LOG, DONE):
+        if state.status in (Status.LOG, Status.DONE):
             why = "the log holds no validation"
-        return f'<div class="accuracy" style="color:{MUTED}">{why}</div>'
+        return html.div(why, class_="accuracy", style=f"color:{MUTED}")
     keys = sorted({key for entry in scored for key in entry.accuracy}, key=_by_number)
-    label, cell = 96.0, min(50.0, 200.0 / len(keys))
-    body, said = [], []
-    for column, key in enumerate(keys):
-        body.append(text(label + (column + 0.5) * cell, 14, shortened(key, 5), size=12,
-                         fill=MUTED, anchor="middle"))  # fmt: skip
+    left, cell = 96, min(50.0, 200.0 / len(keys))
+    size = 12 if cell >= 34 else 9
+    drawing, said = Drawing(), []
+    for place, key in enumerate(keys):
+        drawing.label(left + (place + 0.5) * cell, 14, html.shortened(key, 5), "middle", 12)
     for row, entry in enumerate(scored):
-        y, last = 20 + row * 27.0, entry is scored[-1]
-        letter = state.plan.band_at(entry.step).letter
-        body.append(text(0, y + 16, f"{letter} · step {entry.step + 1:,}", size=12,
-                         weight=700 if last else 400, fill=INK if last else MUTED))  # fmt: skip
-        for column, key in enumerate(keys):
+        y, letter = 20 + row * 27, state.plan.band_at(entry.step).letter
+        weight, ink, edge = (700, INK, INK) if entry is scored[-1] else (400, MUTED, LINE)
+        step = f"{letter} · step {entry.step + 1:,}"
+        drawing.text(0, y + 16, step, weight=weight, fill=ink)
+        for place, key in enumerate(keys):
             if (value := entry.accuracy.get(key)) is None:
                 continue
-            x = label + column * cell
-            body.append(
-                f'<g class="score" data-thoughts="{safe(key)}" data-step="{entry.step}">'
-                f'<rect x="{x + 1:.1f}" y="{y:g}" width="{cell - 2:.1f}" height="24" rx="4" '
-                f'fill="{shade(value)}" stroke="{INK if last else LINE}"/>'
-                + text(x + cell / 2, y + 16, number(value), size=12 if cell >= 34 else 9,
-                       weight=700 if last else 400, fill=ink_on(value), anchor="middle")
-                + "</g>"
-            )  # fmt: skip
+            x, ink = left + place * cell, ink_on(value)
+            with drawing.group(class_="score", data_thoughts=key, data_step=entry.step):
+                drawing.rect(x + 1, y, cell - 2, 24, rx=4, fill=shade(value), stroke=edge)
+                drawing.text(x + cell / 2, y + 16, number(value), "middle", size=size,
+                             weight=weight, fill=ink)  # fmt: skip
             said.append(f"step {entry.step + 1}, {key}: {number(value)}")
-    height = 20 + 27.0 * len(scored)
-    return picture(label + len(keys) * cell, height, "Accuracy at each validation",
-                   "; ".join(said), "".join(body), "accuracy")  # fmt: skip
+    width, height = left + len(keys) * cell, 20 + 27 * len(scored)
+    title = "Accuracy at each validation"
+    return drawing.picture("accuracy", width, height, title, "; ".join(said))
 
 
 def _by_number(key: str) -> tuple[int, str]:

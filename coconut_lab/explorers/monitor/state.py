@@ -6,18 +6,27 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum, auto
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.training.recipe import Recipe
 
-READY, RUNNING, STOPPING, STOPPED, FAILED, DONE, LOG = (
-    "ready", "running", "stopping", "stopped", "failed", "done", "log",
-)  # fmt: skip
-#: Over so many of the last steps the pace is measured.
-PACE_STEPS = 50
+PACE_STEPS = 50  # the pace is that of the last ones
 _LARGEST = 1e12  # no number of a run is larger, and sums of such numbers stay finite
+
+
+class Status(StrEnum):
+    """What a run is doing."""
+
+    READY = auto()
+    RUNNING = auto()
+    STOPPING = auto()
+    STOPPED = auto()
+    FAILED = auto()
+    DONE = auto()
+    LOG = auto()  # it was over before: this is its log
 
 
 class Band(NamedTuple):
@@ -88,33 +97,17 @@ def _letter(index: int) -> str:
 
 
 class Entry(NamedTuple):
-    """One log entry, with finite numbers only; None where the log has none.
+    """One log entry, with finite numbers only; None where the log has none."""
 
-    Attributes:
-        step: the optimizer step, from 0.
-        loss, lr, seconds: as logged.
-        accuracy: number of thoughts → share of right answers; empty without a validation.
-    """
-
-    step: int
+    step: int  # from 0
     loss: float | None
     lr: float | None
     seconds: float | None
-    accuracy: dict[str, float]
+    accuracy: dict[str, float]  # number of thoughts → share of right answers
 
 
 def read_entry(logged: Mapping[str, Any]) -> Entry:
-    """Take from a log entry what the picture shows.
-
-    Args:
-        logged: a dict as the trainer gives it; further keys are ignored.
-
-    Returns:
-        The entry. What is no number, or no finite one, is left out.
-
-    Raises:
-        KeyError: there is no step.
-    """
+    """Take from a log entry what the picture shows, without what is no finite number."""
     scores = logged.get("accuracy") or {}
     accuracy = {str(key): number for key, value in scores.items()
                 if (number := _finite(value)) is not None}  # fmt: skip
@@ -153,19 +146,12 @@ def _finite(value: Any) -> float | None:
 
 @dataclass(frozen=True)
 class MonitorState:
-    """One picture of a run.
-
-    Attributes:
-        plan: what the run is going to do.
-        entries: what it has logged so far, in order.
-        status: one of the names at the top of this module.
-        message: why it failed, if it did.
-    """
+    """One picture of a run."""
 
     plan: Plan
-    entries: tuple[Entry, ...] = ()
-    status: str = READY
-    message: str = ""
+    entries: tuple[Entry, ...] = ()  # what is logged so far, in order
+    status: str = Status.READY
+    message: str = ""  # why it failed, if it did
 
     @property
     def done(self) -> int:
@@ -179,7 +165,14 @@ class MonitorState:
 
 
 def elapsed(entries: Iterable[Entry]) -> float:
-    """Add up the seconds of a run; each session that went on with it counts from 0."""
+    """Add up the seconds of a run, of which each session counts from 0.
+
+    Args:
+        entries: of `read_log`.
+
+    Returns:
+        Seconds.
+    """
     total = last = 0.0
     for entry in entries:
         if entry.seconds is not None:
@@ -190,15 +183,7 @@ def elapsed(entries: Iterable[Entry]) -> float:
 
 
 def seconds_left(entries: Sequence[Entry], total: int) -> float | None:
-    """Estimate how long a run still takes, at the pace of its last steps.
-
-    Args:
-        entries: what was logged so far.
-        total: steps of the whole run.
-
-    Returns:
-        Seconds; 0 at the end, None while the pace is not known.
-    """
+    """Estimate the seconds to the end at the pace of the last steps; None before it is known."""
     if not entries:
         return None
     left = total - entries[-1].step - 1

@@ -6,46 +6,31 @@ import os
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import ipywidgets as widgets
 
+from coconut_lab.explorers.base import Explorer, control, row
 from coconut_lab.explorers.monitor.drawing import render
 from coconut_lab.explorers.monitor.state import (
-    DONE,
-    FAILED,
-    LOG,
-    READY,
-    RUNNING,
-    STOPPED,
-    STOPPING,
     Entry,
     MonitorState,
     Plan,
+    Status,
     read_entry,
     read_log,
 )
 from coconut_lab.training.recipe import Recipe, load_recipe
-from coconut_lab.training.trainer import LOG_FILE
+from coconut_lab.training.trainer import LOG_FILE, Trainer
 
 REDRAW_SECONDS = 0.25
 _HINT = "A cell waits for this run: to stop it, interrupt the kernel (■ in the toolbar)."
-_WHOLE = {"description_width": "initial"}  # no label is cut off
 
 
-class TrainerLike(Protocol):
-    """What the monitor needs of a trainer; `coconut_lab.training.trainer.Trainer` is one."""
-
-    @property
-    def recipe(self) -> Any: ...
-    def train(self, on_step: Callable[[dict[str, Any]], None] | None = None) -> Any: ...
-    def stop(self) -> None: ...
-
-
-class TrainingMonitor(widgets.VBox):
+class TrainingMonitor(Explorer):
     """Shows a training run: stage, progress, loss, accuracy per number of thoughts, time left.
 
     Display it, then call `train()` for a cell that lasts as long as the training: an interrupt of
@@ -68,14 +53,14 @@ class TrainingMonitor(widgets.VBox):
         ValueError: neither a trainer nor a plan.
     """
 
-    def __init__(self, trainer: TrainerLike | None = None, *, plan: Plan | None = None) -> None:
+    def __init__(self, trainer: Trainer | None = None, *, plan: Plan | None = None) -> None:
         super().__init__()
         if trainer is None and plan is None:
             raise ValueError("there is nothing to monitor; give a trainer, or use from_log")
         self.trainer = trainer
         self.plan = plan or Plan.of(trainer.recipe)  # type: ignore[union-attr]
         self._entries: list[Entry] = self._logged()
-        self._status, self._message = READY, ""
+        self._status, self._message = Status.READY, ""
         self._fresh = False  # whether this session has not logged yet
         self._asked = threading.Event()
         self._over = threading.Event()  # whether the run that `start` began has ended
@@ -112,9 +97,8 @@ class TrainingMonitor(widgets.VBox):
         monitor._show_log(read_log(path / LOG_FILE if path.is_dir() else path))
         return monitor
 
-    def __repr__(self) -> str:
-        # Short and the same in every run: notebooks keep it as the text of their output.
-        return f"TrainingMonitor({self.plan.name}, {self.plan.total} steps)"
+    def _summary(self) -> str:
+        return f"{self.plan.name}, {self.plan.total} steps"
 
     @property
     def state(self) -> MonitorState:
@@ -174,10 +158,10 @@ class TrainingMonitor(widgets.VBox):
 
     def stop(self) -> None:
         """End the run after its current step, with a checkpoint; nothing happens if none runs."""
-        if self._status not in (RUNNING, STOPPING) or self.trainer is None:
+        if self._status not in (Status.RUNNING, Status.STOPPING) or self.trainer is None:
             return
         self._asked.set()
-        self._status = STOPPING
+        self._status = Status.STOPPING
         self.trainer.stop()
         self._draw()
 
@@ -205,13 +189,13 @@ class TrainingMonitor(widgets.VBox):
     def _begin(self, *, blocking: bool = False) -> None:
         if self.trainer is None:
             raise RuntimeError("this monitor shows a log; give it a trainer to train")
-        if self._status in (RUNNING, STOPPING):
+        if self._status in (Status.RUNNING, Status.STOPPING):
             raise RuntimeError("the training runs already; press Stop, or call wait()")
         self._asked.clear()
         self._over.clear()
         self._entries, self._fresh = self._logged(), True
         self._blocking = blocking
-        self._status, self._message, self._outcome = RUNNING, "", (None, None)
+        self._status, self._message, self._outcome = Status.RUNNING, "", (None, None)
         self._draw()
 
     def _run(self) -> None:
@@ -220,12 +204,12 @@ class TrainingMonitor(widgets.VBox):
         bar = getattr(trainer, "progress", None)
         if bar:
             trainer.progress = False
-        status = FAILED
+        status = Status.FAILED
         try:
             self._outcome = (trainer.train(on_step=self.update), None)
-            status = DONE
+            status = Status.DONE
         except KeyboardInterrupt as error:
-            self._outcome, status = (None, error), STOPPED
+            self._outcome, status = (None, error), Status.STOPPED
         except Exception as error:
             self._outcome, self._message = (None, error), str(error) or type(error).__name__
         finally:
@@ -253,7 +237,6 @@ class TrainingMonitor(widgets.VBox):
     # --- what is shown --------------------------------------------------------------------------
 
     def _make_controls(self) -> None:
-        self.picture = widgets.HTML(layout={"width": "auto"})
         self.stop_button = widgets.Button(
             description="Stop",
             tooltip="End after this step, with a checkpoint",
@@ -262,26 +245,19 @@ class TrainingMonitor(widgets.VBox):
         )
         self.stop_button.on_click(lambda button: self.stop())
         self.hint = widgets.HTML()
-        self.layout.max_width = "1004px"
-        row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 12px"}
-        self.children = [widgets.HBox([self.stop_button, self.hint], layout=row), self.picture]
+        self.children = [row(self.stop_button, self.hint, gap=12), self.picture]
 
     def _show_log(self, entries: list[Entry]) -> None:
         self._all = entries
-        self._entries, self._status = entries, LOG
+        self._entries, self._status = entries, Status.LOG
         steps = [entry.step + 1 for entry in entries] or [0]
         gaps = {after - before for before, after in pairwise(steps)}
-        self.upto = widgets.IntSlider(
+        self.upto = control(
+            widgets.IntSlider, "Up to step", "Show the run as it was after this step", "460px",
+            shrinks=True, min=steps[0], max=steps[-1], step=gaps.pop() if len(gaps) == 1 else 1,
             value=steps[-1],
-            min=steps[0],
-            max=steps[-1],
-            step=gaps.pop() if len(gaps) == 1 else 1,
-            description="Up to step",
-            tooltip="Show the run as it was after this step",
-            layout={"width": "460px", "max_width": "100%"},
-            style=_WHOLE,
-        )
-        self.upto.observe(lambda change: self._look(change.new), "value")
+        )  # fmt: skip
+        self._on(self.upto, self._look)
         self.children = [self.upto, self.picture]
         self._draw()
 
@@ -291,8 +267,8 @@ class TrainingMonitor(widgets.VBox):
 
     def _draw(self) -> None:
         with self._drawing:
-            blocked = self._status == RUNNING and self._blocking
-            self.stop_button.disabled = self._status != RUNNING or blocked
+            blocked = self._status == Status.RUNNING and self._blocking
+            self.stop_button.disabled = self._status != Status.RUNNING or blocked
             self.hint.value = _HINT if blocked else ""
             self.picture.value = render(self.state)
             self._drawn = time.monotonic()

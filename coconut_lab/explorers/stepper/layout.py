@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from coconut_lab.tasks.problems import Graph
 
-NODE_WIDTH, NODE_HEIGHT = 80.0, 42.0
+NODE_WIDTH, NODE_HEIGHT = 80, 42
 COLUMN_GAP, ROW_GAP, PASSING_GAP = 38.0, 32.0, 17.0
 MARGIN_X, MARGIN_Y = 8.0, 20.0  # room for rings and marks
 _SWEEPS = 12

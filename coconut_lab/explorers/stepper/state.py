@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from coconut_lab.interpretability.probing import Reading, ThoughtReading
@@ -12,29 +12,19 @@ from coconut_lab.tasks.problems import Graph
 
 @dataclass(frozen=True)
 class BudgetScore:
-    """How often a model is right with so many thoughts, from its card.
-
-    Attributes:
-        thoughts: how many thoughts it had.
-        accuracy: share of right answers, 0 to 1.
-        low, high: the 95% interval.
-        total: how many problems it was asked.
-    """
+    """How often a model is right with a number of thoughts, from its card."""
 
     thoughts: int
-    accuracy: float
-    low: float
+    accuracy: float  # share of right answers
+    low: float  # of the 95% interval
     high: float
-    total: int
+    total: int  # problems
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> tuple[BudgetScore, ...]:
         """Read the rows of `card["accuracy"]`; none if the card has no such entry."""
-        rows: Iterable[Mapping[str, Any]] = card.get("accuracy") or ()
-        return tuple(
-            cls(row["thoughts"], row["accuracy"], row["low"], row["high"], row["total"])
-            for row in rows
-        )
+        names = [field.name for field in fields(cls)]
+        return tuple(cls(*(row[name] for name in names)) for row in card.get("accuracy") or ())
 
 
 @dataclass(frozen=True)

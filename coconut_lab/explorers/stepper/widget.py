@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import ipywidgets as widgets
 
-from coconut_lab.checkpoints.shipped import load
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.checkpoints.shipped import Checkpoint, load
 from coconut_lab.curriculum.tokenizer import TokenizerError
+from coconut_lab.explorers.base import Explorer, control, row
+from coconut_lab.explorers.html import INK, VERMILLION, div, safe, shortened
 from coconut_lab.explorers.stepper import naming
 from coconut_lab.explorers.stepper.drawing import render
 from coconut_lab.explorers.stepper.state import BudgetScore, State
-from coconut_lab.explorers.svg import safe, shortened
 from coconut_lab.interpretability.probing import Reading, probe
-from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
 from coconut_lab.tasks.problems import Problem, ProblemError, parse_problem
 from coconut_lab.tasks.prosqa import generate_prosqa
@@ -26,7 +25,7 @@ from coconut_lab.tasks.prosqa import generate_prosqa
 LIST_LENGTH, LIST_SEED = 100, 424242
 FIRST_NEW_SEED = 1000
 MOST_NODES = 40  # more would be too small to read
-MOST_LETTERS = 10_000  # far more than so many nodes need
+MOST_LETTERS = 10_000  # far more than that many nodes need
 OWN_GRAPH = """\
 Tom is a cat. Tom is a guest. Every cat is a mammal. Every cat is a hunter.
 Every guest is a sleeper. Every hunter is a climber.
@@ -39,24 +38,10 @@ _HELP = (
     "</div>"
 )
 LIST, NEW, OWN = "from the list", "a new one", "my own graph"
-_WHOLE = {"description_width": "initial"}  # no label is cut off
 _BAD_INPUT = (ProblemError, TokenizerError, ModelError)
 
 
-class CheckpointLike(Protocol):
-    """A trained model with all that the stepper needs; `coconut_lab.checkpoints.load` gives one."""
-
-    @property
-    def model(self) -> Coconut: ...
-    @property
-    def tokenizer(self) -> Any: ...
-    @property
-    def curriculum(self) -> Curriculum: ...
-    @property
-    def card(self) -> Mapping[str, Any]: ...
-
-
-class ThoughtStepper(widgets.VBox):
+class ThoughtStepper(Explorer):
     """Shows how the thoughts of a model spread over a graph, one thought at a time.
 
     The model runs when a problem is chosen, once for all its thoughts and budgets; the sliders
@@ -69,7 +54,7 @@ class ThoughtStepper(widgets.VBox):
             the model's card is measured on.
 
     Attributes:
-        state: what is drawn at the moment, a `State`.
+        state: what is drawn now, a `State`.
         problems: the list to choose from.
         thought, budget: the sliders; setting the `value` of a control is what a user does.
         source: where the problem comes from: the list, a new one, or the user's own text.
@@ -86,7 +71,7 @@ class ThoughtStepper(widgets.VBox):
 
     def __init__(
         self,
-        checkpoint: str | os.PathLike[str] | CheckpointLike = "tiny-coconut",
+        checkpoint: str | os.PathLike[str] | Checkpoint = "tiny-coconut",
         *,
         problem: Problem | int = 0,
         problems: Sequence[Problem] | None = None,
@@ -102,24 +87,28 @@ class ThoughtStepper(widgets.VBox):
             raise ValueError("the list of problems to choose from is empty")
         self.problems = list(problems)
         self._scores = BudgetScore.from_card(checkpoint.card)
+        source = ""
+        index = problem if isinstance(problem, int) else None
         if isinstance(problem, int):
-            if not 0 <= problem < len(self.problems):
-                raise ProblemError(
-                    f"problem={problem}; the list goes from 0 to {len(self.problems) - 1}"
-                )
-            self.state = self._read(self.problems[problem], self._in_list(problem))
-        else:
-            self.state = self._read(problem, "")
-        in_list = isinstance(problem, int)
-        self._make_controls(problem if isinstance(problem, int) else 0, in_list)
+            last = len(self.problems) - 1
+            if not 0 <= problem <= last:
+                raise ProblemError(f"problem={problem}; the list goes from 0 to {last}")
+            source = self._in_list(problem)
+            problem = self.problems[problem]
+        self.state = self._read(problem, source)
+        self._make_controls(index)
         self._connect_controls()
-        self._arrange_controls()
+        self._reveal_source()
+        self.children = [
+            row(self.source, *self._of_source.values()),
+            self.message,
+            row(self.play, self.thought, self.budget),
+            self.picture,
+        ]
         self._draw()
 
-    def __repr__(self) -> str:
-        # Short and the same in every run: notebooks keep it as the text of their output.
-        name = self.checkpoint.card.get("name", "a model")
-        return f"ThoughtStepper({name}, {len(self.problems)} problems)"
+    def _summary(self) -> str:
+        return f"{self.checkpoint.card.get('name', 'a model')}, {len(self.problems)} problems"
 
     def _in_list(self, index: int) -> str:
         return f"problem {index} of {len(self.problems)}"
@@ -177,34 +166,25 @@ class ThoughtStepper(widgets.VBox):
         self.picture.value = render(self.state)
 
     def _complain(self, error: Exception) -> None:
-        self.message.value = (
-            '<div role="alert" style="box-sizing:border-box;max-width:1000px;padding:8px 14px;'
-            "border-left:4px solid #d55e00;border-radius:4px;background:#fdf1e7;color:#1d2530;"
-            'line-height:1.4"><b>This cannot be shown:</b> '
-            f"{safe(shortened(str(error), 600))}. The picture stays as it was.</div>"
+        self.message.value = div(
+            f"<b>This cannot be shown:</b> {safe(shortened(str(error), 600))}. "
+            "The picture stays as it was.",
+            role="alert",
+            style="box-sizing:border-box;max-width:1000px;padding:8px 14px;border-left:4px solid "
+            f"{VERMILLION};border-radius:4px;background:#fdf1e7;color:{INK};line-height:1.4",
         )
 
     # --- controls -------------------------------------------------------------------------------
 
-    def _make_controls(self, index: int, from_list: bool) -> None:
-        self.index = widgets.BoundedIntText(
-            value=index,
-            min=0,
-            max=len(self.problems) - 1,
-            description="number",
-            tooltip="Which problem of the list",
-            layout={"width": "130px"},
-            style=_WHOLE,
-        )
-        self.seed = widgets.BoundedIntText(
-            value=FIRST_NEW_SEED,
-            min=0,
-            max=2**31 - 1,
-            description="seed",
-            tooltip="The seed that the problem is made from",
-            layout={"width": "150px"},
-            style=_WHOLE,
-        )
+    def _make_controls(self, index: int | None) -> None:
+        self.index = control(
+            widgets.BoundedIntText, "number", "Which problem of the list", "130px",
+            min=0, max=len(self.problems) - 1, value=index or 0,
+        )  # fmt: skip
+        self.seed = control(
+            widgets.BoundedIntText, "seed", "The seed that the problem is made from", "150px",
+            min=0, max=2**31 - 1, value=FIRST_NEW_SEED,
+        )  # fmt: skip
         self.new_problem = widgets.Button(
             description="New problem",
             tooltip="Make a problem from the next seed",
@@ -215,7 +195,7 @@ class ThoughtStepper(widgets.VBox):
             description="graph",
             continuous_update=False,
             layout={"width": "auto", "height": "120px"},
-            style=_WHOLE,
+            style={"description_width": "initial"},
         )
         self.use_text = widgets.Button(
             description="Show my graph",
@@ -230,65 +210,42 @@ class ThoughtStepper(widgets.VBox):
         }
         self.source = widgets.ToggleButtons(
             options=list(self._of_source),
-            value=LIST if from_list else None,
+            value=None if index is None else LIST,
             description="Problem",
             tooltip="Where the problem comes from",
             layout={"width": "max-content", "display": "flex", "align_items": "center"},
             style={"description_width": "initial", "button_width": "auto"},
         )
-        most = len(self.state.reading.thoughts)
-        self.thought = widgets.IntSlider(
-            value=self.state.thought,
-            min=0,
-            max=most,
-            description="Thought",
-            tooltip="Which thought to look into",
-            layout={"width": "290px"},
-            style=_WHOLE,
-        )
+        ends: dict[str, Any] = {"min": 0, "max": len(self.state.reading.thoughts)}
+        self.thought = control(
+            widgets.IntSlider, "Thought", "Which thought to look into", "290px",
+            **ends, value=self.state.thought,
+        )  # fmt: skip
+        self.budget = control(
+            widgets.IntSlider, "Thought budget", "After how many thoughts the model has to answer",
+            "340px", **ends, value=self.state.budget,
+        )  # fmt: skip
         self.play = widgets.Play(
+            **ends,
             value=self.state.thought,
-            min=0,
-            max=most,
             interval=1500,
             show_repeat=False,
             layout={"width": "90px"},
             tooltip="Play the thoughts one after the other",
         )
-        self.budget = widgets.IntSlider(
-            value=self.state.budget,
-            min=0,
-            max=most,
-            description="Thought budget",
-            tooltip="After how many thoughts the model has to answer",
-            layout={"width": "340px"},
-            style=_WHOLE,
-        )
         self.message = widgets.HTML()
-        self.picture = widgets.HTML(layout={"width": "auto"})
 
     def _connect_controls(self) -> None:
         # In the page: the slider moves with Play without a way through the kernel.
         widgets.jslink((self.play, "value"), (self.thought, "value"))
-        self.thought.observe(lambda change: self._move(thought=change.new), "value")
-        self.budget.observe(lambda change: self._move(budget=change.new), "value")
-        self.source.observe(lambda change: self._show_source(), "value")
-        self.index.observe(lambda change: self._choose(LIST), "value")
-        self.seed.observe(lambda change: self._choose(NEW), "value")
-        self.own_text.observe(lambda change: self._choose(OWN), "value")
+        self._on(self.thought, lambda thought: self._move(thought=thought))
+        self._on(self.budget, lambda budget: self._move(budget=budget))
+        self._on(self.source, self._show_source)
+        self._on(self.index, lambda _: self._choose(LIST))
+        self._on(self.seed, lambda _: self._choose(NEW))
+        self._on(self.own_text, lambda _: self._choose(OWN))
         self.use_text.on_click(lambda button: self._choose(OWN))
         self.new_problem.on_click(lambda button: self._next_seed())
-
-    def _arrange_controls(self) -> None:
-        row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
-        self.layout.max_width = "1004px"
-        self._reveal_source()
-        self.children = [
-            widgets.HBox([self.source, *self._of_source.values()], layout=row),
-            self.message,
-            widgets.HBox([self.play, self.thought, self.budget], layout=row),
-            self.picture,
-        ]
 
     def _reveal_source(self) -> None:
         # Hidden, not taken away: a control that is made anew loses the keyboard's focus.
@@ -302,15 +259,14 @@ class ThoughtStepper(widgets.VBox):
     def _choose(self, source: str) -> None:
         """Show the problem that a source holds now, and that source's controls."""
         if self.source.value == source:
-            self._show_source()
+            self._show_source(source)
         else:
             self.source.value = source  # which calls _show_source
 
     def _next_seed(self) -> None:
         self.seed.value += 1
 
-    def _show_source(self) -> None:
-        source = self.source.value
+    def _show_source(self, source: str) -> None:
         self._reveal_source()
         try:
             if source == LIST:
