@@ -1,7 +1,6 @@
 """The checks behind the exercises: each runs what a learner wrote and names typical mistakes."""
 
 from coconut_lab.checks.base import CheckFailed
-from coconut_lab.checks.grading import same_number
 from coconut_lab.checks.making import add_node
 from coconut_lab.checks.masks import make_labels, reach
 from coconut_lab.checks.nb01_tasks import chain_holds, fed_from, step_holds
@@ -13,15 +12,20 @@ from coconut_lab.checks.nb02_latent_forward import (
     thought_gradients,
 )
 from coconut_lab.checks.nb03_curriculum import encode_stage
-from coconut_lab.checks.nb04_training import loss_share, rate_at, wilson
+from coconut_lab.checks.nb04_parts_of_a_batch import accumulate, loss_share
+from coconut_lab.checks.nb04_training import rate_at, train_part
 from coconut_lab.checks.nb05_halting import choose_threshold, train_classifier
 from coconut_lab.checks.nb05_inference import halt_by_row, think_fixed, write_on
-from coconut_lab.checks.nb07_what_matters import longest_chain, mcnemar, verdict, wilson_interval
-from coconut_lab.checks.nb09_real_models import new_tokens
-from coconut_lab.checks.running import accumulate, train_part
+from coconut_lab.checks.nb07_what_matters import (
+    longest_chain,
+    mcnemar,
+    verdict,
+    wilson,
+    wilson_interval,
+)
+from coconut_lab.checks.nb09_real_models import count_work, new_tokens, same_number
 from coconut_lab.checks.schedule import count_thoughts, plan
 from coconut_lab.checks.shortcut import farther_option
-from coconut_lab.checks.work import count_work
 
 __all__ = [
     "CheckFailed",

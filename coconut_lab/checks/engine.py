@@ -151,8 +151,9 @@ class Exercise:
             seen = results[case] if case < len(results) else None
             return isinstance(seen, dict) and all(same(got[case][n], seen[n]) for n in names)
 
-        # Of True and False one is as good as any other mistake's: a single case tells nothing.
-        for names in () if isinstance(want[first][name], bool) else (list(want[first]), [name]):
+        # Of True and False, or a few words, one is any mistake's: a single case tells nothing.
+        weak = isinstance(want[first][name], (bool, str))
+        for names in () if weak else (list(want[first]), [name]):
             fits = {
                 message: sum(agree(results, names, case) for case in range(len(got)))
                 for message, results in tried.items()

@@ -1,375 +1,286 @@
-"""The checks of 07: an interval, a paired test, the longest chain of layers, a verdict."""
+"""The exercises of notebook 07: an interval (also in 04), a paired test, a verdict, a chain."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from coconut_lab.checks.engine import CheckFailed, Function, exercise
 
-from coconut_lab.checks.base import TOLERANCE, CheckFailed, call, parts, passed
-from coconut_lab.inference.scoring import Comparison, Score, Z, compare_paired
-
-ONE_SIDED_Z = 1.6448536269514722
-
-# --- exercise 1 -----------------------------------------------------------------------------------
+MIDDLE = "share + z * z / (2 * total)"
+ENDS = "return max(0.0, low), min(1.0, high)"
 
 
-def wilson_interval(function: Callable[..., Any]) -> None:
-    """Check exercise 1: the 95% Wilson interval of a share.
-
-    Args:
-        function: `(right, total)` to `(low, high)`, shares between 0 and 1.
-
-    Raises:
-        CheckFailed: what is wrong.
-    """
-    name = "wilson_interval"
-    for right, total in ((18, 20), (5, 8), (987, 1000), (0, 12), (30, 30)):
-        value = parts(name, call(name, function, right, total), ("low", "high"))
-        got = tuple(_number(name, f"end {end}", part) for end, part in enumerate(value, start=1))
-        mistakes = {why: wrong(right, total) for why, wrong in WILSON_MISTAKES.items()}
-        tried = f"{right} right of {total}"
-        _expect(name, got, Score(right, total).interval, mistakes, tried)
-    passed(name, "inside 0 to 1, and an interval also where every answer is right")
-
-
-def _wilson(right: int, total: int, z: float = Z, inner: float = 4.0) -> tuple[float, float]:
-    share, scale = right / total, 1 + z * z / total
-    half = z * math.sqrt(share * (1 - share) / total + z * z / (inner * total * total))
-    return (share + z * z / (2 * total) - half) / scale, (
-        share + z * z / (2 * total) + half
-    ) / scale
-
-
-def _normal(right: int, total: int) -> tuple[float, float]:
-    share = right / total
-    half = Z * math.sqrt(share * (1 - share) / total)
-    return share - half, share + half
-
-
-def _around_the_share(right: int, total: int) -> tuple[float, float]:
-    low, high = _wilson(right, total)
-    return right / total - (high - low) / 2, right / total + (high - low) / 2
-
-
-WILSON_MISTAKES: Mapping[str, Callable[[int, int], tuple[float, float]]] = {
-    "this is the normal approximation, p ± z·sqrt(p(1-p)/n). It leaves 0 to 1 and has no width "
-    "where every answer is right. Wilson's middle is pulled towards 1/2.": _normal,
-    "the same, cut at 0 and 1: still the normal approximation, only its ends are hidden.": (
-        lambda right, total: (
-            max(0.0, _normal(right, total)[0]),
-            min(1.0, _normal(right, total)[1]),
-        )
-    ),
-    "z is 1.645, which leaves out 5% on one side. Two sides share the 5%: z = 1.96.": (
-        lambda right, total: _wilson(right, total, ONE_SIDED_Z)
-    ),
-    "the ends are per cent. Return shares between 0 and 1.": (
-        lambda right, total: (100 * _wilson(right, total)[0], 100 * _wilson(right, total)[1])
-    ),
-    "the width is right, but the interval stands around the share itself. Its middle is "
-    "(p + z²/2n) / (1 + z²/n).": _around_the_share,
-    "the ends are swapped: the low one comes first.": (
-        lambda right, total: _wilson(right, total)[::-1]
-    ),
-    "under the root, z² is divided by 4n², not by 4n: the other factor n is missing.": (
-        lambda right, total: _wilson(right, total, inner=4 / total)
-    ),
-}
+@exercise(
+    cases=lambda: [(950, 1000), (18, 20), (5, 8), (987, 1000), (0, 12), (30, 30)],
+    returns="low, high",
+    says="{} intervals are right, also where none or all of the answers are",
+    mistakes={
+        "this is the normal approximation, p ± z·sqrt(p(1-p)/n), and it leaves the range from 0 "
+        "to 1. Use Wilson's formula: its middle is pulled towards 1/2.": [
+            ("z * z", "0"), (ENDS, "return low, high")],
+        "this is the normal approximation, p ± z·sqrt(p(1-p)/n); cut at 0 and 1, only its ends "
+        "are hidden. At 30 of 30 right it has no width at all, as if 30 problems proved "
+        "everything. Use Wilson's formula.": ("z * z", "0"),
+        "z is 1.645, which leaves 10% outside, 5% on each side. For 95%, z = 1.96.": (
+            "1.96", "1.645"),
+        "z is missing: your interval is that of one standard error. For 95%, z = 1.96.": (
+            "1.96", "1"),
+        "your interval is in percent. Give shares between 0 and 1.": (
+            ENDS, "return 100 * low, 100 * high"),
+        "the width is right, but your interval is centred on the share itself. Wilson's middle is "
+        "nearer to one half: (p + z²/2n) / (1 + z²/n).": (MIDDLE, "share * shrink"),
+        "you forget to divide by 1 + z²/n.": ("shrink = 1 + z * z / total", "shrink = 1"),
+        "you divide only the width by 1 + z²/n; the middle is divided as well.": (
+            MIDDLE, f"shrink * ({MIDDLE})"),
+        "the two ends are swapped: first the lower one.": (
+            ENDS, "return min(1.0, high), max(0.0, low)"),
+        "you return the middle and half of the width. Return the two ends.": (
+            ENDS, "return middle / shrink, half / shrink"),
+        "under the root, z² is divided by 4n², not by 4n: the other factor n is missing.": (
+            "(4 * total**2)", "(4 * total)"),
+        "the term z²/4n² under the root is missing.": ("+ z * z / (4 * total**2)", ""),
+        "what is below the line needs parentheses: `/ 4 * n**2` multiplies by n².": (
+            "(4 * total**2)", "4 * total**2"),
+        "what is below the line needs parentheses, both 2n and 4n²: `/ 2 * n` multiplies by n.": [
+            ("(4 * total**2)", "4 * total**2"), ("(2 * total)", "2 * total")],
+        "1 + z²/n, below the line, needs parentheses.": ("/ shrink", "/ 1 + z * z / total"),
+    },
+)  # fmt: skip
+def wilson(right: int, total: int) -> tuple[float, float]:
+    """Exercise 1, and exercise 2 of 04: the 95% Wilson interval of an accuracy."""
+    z, share = 1.96, right / total
+    shrink = 1 + z * z / total
+    middle = share + z * z / (2 * total)
+    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total**2))
+    low, high = (middle - half) / shrink, (middle + half) / shrink
+    return max(0.0, low), min(1.0, high)
 
 
-# --- exercise 2 -----------------------------------------------------------------------------------
+wilson_interval = wilson.named("wilson_interval")
+
+PAIRS = ("11", "10", "01", "00")
 
 
-def mcnemar(function: Callable[..., Any]) -> None:
-    """Check exercise 2: the exact two-sided McNemar test of two outcome strings.
-
-    Args:
-        function: `(first, second)`, texts of 0 and 1 of equal length, to a p-value.
-
-    Raises:
-        CheckFailed: what is wrong.
-    """
-    name = "mcnemar"
-    for both, only_first, only_second, neither in (
-        (9, 7, 2, 6),
-        (3, 1, 6, 12),
-        (40, 12, 4, 4),
-        (4, 3, 3, 5),
-        (6, 0, 0, 4),
-        (1, 5, 0, 2),
-    ):
-        first, second = _outcomes(both, only_first, only_second, neither)
-        value = _number(name, "the result", call(name, function, first, second))
-        found = compare_paired(*([one == "1" for one in text] for text in (first, second)))
-        mistakes = {why: (wrong(found),) for why, wrong in MCNEMAR_MISTAKES.items()}
-        tried = (
-            f"{both} right for both, {only_first} only for the first, {only_second} only for the "
-            f"second, {neither} for neither"
-        )
-        _expect(name, (value,), (found.p_value,), mistakes, tried)
-    passed(name, "only the problems on which they differ count, on both sides, and p is at most 1")
-
-
-def _outcomes(both: int, only_first: int, only_second: int, neither: int) -> tuple[str, str]:
-    pairs = ["11"] * both + ["10"] * only_first + ["01"] * only_second + ["00"] * neither
-    random.Random(0).shuffle(pairs)
+def _outcomes(*counts: int) -> tuple[str, str]:
+    """Two texts of outcomes: how many are right for both, the first, the second, neither."""
+    pairs = [pair for pair, count in zip(PAIRS, counts, strict=True) for _ in range(count)]
+    random.Random(2).shuffle(pairs)  # with 2, a text that sorts first is not always worse
     return "".join(pair[0] for pair in pairs), "".join(pair[1] for pair in pairs)
 
 
-def _tail(count: int, of: int) -> float:
-    """The probability of at most `count` heads among fair coins."""
-    return sum(math.comb(of, k) for k in range(count + 1)) / 2.0**of
-
-
-def _fewer(found: Comparison) -> tuple[int, int]:
-    return min(found.only_first, found.only_second), found.only_first + found.only_second
-
-
-def _unpaired(found: Comparison) -> float:
-    """The test of two shares as if the problems had nothing to do with each other."""
-    first, second, n = found.first.accuracy, found.second.accuracy, found.total
-    pooled = (first + second) / 2
-    spread = math.sqrt(pooled * (1 - pooled) * 2 / n)
-    return math.erfc(abs(first - second) / spread / math.sqrt(2)) if spread else 1.0
-
-
-def _chi_squared(found: Comparison, correction: float = 0.0) -> float:
-    fewer, differ = _fewer(found)
-    if not differ:
-        return 1.0
-    gap = max(0.0, differ - 2 * fewer - correction)
-    return math.erfc(gap / math.sqrt(differ) / math.sqrt(2))
-
-
-MCNEMAR_MISTAKES: Mapping[str, Callable[[Comparison], float]] = {
-    "this is an unpaired test: it compares the two accuracies as if each model had answered "
-    "problems of its own. Count, problem by problem, where they differ.": _unpaired,
-    "problems on which both agree are counted among the coins. They say nothing about which "
-    "model is better; n is only the number of problems on which the two differ.": (
-        lambda found: min(1.0, 2 * _tail(_fewer(found)[0], found.total))
-    ),
-    "this is one-sided. Either model may be the better one: take the tail twice.": (
-        lambda found: _tail(*_fewer(found))
-    ),
-    "this takes the second model's count, so p is large where the second is better. Take the "
-    "smaller of both counts.": (
-        lambda found: min(1.0, 2 * _tail(found.only_second, _fewer(found)[1]))
-    ),
-    "a p-value above 1. Where the split is even, both tails hold the middle: cap the result "
-    "at 1.": (lambda found: 2 * _tail(*_fewer(found))),
-    "this is the probability of exactly this split. Add those that are more uneven.": (
-        lambda found: min(
-            1.0, 2 * math.comb(_fewer(found)[1], _fewer(found)[0]) / 2.0 ** _fewer(found)[1]
-        )
-    ),
-    "this is the approximation by chi-squared, made for many differences. The exact test adds up "
-    "the coin tosses.": _chi_squared,
-    "this is the approximation by chi-squared with a correction, made for many differences. The "
-    "exact test adds up the coin tosses.": (lambda found: _chi_squared(found, 1.0)),
-}
-
-
-# --- exercise 3 -----------------------------------------------------------------------------------
-
-ALPHA = 0.05
-VERDICTS = ("first", "second", "undecided")
-
-
-def verdict(function: Callable[..., Any]) -> None:
-    """Check exercise 3: which of two models is better, if the data can tell.
-
-    Args:
-        function: `(first, second, comparisons)`, two texts of 0 and 1 and how many comparisons
-            are made in all, to `"first"`, `"second"` or `"undecided"`.
-
-    Raises:
-        CheckFailed: what is wrong.
-    """
-    name = "verdict"
-    cases = (
-        ((100, 14, 2, 84), 1),  # intervals overlap, and yet
-        ((100, 2, 14, 84), 1),
-        ((60, 9, 8, 23), 1),
-        ((90, 12, 2, 20), 28),  # 0.05 / 28 is smaller than p
-        ((90, 30, 4, 20), 28),
-        ((50, 8, 2, 40), 1),  # p = 0.11 two-sided, 0.055 one-sided
-        ((50, 7, 1, 40), 1),  # p = 0.07 two-sided, 0.035 one-sided
-        ((50, 0, 0, 50), 3),
+def _in_words(first: str, second: str, *comparisons: int) -> str:
+    pairs = [one + other for one, other in zip(first, second, strict=True)]
+    both, only_first, only_second, neither = map(pairs.count, PAIRS)
+    among = f", comparisons={comparisons[0]}" if comparisons else ""
+    return (
+        f". (Tried with {both} right for both, {only_first} only for the first, {only_second} only "
+        f"for the second, {neither} for neither{among})"
     )
-    for counts, comparisons in cases:
-        first, second = _outcomes(*counts)
-        got = call(name, function, first, second, comparisons)
-        if got not in VERDICTS:
-            same = " Not to see a difference is not to see that there is none."
-            raise CheckFailed(
-                f'{name} should return "first", "second" or "undecided", not {got!r}.'
-                + (same if str(got) in ("same", "equal", "both", "neither", "none") else "")
-            )
-        found = Comparison(*counts)
-        want = _verdict(found, found.p_value < ALPHA / comparisons)
-        if got == want:
-            continue
+
+
+def _unpaired(first: str, second: str) -> float:
+    """The test of two shares, as if the problems had nothing to do with each other."""
+    one, other = first.count("1") / len(first), second.count("1") / len(second)
+    pooled = (one + other) / 2
+    return math.erfc(abs(one - other) / math.sqrt(pooled * (1 - pooled) * 2 / len(first)) / 2**0.5)
+
+
+TAIL = "sum(math.comb(n, k) for k in range(min(b, c) + 1)) / 2**n"
+CHI_SQUARED = "math.erfc(max(0, abs(b - c) - 0) / math.sqrt(2 * max(1, n))) / 2"
+
+
+@exercise(
+    cases=lambda: [
+        _outcomes(*counts)
+        for counts in (
+            (9, 7, 2, 6), (3, 1, 6, 12), (40, 12, 4, 4), (4, 3, 3, 5), (6, 0, 0, 4), (1, 5, 0, 2),
+        )
+    ],
+    shown=_in_words,
+    returns="the p-value",
+    says="only the problems on which they differ count, on both sides, and p is at most 1",
+    mistakes={
+        "this is an unpaired test: it compares the two accuracies as if each model had answered "
+        "problems of its own. Count, problem by problem, where they differ.": _unpaired,
+        "problems on which both agree are counted among the coins. They say nothing about which "
+        "model is better; n is only the number of problems on which the two differ.": (
+            "n = b + c", "n = len(pairs)"),
+        "you count the problems on which both agree. The coins are those on which they differ: "
+        "10 and 01.": [('"10"', '"11"'), ('"01"', '"00"')],
+        "you count all right answers of each model. The coins are the problems on which they "
+        "differ: 10 and 01.": (
+            'pairs.count("10"), pairs.count("01")', 'first.count("1"), second.count("1")'),
+        "this is one-sided. Either model may be the better one: take the tail twice.": (
+            "2 * tail", "tail"),
+        "this takes the second model's count, so p is large where the second is better. Take the "
+        "smaller of both counts.": ("min(b, c)", "c"),
+        "this takes the first model's count, so p is large where the first is better. Take the "
+        "smaller of both counts.": ("min(b, c)", "b"),
+        "your p is always 1: do you take the larger count, or forget to divide by 2ⁿ?": (
+            "min(b, c)", "max(b, c)"),
+        "a p-value above 1. Where the split is even, both tails hold the middle: cap the result "
+        "at 1.": ("min(1.0, 2 * tail)", "2 * tail"),
+        "this is the probability of exactly this split. Add those that are more uneven.": (
+            "range(min(b, c) + 1)", "[min(b, c)]"),
+        "this is the probability of exactly this split, and of one side. Add those that are more "
+        "uneven, on both sides.": ("min(1.0, 2 * tail)", "math.comb(n, b) / 2**n"),
+        "the split itself is missing: range(k) ends at k - 1, and “at least as uneven” includes "
+        "this one.": ("range(min(b, c) + 1)", "range(min(b, c))"),
+        "this is the approximation by chi-squared, made for many differences. The exact test adds "
+        "up the coin tosses.": (TAIL, CHI_SQUARED),
+        "this is the approximation by chi-squared with a correction, made for many differences. "
+        "The exact test adds up the coin tosses.": (TAIL, CHI_SQUARED.replace("- 0", "- 1")),
+        "where the two never differ, p is 1: nothing speaks against the same model twice.": (
+            "return ", "return n and "),
+        "this is 1 - p. Small means: hardly to be had by luck.": ("return ", "return 1 - "),
+    },
+)  # fmt: skip
+def mcnemar(first: str, second: str) -> float:
+    """Exercise 2: the exact two-sided McNemar test of two texts of outcomes."""
+    pairs = [one + other for one, other in zip(first, second, strict=True)]
+    b, c = pairs.count("10"), pairs.count("01")
+    n = b + c
+    tail = sum(math.comb(n, k) for k in range(min(b, c) + 1)) / 2**n
+    return min(1.0, 2 * tail)
+
+
+def _verdict_of(function: Function, *case: Any) -> dict[str, str]:
+    said = function(*case)
+    if not isinstance(said, str) or said not in ("first", "second", "undecided"):
+        equal = " Not to see a difference is not to see that there is none."
         raise CheckFailed(
-            f"{name} gave {got!r}, the data say {want!r}: {found}, comparisons={comparisons}. "
-            + _verdict_mistake(found, comparisons, got, want)
+            f'verdict should return "first", "second" or "undecided", not {said!r}.'
+            + equal * (str(said) in ("same", "equal", "both", "neither", "none", "tie"))
         )
-    passed(name, "pairs are used, the number of comparisons counts, and it may stay undecided")
+    return {"the verdict": str(said)}
 
 
-def _verdict(found: Comparison, clear: bool) -> str:
-    if not clear:
-        return "undecided"
-    return "first" if found.difference > 0 else "second"
+def _overlap(first: str, second: str) -> bool:
+    """Whether the intervals of two accuracies overlap."""
+    (low, high), (other_low, other_high) = (
+        wilson.right(text.count("1"), len(text)) for text in (first, second)
+    )
+    return low <= other_high and other_low <= high
 
 
-def _verdict_mistake(found: Comparison, comparisons: int, got: str, want: str) -> str:
-    if want == "undecided":
-        if comparisons > 1 and found.p_value < ALPHA:
-            return (
-                f"p is below 0.05, but {comparisons} comparisons are made: by luck alone, one of "
-                "twenty falls below it. Ask for p < 0.05 / comparisons."
-            )
-        if found.p_value / 2 < ALPHA:
-            return "Half of this p is below 0.05: the test is two-sided."
-        return "The accuracies differ, but so they would by luck. Ask for a small p."
-    if got == "undecided":
-        (low, _), (_, high) = found.first.interval, found.second.interval
-        if found.difference < 0:
-            (low, _), (_, high) = found.second.interval, found.first.interval
-        if low <= high:
-            return (
-                "Their two intervals overlap, and yet the pairs are clear: both models find the "
-                "same problems hard. Use the paired test."
-            )
-        return "This difference is large enough, also among so many comparisons."
-    return "The direction is wrong: the better one is right on more problems."
+CLEAR = "2 * tail < 0.05 / comparisons"
 
 
-# --- exercise 4 -----------------------------------------------------------------------------------
-
-#: What each method puts behind the question, and whether it was computed from what stands before.
-BEHIND = {
-    "coconut": "thoughts",
-    "cot": "steps",
-    "no_cot": None,
-    "pause_as_thought": "pauses",
-}
-
-
-def longest_chain(function: Callable[..., Any]) -> None:
-    """Check exercise 4: how many layers can work one after another before the answer.
-
-    Args:
-        function: `(method, layers, thoughts, steps)` to a number of layers; `thoughts` counts
-            thoughts or pause tokens, `steps` the words of the steps.
-
-    Raises:
-        CheckFailed: what is wrong.
-    """
-    name = "longest_chain"
-    for method in BEHIND:
-        for layers, thoughts, steps in ((2, 3, 4), (4, 3, 2), (1, 5, 3), (3, 0, 0)):
-            value = call(name, function, method, layers, thoughts, steps)
-            got = _number(name, "the result", value)
-            want = chain_by_graph(method, layers, thoughts, steps)
-            if got == want:
-                continue
-            raise CheckFailed(
-                f"{name}({method!r}, {layers}, {thoughts}, {steps}) gave {got:g}, it should be "
-                f"{want}. {_chain_mistake(method, layers, thoughts, steps, got)}"
-            )
-    passed(name, "recycling multiplies the chain; tokens that are only read do not lengthen it")
-
-
-def chain_by_graph(method: str, layers: int, thoughts: int, steps: int) -> int:
-    """Follow what each hidden state is computed from, column by column and layer by layer.
-
-    Args:
-        method: a key of `BEHIND`.
-        layers: of the model.
-        thoughts: thoughts or pause tokens, where the method has them.
-        steps: words of the steps, where the method writes them.
-
-    Returns:
-        The length, in layers, of the longest way from the question to the answer.
-    """
-    kind = BEHIND[method]
-    columns = {"thoughts": thoughts, "pauses": thoughts, "steps": steps, None: 0}[kind]
-    lengths: list[list[int]] = []  # per column: of the longest way to each layer's output
-    for column in range(columns + 2):  # the question's last column, those, the answer's column
-        recycled = 0 < column <= columns and kind != "pauses"
-        way = [lengths[-1][-1] if recycled else 0]
-        for layer in range(layers):
-            way.append(1 + max([way[-1], *(other[layer] for other in lengths)]))
-        lengths.append(way)
-    return lengths[-1][-1]
-
-
-def _chain_mistake(method: str, layers: int, thoughts: int, steps: int, got: float) -> str:
-    kind = BEHIND[method]
-    again = {"thoughts": thoughts, "steps": steps, "pauses": 0, None: 0}[kind]
-    if kind == "thoughts" and got == layers and again:
-        return (
-            "A thought is the output of all layers, and it goes in at the bottom again. So the "
-            "chain grows with each."
+@exercise(
+    cases=lambda: [
+        (*_outcomes(*counts), comparisons)
+        for counts, comparisons in (
+            ((100, 14, 2, 84), 1),  # intervals overlap, and yet
+            ((100, 2, 14, 84), 1),  # the better text is not the one that sorts last
+            ((60, 9, 8, 23), 1),
+            ((90, 12, 2, 20), 28),  # 0.05 / 28 is smaller than p
+            ((90, 30, 4, 20), 28),
+            ((40, 12, 0, 40), 1),  # p = 0.0005, smaller than 0.05 / 92
+            ((50, 9, 1, 40), 1),  # p = 0.021, between 0.01 and 0.025
+            ((50, 9, 1, 40), 3),  # ... and between 0.05 / 3 and 0.05 / 2
+            ((50, 14, 5, 40), 1),  # p = 0.064; exactly this split: 0.044
+            ((50, 8, 2, 40), 28),  # p = 0.11, p / 28 = 0.004
+            ((90, 18, 3, 20), 28),  # p = 0.0015, smaller than 0.05 / 29
+            ((50, 7, 1, 40), 1),  # p = 0.07 two-sided, 0.035 one-sided
+            ((50, 8, 1, 40), 1),  # p = 0.039, between 0.025 and 0.05
+            ((90, 14, 2, 20), 12),  # p = 0.00418; 0.05 / 12 = 0.00417, Šidák 0.00427
+            ((80, 2, 13, 40), 6),  # p = 0.0074; 0.05 / 6 = 0.0083, 0.05 / 7 = 0.0071
+            ((30, 25, 10, 35), 1),  # intervals overlap, and an unpaired test is clear as well
+            ((50, 0, 0, 50), 3),
         )
-    if kind == "steps" and got == layers and again:
-        return (
-            "A written step is computed by all layers, and it is read again as an input. What "
-            "comes back is a word instead of a vector, but the chain grows all the same."
-        )
-    if again and got == layers + again:
-        return "A thought or a written step is not one layer more: it went through all of them."
-    if again and got == layers * again:
-        return (
-            "The last pass is missing: when the last thought or step goes in, all layers work "
-            "once more. n thoughts take n + 1 passes."
-        )
-    if again and got == again + 1:
-        return "These are the passes. Each of them has all the layers."
-    if kind == "pauses" and thoughts and got == layers * (thoughts + 1):
-        return (
-            "A pause token is the same vector whatever the question says. Nothing is recycled, so "
-            "all columns go through the layers side by side, in one pass."
-        )
-    if kind is None and got != layers:
-        return "Here the answer follows the question: one pass, whatever the other arguments say."
-    return "Draw columns and layers, and follow the longest way from the question to the answer."
+    ],
+    observe=_verdict_of,
+    shown=_in_words,
+    returns="the verdict",
+    says="pairs are used, the number of comparisons counts, and it may stay undecided",
+    mistakes={
+        "their two intervals overlap, and yet the pairs are clear: both models find the same "
+        "problems hard. Use the paired test.": (CLEAR, "not _overlap(first, second)"),
+        "this is an unpaired test, as if each model had answered different problems. Use the "
+        "paired test.": (CLEAR, "_unpaired(first, second) < 0.05 / comparisons"),
+        "the direction is wrong: the better one is right on more problems.": ("b > c", "b < c"),
+        "you compare the texts of outcomes, which goes by the first problem on which they differ. "
+        "The better one is right on more problems: count.": ("b > c", "first > second"),
+        "p is below 0.05, but many comparisons are made: by luck alone, one of twenty falls below "
+        "it. Ask for p < 0.05 / comparisons.": (CLEAR, "2 * tail < 0.05"),
+        "the accuracies differ, but so they would by luck. Ask for a small p.": (CLEAR, "b != c"),
+        "half of this p is below 0.05: the test is two-sided.": (CLEAR, CLEAR[4:]),
+        "you halve 0.05, but your p has both sides already: ask for p < 0.05 / comparisons.": (
+            "0.05", "0.025"),
+        "0.05 is the level here, not 0.01.": ("0.05", "0.01"),
+        "this is Šidák's correction, 1 - 0.95^(1/m), which is a little less strict. Bonferroni's "
+        "is 0.05 / m.": ("0.05 / comparisons", "1 - 0.95 ** (1 / comparisons)"),
+        "you divide by comparisons - 1. All comparisons count, this one included.": (
+            "/ comparisons", "/ max(1, comparisons - 1)"),
+        "you divide by comparisons + 1. This comparison is already among them.": (
+            "/ comparisons", "/ (comparisons + 1)"),
+        "you count the pairs of `comparisons` models. `comparisons` is how many comparisons are "
+        "made: divide by it.": ("/ comparisons", "/ max(1, math.comb(comparisons, 2))"),
+        "you divide by the number of problems. Divide by the number of comparisons.": (
+            "/ comparisons", "/ len(first)"),
+        "you divide p by the number of comparisons, which makes it smaller. Divide 0.05, or "
+        "multiply p.": (CLEAR, "2 * tail / comparisons < 0.05"),
+        "this is the probability of exactly this split, not p. Add those that are more uneven.": (
+            "range(min(b, c) + 1)", "[min(b, c)]"),
+    },
+)  # fmt: skip
+def verdict(first: str, second: str, comparisons: int) -> str:
+    """Exercise 3: which of two models is better, if the data can tell."""
+    pairs = [one + other for one, other in zip(first, second, strict=True)]
+    b, c = pairs.count("10"), pairs.count("01")
+    tail = sum(math.comb(b + c, k) for k in range(min(b, c) + 1)) / 2 ** (b + c)
+    better = "first" if b > c else "second"
+    return better if 2 * tail < 0.05 / comparisons else "undecided"
 
 
-# --- numbers --------------------------------------------------------------------------------------
+METHODS = ("coconut", "cot", "no_cot", "pause_as_thought")
+GROWS = '{"coconut": thoughts, "cot": steps}'
+CHAIN = "layers * (again + 1)"
 
 
-def _number(name: str, what: str, value: Any) -> float:
-    if isinstance(value, Tensor) and value.numel() == 1:
-        value = value.item()
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        kind = type(value).__name__
-        raise CheckFailed(f"{name}: {what} should be a number, not {kind}.") from error
-
-
-def _near(left: Sequence[float], right: Sequence[float]) -> bool:
-    return all(abs(one - other) <= TOLERANCE for one, other in zip(left, right, strict=True))
-
-
-def _expect(
-    name: str,
-    got: Sequence[float],
-    want: Sequence[float],
-    mistakes: Mapping[str, Sequence[float]],
-    tried: str,
-) -> None:
-    """Compare numbers with the right ones, and name the mistake that gives them."""
-    if _near(got, want):
-        return
-    for why, wrong in mistakes.items():
-        if _near(got, wrong) and not _near(want, wrong):
-            raise CheckFailed(f"{name}: {why} (Tried with {tried}.)")
-    shown, right = (", ".join(f"{number:.4f}" for number in numbers) for numbers in (got, want))
-    raise CheckFailed(f"{name} gave {shown}, it should be {right}. (Tried with {tried}.)")
+@exercise(
+    cases=lambda: [
+        (method, *sizes)
+        for sizes in ((3, 4, 6), (4, 3, 2), (1, 5, 3), (3, 0, 0))
+        for method in METHODS
+    ],
+    returns="the chain",
+    says="recycling multiplies the chain; tokens that are only read do not lengthen it",
+    mistakes={
+        "a thought is the output of all layers, and it goes in at the bottom again. So the chain "
+        "grows with each.": (GROWS, '{"cot": steps}'),
+        "a written step is computed by all layers, and it is read again as an input. What comes "
+        "back is a word instead of a vector, but the chain grows all the same.": (
+            GROWS, '{"coconut": thoughts}'),
+        "the chain is not one pass: it should grow with each thought or written step, the output "
+        "of all layers, which goes in at the bottom again.": (GROWS, "{}"),
+        "a thought or a written step is not one layer more: it went through all of them.": (
+            CHAIN, "layers + again"),
+        "the last pass is missing: when the last thought or step goes in, all layers work once "
+        "more. n thoughts take n + 1 passes.": (CHAIN, "layers * (again or 1)"),
+        "the last pass has all layers as well: n thoughts take n + 1 passes.": (
+            CHAIN, "layers * again + 1"),
+        "these are the passes. Each of them has all the layers.": (CHAIN, "again + 1"),
+        "a pause token is the same vector whatever the question says. Nothing is recycled, so all "
+        "columns go through the layers side by side, in one pass.": (
+            '"cot": steps', '"cot": steps, "pause_as_thought": thoughts'),
+        "here the answer follows the question: no_cot takes one pass, whatever the other "
+        "arguments say.": (GROWS, GROWS.replace("}", ', "no_cot": thoughts}')),
+        "only Coconut has thoughts and only CoT has steps: whatever else an argument says, a "
+        "method without them has one pass.": ("(method, 0)", "(method, thoughts)"),
+        "thoughts and steps are swapped: Coconut has thoughts, CoT writes steps.": (
+            GROWS, '{"coconut": steps, "cot": thoughts}'),
+        "CoT has no thoughts: its chain grows with the steps that it writes.": (
+            GROWS, '{"coconut": thoughts, "cot": thoughts}'),
+        "only Coconut has thoughts: `thoughts` counts for no other method.": (
+            f"{GROWS}.get(method, 0)", "thoughts"),
+        "you add thoughts and steps. Coconut writes no steps, CoT has no thoughts.": (
+            GROWS, '{"coconut": thoughts + steps, "cot": thoughts + steps}'),
+    },
+)  # fmt: skip
+def longest_chain(method: str, layers: int, thoughts: int, steps: int) -> int:
+    """Exercise 4: how many layers can work one after another before the answer."""
+    again = {"coconut": thoughts, "cot": steps}.get(method, 0)
+    return layers * (again + 1)

@@ -1,9 +1,11 @@
-"""The check of 09's exercise 1: new tokens in a tokenizer, and their rows in a model."""
+"""The exercises of notebook 09: tokens and rows for a real model, grading a number, counting."""
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -12,52 +14,14 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from torch import Tensor
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from coconut_lab.checks.base import CheckFailed, Function, call, close, passed
+from coconut_lab.checks.engine import CheckFailed, Function, exercise
 from coconut_lab.curriculum.tokenizer import token_id
 
-NEW = ("<bot>", "<eot>", "<thought>")
+NEW = ["<bot>", "<eot>", "<thought>"]
 KNOWN = "<<3*4=12>>"  # its first token is <<
-_TEXT = "Tom has 3 pens. Eva has 4 times as many. <<3*4=12>> <<12+1=13>> ### 12"
-
-
-class _Case(NamedTuple):
-    """A model with its tokenizer, and what it was like before."""
-
-    what: str
-    model: Any
-    tokenizer: Any
-    rows: int
-    embeddings: Tensor
-    head: Tensor
-    tied: bool
-
-
-def new_tokens(function: Function) -> None:
-    """Check exercise 1: add tokens, and start their rows as copies of a known token's.
-
-    Args:
-        function: `(model, tokenizer, tokens, known)`, which changes the first two in place, to the
-            ids of the tokens.
-
-    Raises:
-        CheckFailed: what is wrong.
-    """
-    name = "new_tokens"
-    for case in (_make("GPT-2 (tied head)", True), _make("Llama (head not tied)", False)):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(3)
-            ids = call(name, function, case.model, case.tokenizer, list(NEW), KNOWN)
-        _check_tokens(name, case, ids)
-        _check_rows(name, case)
-    passed(name, "tokens and rows are right, with a tied head and with one of its own")
+TEXT = "Tom has 3 pens. Eva has 4 times as many. <<3*4=12>> <<12+1=13>> ### 12"
 
 
 @cache
@@ -71,132 +35,300 @@ def _backend() -> str:
         special_tokens=["<s>", "</s>"],
         show_progress=False,
     )
-    backend.train_from_iterator([_TEXT] * 4, trainer)
+    backend.train_from_iterator([TEXT] * 4, trainer)
     backend.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
     return str(backend.to_str())
 
 
-def _make(what: str, tied: bool) -> _Case:
-    tokenizer: Any = PreTrainedTokenizerFast(
+def _model_and_tokenizer(tied: bool) -> tuple[Any, Any]:
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(_backend()), bos_token="<s>", eos_token="</s>"
     )
-    rows = len(tokenizer)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(tied))
-        model: Any
-        if tied:
-            model = GPT2LMHeadModel(
-                GPT2Config(
-                    vocab_size=rows, n_positions=16, n_embd=8, n_layer=1, n_head=1,
-                    bos_token_id=0, eos_token_id=1,
-                )
-            )  # fmt: skip
-        else:
-            model = LlamaForCausalLM(
-                LlamaConfig(
-                    vocab_size=rows, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
-                    num_attention_heads=1, max_position_embeddings=16, tie_word_embeddings=False,
-                    bos_token_id=0, eos_token_id=1,
-                )
-            )  # fmt: skip
-        # A mean that is not 0, so that it can be told from random numbers.
-        with torch.no_grad():
-            for weight in {id(w): w for w in _matrices(model)}.values():
-                weight += torch.randn(8)
-    embeddings, head = (weight.detach().clone() for weight in _matrices(model))
-    return _Case(what, model, tokenizer, rows, embeddings, head, tied)
+    torch.manual_seed(int(tied))
+    sizes = (
+        {"n_positions": 16, "n_embd": 8, "n_layer": 1, "n_head": 1} if tied else
+        {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    )  # fmt: skip
+    model = AutoModelForCausalLM.from_config(
+        AutoConfig.for_model(
+            "gpt2" if tied else "llama", vocab_size=len(tokenizer), tie_word_embeddings=tied,
+            bos_token_id=0, eos_token_id=1, **sizes,
+        )
+    )  # fmt: skip
+    with torch.no_grad():  # a mean that is not 0, so that it can be told from random numbers
+        for weight in {id(weight): weight for weight in _matrices(model)}.values():
+            weight += torch.randn(8)
+    return model, tokenizer
 
 
-def _matrices(model: Any) -> tuple[Any, Any]:
+def _matrices(model: Any) -> tuple[Tensor, Tensor]:
     return model.get_input_embeddings().weight, model.get_output_embeddings().weight
 
 
-def _check_tokens(name: str, case: _Case, ids: Any) -> None:
-    found = [token_id(case.tokenizer, token) for token in NEW]
-    missing = [token for token, index in zip(NEW, found, strict=True) if index is None]
-    if missing:
+def _grown(function: Function, tied: bool) -> dict[str, Any]:
+    """What a function made of a model and its tokenizer, row by row in words."""
+    with torch.random.fork_rng(devices=[]):
+        model, tokenizer = _model_and_tokenizer(tied)
+        before = [matrix.detach().clone() for matrix in _matrices(model)]
+        old = [tokenizer.convert_ids_to_tokens(index) for index in range(len(tokenizer))]
+        special = tokenizer.bos_token, tokenizer.eos_token
+        source = tokenizer(KNOWN, add_special_tokens=False).input_ids
+        torch.manual_seed(3)
+        returned = function(model, tokenizer, list(NEW), KNOWN)
+    new = [token_id(tokenizer, token) for token in NEW]
+    if None in new:
+        missing = ", ".join(token for token, index in zip(NEW, new, strict=True) if index is None)
         raise CheckFailed(
-            f"{name}: the tokenizer does not know {', '.join(missing)}, as it should, and cuts it "
-            "into letters: tokenizer.add_tokens or add_special_tokens adds a token."
+            f"new_tokens: the tokenizer does not know {missing}, as it should, and cuts it into "
+            "letters: tokenizer.add_tokens or add_special_tokens adds a token."
         )
-    rows, need = len(_matrices(case.model)[0]), len(case.tokenizer)
-    if rows < need:
-        raise CheckFailed(
-            f"{name}: the model has {rows} rows of embeddings, but the tokenizer now has {need} "
-            "tokens: the first new token would be an index error. After the tokens are added, "
-            "model.resize_token_embeddings(len(tokenizer))."
-        )
-    returned = ids.tolist() if isinstance(ids, Tensor) else ids
-    if not isinstance(returned, (list, tuple)) or list(returned) != found:
-        raise CheckFailed(
-            f"{name} should return the ids of the new tokens, {found} here, not {str(ids)[:60]}."
-        )
+    matrices, need = _matrices(model), len(tokenizer)
+    for what, matrix in zip(("embeddings", "the head"), matrices, strict=True):
+        if len(matrix) < need:
+            raise CheckFailed(
+                f"new_tokens: the model has {len(matrix)} rows of {what}, but the tokenizer has "
+                f"{need} tokens: the first new token would be an index error. After the tokens are "
+                "added, model.resize_token_embeddings(len(tokenizer))."
+            )
 
+    def in_words(row: Tensor, own: Tensor, other: Tensor) -> str:
+        whole = (own == row).all(1).nonzero().flatten().tolist()
+        if whole:
+            return f"a copy of {old[whole[0]]!r}"
+        if torch.allclose(row, own[source].mean(0)):
+            return f"the mean of the tokens of {KNOWN!r}"
+        if (other == row).all(1).any():
+            return "a row of the other matrix"
+        return "no copy"
 
-def _check_rows(name: str, case: _Case) -> None:
-    ids = case.tokenizer(KNOWN, add_special_tokens=False).input_ids
-    source = ids[0]
-    embeddings, head = _matrices(case.model)
-    if case.tied != (embeddings is head):
-        raise CheckFailed(
-            f"{name}: with {case.what}, input embedding and head are "
-            f"{'no longer' if case.tied else 'now'} one matrix. Change rows in place "
-            "(weight[new] = …, under torch.no_grad()), and leave the matrices what they are."
-        )
-    new = case.tokenizer.convert_tokens_to_ids(list(NEW))
-    for what, now, before in (
-        ("input embedding", embeddings, case.embeddings),
-        ("head", head, case.head),
+    seen = {
+        "the list of ids": returned.tolist() if isinstance(returned, Tensor) else returned,
+        "the beginning and end of a text": [
+            "as before" if now == then else f"{now!r} instead of {then!r}"
+            for now, then in zip((tokenizer.bos_token, tokenizer.eos_token), special, strict=True)
+        ],
+        "the number of rows": len(matrices[0]),
+        "head and input embedding": "one matrix" if matrices[0] is matrices[1] else "two matrices",
+    }  # fmt: skip
+    for what, now, own, other in zip(
+        ("input embedding", "head"), matrices, before, before[::-1], strict=True
     ):
-        now = now.detach()
-        if not torch.equal(now[: case.rows], before):
-            row = int((now[: case.rows] != before).any(1).nonzero()[0])
-            token = case.tokenizer.convert_ids_to_tokens(row)
-            raise CheckFailed(
-                f"{name}: with {case.what}, the {what} of the old token {token!r} has changed. "
-                "Only the new rows may be written to."
-            )
-        for token, index in zip(NEW, new, strict=True):
-            if torch.equal(now[index], before[source]):
-                continue
-            raise CheckFailed(
-                f"{name}: with {case.what}, "
-                + _wrong_row(case, what, token, now[index], before, source, ids)
-            )
+        rows = now.detach()
+        changed = (rows[: len(old)] != own).any(1).nonzero().flatten().tolist()
+        seen[f"the {what} of the old tokens"] = [old[index] for index in changed]
+        seen[f"the {what} of the new tokens"] = [in_words(rows[i], own, other) for i in new]
+    return seen
 
 
-def _wrong_row(
-    case: _Case, what: str, token: str, row: Tensor, before: Tensor, source: int, ids: list[int]
-) -> str:
-    """Say where a wrong row comes from."""
-    know = case.tokenizer.convert_ids_to_tokens(source)
-    whole = f"the {what} of {token}"
-    if what == "head" and close(row, case.embeddings[source]):
-        return (
-            f"{whole} holds a row of the input embedding. Two matrices, two copies: each takes the "
-            f"row of {know!r} from itself."
-        )
-    others = (before == row).all(1).nonzero().flatten().tolist()
-    if others:
-        other = case.tokenizer.convert_ids_to_tokens(others[0])
-        why = f"copy that of the first token of known, {know!r}"
-        if others[0] == case.tokenizer.bos_token_id:
-            why += "; this tokenizer puts <s> in front unless add_special_tokens=False"
-        elif others[0] in ids:
-            why += ", not that of a later one"
-        return f"{whole} is a copy of the wrong row, that of {other!r}: {why}."
-    if what == "head":
-        return (
-            f"{whole} is not a copy: you forgot the head. It has a matrix of its own here, "
-            "model.get_output_embeddings().weight, which says how likely each token is next."
-        )
-    if (row - before.mean(0)).abs().max() < 1e-2:
-        return (
-            f"{whole} is the mean of all rows, which is what resize_token_embeddings puts there by "
-            f"itself. Overwrite it with the row of {know!r}."
-        )
-    return (
-        f"{whole} is random: the numbers that the resizing made, not a copy of the row of "
-        f"{know!r}. Is a new row copied onto itself, as in the published code? Or is only one of "
-        "the three copied?"
-    )
+RESIZE = "model.resize_token_embeddings(len(tokenizer), mean_resizing=False)"
+COPY = "layer.weight[ids] = layer.weight[source].clone()"
+LAYERS = "(model.get_input_embeddings(), model.get_output_embeddings())"
+
+
+@exercise(
+    cases=lambda: [(True,), (False,)],
+    observe=_grown,
+    shown=lambda tied: f" with {'GPT-2 (tied head)' if tied else 'Llama (head not tied)'}",
+    returns="ids",
+    says="tokens and rows are right, with a tied head and with a separate one",
+    mistakes={
+        "the ids of the new tokens should be returned, as a list of int in the order of "
+        "`tokens`.": ("return ids", "return tokens"),
+        "you make `<bot>` and `<eot>` the beginning and end of every text. They are tokens in "
+        "addition to those: add_tokens, or additional_special_tokens.": (
+            "tokenizer.add_tokens(tokens, special_tokens=True)",
+            'tokenizer.add_special_tokens({"bos_token": tokens[0], "eos_token": tokens[1]}); '
+            "tokenizer.add_tokens(tokens)"),
+        "there are more rows than tokens: len(tokenizer) counts the new ones already.": (
+            RESIZE, RESIZE.replace("(tokenizer)", "(tokenizer) + len(tokens)")),
+        "input embedding and head are no longer one matrix. Change rows in place (weight[new] = …, "
+        "under torch.no_grad()), and leave the matrices what they are.": (
+            COPY, COPY + "; layer.weight = torch.nn.Parameter(layer.weight.clone())"),
+        "an old token has changed. Only the new rows may be written to.": (
+            COPY, "layer.weight[source] = layer.weight[ids[0]].clone()"),
+        "you forgot the head. In a model like Llama it is a separate matrix, "
+        "model.get_output_embeddings().weight, which says how likely each token is next.": (
+            LAYERS, "[model.get_input_embeddings()]"),
+        "you forgot the input embedding. In a model like Llama it is a separate matrix, "
+        "model.get_input_embeddings().weight, which says what goes in.": (
+            LAYERS, "[model.get_output_embeddings()]"),
+        "the new rows are no copies: they hold what the resizing put there (the mean of all rows, "
+        "or random numbers), or what you computed. Overwrite them with the row of the first token "
+        "of known, '<<'. (Is a row copied onto itself, as in the published code?)": (COPY, "pass"),
+        "only one of the three new tokens has a copy.": (
+            "layer.weight[ids]", "layer.weight[ids[0]]"),
+        "the new rows are copies of '<s>', not of the first token of known: this tokenizer puts "
+        "<s> in front unless add_special_tokens=False.": (", add_special_tokens=False", ""),
+        "the new rows are copies of the last token of known. Copy the first one.": (
+            "input_ids[0]", "input_ids[-1]"),
+        "each new token is a copy of another token of known. All of them copy the first one.": (
+            "input_ids[0]", "input_ids[: len(tokens)]"),
+        "the new rows are the mean of the tokens of known. Copy the row of the first one.": [
+            ("input_ids[0]", "input_ids"), (".clone()", ".mean(0)")],
+        "the head holds rows of the input embedding. Two matrices, two copies: each takes the row "
+        "of '<<' from itself.": (
+            "layer.weight[source]", "model.get_input_embeddings().weight[source]"),
+    },
+)  # fmt: skip
+def new_tokens(model: Any, tokenizer: Any, tokens: list[str], known: str) -> list[int]:
+    """Exercise 1: add tokens, and start their rows as copies of a known token's."""
+    source = tokenizer(known, add_special_tokens=False).input_ids[0]
+    tokenizer.add_tokens(tokens, special_tokens=True)
+    ids = tokenizer.convert_tokens_to_ids(tokens)
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    with torch.no_grad():
+        for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+            layer.weight[ids] = layer.weight[source].clone()
+    return ids
+
+
+GRADED = [  # what a model wrote, the answer in the file
+    ("<<2*6=12>>\n### 12", "12"),
+    ("<<2*6=12>>\n<<12+3=15>>\n### 15", "5"),
+    ("<<9-4=5>>\n### 5", "15"),
+    ("### 1,000", "1000"),
+    ("### 18000", "18,000"),
+    ("<<500*2=1000>>\n### 1", "1,000"),
+    ("### 1,234,567", "1234567"),
+    ("### 3.0", "3"),
+    ("### 3.50", "3.5"),
+    ("<<15/4=3.75>>\n### 3.75", "3"),
+    ("### 3", "3.75"),
+    ("### 3.75", "4"),
+    ("### 0.3333", "0.33333"),
+    ("### 20,001", "20000"),
+    ("### $42", "42"),
+    ("###42", "42"),
+    ("### 42 dollars", "42"),
+    ("<<6*7=42>>\n### 42 dollars in 6 days", "42"),
+    ("### 4\nNo: <<3*4=12>>\n### 12", "12"),
+    ("### 4\nNo: <<3*4=12>>\n### 12", "4"),
+    ("### 20%", "20"),
+    ("<<3-7=-4>>\n### -4", "-4"),
+    ("<<7-3=4>>\n### -4", "4"),
+    ("### 7.", "7"),
+    ("<<2+5=7>>\n### 8", "7"),
+    ("<<7+1=8>>\n### 8", "7"),
+    ("### nothing", "0"),
+    ("", "3"),
+]
+FOUND = 're.search(pattern, written.rpartition("###")[2])'
+EQUAL = "got == right"
+
+
+@exercise(
+    cases=lambda: GRADED,
+    returns="the grade",
+    says="{} answers are graded right",
+    mistakes={
+        "you compare texts: '3.0' and '3', or '1,000' and '1000', are one number written in two "
+        "ways. Turn both sides into numbers first.": (
+            lambda written, answer: written.rpartition("###")[2].strip() == answer),
+        "you compare texts, if without commas: '3.0' and '3' are one number written in two ways. "
+        "Turn both sides into numbers first.": lambda written, answer: (
+            written.rpartition("###")[2].strip().replace(",", "") == answer.replace(",", "")),
+        "you look for the answer somewhere in the text: then 5 is found in 15. Take the number "
+        "after ### and compare it as a whole.": lambda written, answer: answer in written,
+        "you look for the answer somewhere after ###: then 5 is found in 15. Compare numbers.": (
+            lambda written, answer: answer in written.rpartition("###")[2]),
+        "you take the first number that was written. It is part of a step; the answer comes "
+        "after ###.": (FOUND, "re.search(pattern, written)"),
+        "you take the number after the first ###. Where a model corrects itself, the last ### "
+        "counts.": ("rpartition", "partition"),
+        "you take the last number of the text. '42 dollars in 6 days' answers 42: the first "
+        "number after ### counts.": (
+            FOUND, '([*re.finditer(pattern, written.rpartition("###")[2])] or [None])[-1]'),
+        "your numbers end at a comma: 1,000 is read as 1. Take the commas out before you "
+        "convert.": (r"\d[\d,]*", r"\d+"),
+        "you allow for a difference: 0.3333 is not 0.33333. Compare exactly, with Fraction or "
+        "Decimal.": (EQUAL, "abs(got - right) < 0.01"),
+        "you allow for a difference in proportion: 20,001 is not 20,000. Compare exactly, with "
+        "Fraction or Decimal.": (EQUAL, "abs(got - right) <= 0.001 * abs(right)"),
+        "you cut decimals off, as int() does: 3.75 is not 3. Use Fraction, Decimal or float.": (
+            EQUAL, "int(got) == int(right)"),
+        "you round to whole numbers: 3.75 is not 4.": (EQUAL, "round(got) == round(right)"),
+        "the sign gets lost: -4 is not 4.": (EQUAL, "abs(got) == abs(right)"),
+        "a percent sign is a unit here: '20%' is 20, not 0.2.": (
+            EQUAL, 'got / (100 if "%" in written else 1) == right'),
+        "a unit makes an answer wrong in your code: '$42', '42 dollars' and '20%' are numbers "
+        "with something around them. Look for the number, and leave the rest.": (
+            FOUND, 're.fullmatch(pattern, written.rpartition("###")[2].strip().rstrip("."))'),
+    },
+)  # fmt: skip
+def same_number(written: str, answer: str) -> bool:
+    """Exercise 2: compare what was written with an answer, as numbers."""
+    pattern = r"-?\d[\d,]*(?:\.\d+)?"
+    found = re.search(pattern, written.rpartition("###")[2])
+    wanted = re.search(pattern, answer)
+    if found is None or wanted is None:
+        return False
+    got, right = (Fraction(one[0].replace(",", "")) for one in (found, wanted))
+    return got == right
+
+
+PAPER = [(0, 6), (1, 3), (2, 3), (3, 3), (4, 35)]
+RUNS = [
+    (1_000, [(0, 2), (1, 3), (3, 4)], 64, 24, 4, 3, 2),
+    (385_620, PAPER, 128, 32, 4, 2, 3),
+    (385_620, PAPER, 128, 32, 1, 2, 3),
+    (17_886, [(stage, 15 if stage == 7 else 5) for stage in range(8)], 128, 24, 2, 1, 6),
+    (500, [(0, 1), (1, 2)], 64, 64, 1, 1, 1),
+]
+STEPS, PARTS, PASSES = (
+    "problems // batch",
+    "-(-(batch // processes) // micro)",
+    "(min(stage, last) * c + 1)",
+)
+EACH_A_BATCH = [("batch // processes", "batch"), (STEPS, "problems // (batch * processes)")]
+
+
+@exercise(
+    cases=lambda: RUNS,
+    returns="steps, passes",
+    says="steps and passes of {} runs are right",
+    mistakes={
+        "the two numbers are swapped: optimizer steps first, then passes.": (
+            "return steps, passes", "return passes, steps"),
+        "you count every part as an optimizer step. Gradients of the parts are added up, and then "
+        "there is one step.": ("steps += here", "steps += here * parts"),
+        "you forget the parts: each of them goes through the model by itself.": (" * parts", ""),
+        "you forget the processes: each takes batch // processes rows and puts only those through "
+        "its copy of the model.": ("batch // processes", "batch"),
+        "you count the passes of all processes together. Count those of one.": (
+            "here * parts", "here * parts * processes"),
+        "you give every process a whole batch. In a recipe batch_size is the effective batch: all "
+        "processes together see that many problems a step.": EACH_A_BATCH,
+        "you divide the steps among the processes. They work at the same step together; more of "
+        "them make a step shorter, not the run.": EACH_A_BATCH[1],
+        "you forget the thoughts: a batch with n thoughts goes through in n + 1 passes, not in "
+        "one.": (PASSES, "1"),
+        "n thoughts take n + 1 passes, not n: after the last one, the rest is read.": (
+            PASSES, "max(1, min(stage, last) * c)"),
+        "n thoughts take n + 1 passes; without thoughts, there is still one.": (
+            PASSES, "min(stage, last) * c"),
+        "n thoughts take n + 1 passes: the one more comes once, not c times.": (
+            PASSES, "((min(stage, last) + 1) * c)"),
+        "you forget c: each replaced step makes c thoughts.": ("* c +", "+"),
+        "your thoughts grow past the last stage. Stage last + 1 drops the rest of the words and "
+        "keeps last · c thoughts.": ("min(stage, last)", "stage"),
+        "stage last + 1 keeps the thoughts of stage last, it does not go back to none.": (
+            "min(stage, last)", "(stage if stage <= last else 0)"),
+        "the last batch of an epoch is too small in your count. The trainer leaves it out: an "
+        "epoch has problems // batch steps.": (STEPS, "-(-problems // batch)"),
+        "you put the epochs of a phase together. What is left over at the end of an epoch is left "
+        "out each time: epochs * (problems // batch).": (f"({STEPS})", STEPS),
+        "you lose rows: where micro does not divide a process's share, one more part takes the "
+        "rest. Round the number of parts up.": (PARTS, "max(1, batch // processes // micro)"),
+    },
+)  # fmt: skip
+def count_work(
+    problems: int, phases: list, batch: int, micro: int, processes: int, c: int, last: int
+) -> tuple[int, int]:
+    """Exercise 3: how many optimizer steps and forward passes a run takes."""
+    parts = -(-(batch // processes) // micro)
+    steps = passes = 0
+    for stage, epochs in phases:
+        here = epochs * (problems // batch)
+        steps += here
+        passes += here * parts * (min(stage, last) * c + 1)
+    return steps, passes

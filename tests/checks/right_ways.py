@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from types import SimpleNamespace
 
 import torch
@@ -14,11 +13,8 @@ from planted_mistakes.models import thought_by_thought
 from coconut_lab import collate
 from coconut_lab.checks.models import EOS
 from coconut_lab.curriculum.curriculum import Curriculum, Example
-from coconut_lab.inference.scoring import Score
 from coconut_lab.tasks.arithmetic import read_equation
 from coconut_lab.tasks.shortcuts import PROSQA_RULES, Surface
-from coconut_lab.training.recipe import Phase, Recipe
-from coconut_lab.training.schedule import moments
 
 
 def feed_back_by_all_layers(language_model, input_ids):
@@ -206,126 +202,7 @@ def hops_in(facts, start, size):
     return tuple(None if far == math.inf else far for far in hops)
 
 
-def interval_by_bisection(right, total):
-    """The shares from which what was seen is 1.96 standard deviations away (Wilson's idea)."""
-
-    def too_far(share):
-        return abs(right / total - share) > 1.96 * math.sqrt(share * (1 - share) / total)
-
-    ends = []
-    for outside in (0.0, 1.0):
-        inside = right / total
-        if not too_far(outside) and outside != inside:
-            inside = outside
-        for _ in range(60):
-            middle = (inside + outside) / 2
-            inside, outside = (inside, middle) if too_far(middle) else (middle, outside)
-        ends.append(inside)
-    return tuple(ends)
-
-
-def p_value_by_tossing_every_coin(first, second):
-    differ = [one for one, other in zip(first, second, strict=True) if one != other]
-    seen, ways = abs(2 * differ.count("1") - len(differ)), Counter({0: 1})
-    for _ in differ:
-        ways = ways_after_a_toss(ways)
-    extreme = sum(count for lead, count in ways.items() if abs(lead) >= seen)
-    return torch.tensor(extreme / 2 ** len(differ), dtype=torch.float64)
-
-
-def ways_after_a_toss(ways):
-    after: Counter[int] = Counter()
-    for lead, count in ways.items():
-        after[lead + 1] += count
-        after[lead - 1] += count
-    return after
-
-
-def verdict_by_tossing_every_coin(first, second, comparisons):
-    if p_value_by_tossing_every_coin(first, second) * comparisons >= 0.05:
-        return "undecided"
-    return "first" if first.count("1") > second.count("1") else "second"
-
-
-def chain_by_recursion(method, layers, thoughts, steps):
-    if method == "coconut" and thoughts:
-        return layers + chain_by_recursion(method, layers, thoughts - 1, steps)
-    if method == "cot" and steps:
-        return layers + chain_by_recursion(method, layers, thoughts, steps - 1)
-    return layers
-
-
-def accumulate_token_by_token(model, batch, size):
-    """One row at a time, as sums over tokens; the division comes at the end."""
-    for parameter in model.parameters():
-        parameter.grad = None
-    total, count = 0.0, 0
-    for row in range(len(batch["labels"])):
-        one = {name: value[row : row + 1] for name, value in batch.items()}
-        labelled = int((one["labels"][:, 1:] != -100).sum())
-        loss = model(**one).loss * labelled
-        loss.backward()
-        total, count = total + loss.detach(), count + labelled
-    for parameter in model.parameters():
-        if parameter.grad is not None:
-            parameter.grad /= count
-    return total / count
-
-
-def train_part_by_tensors(model, make_optimizer, batch_at, rate_at, steps, saved):
-    """Keeps tensors in a list, the optimizer's state too, and takes gradients by hand."""
-    optimizer = make_optimizer(model)
-    done, weights, states = saved or (0, [], [])
-    parameters = list(model.parameters())
-    with torch.no_grad():
-        for parameter, weight in zip(parameters, weights, strict=False):
-            parameter.copy_(weight)
-    for parameter, state in zip(parameters, states, strict=False):
-        optimizer.state[parameter] = state
-    for step in range(done, done + steps):
-        optimizer.param_groups[0]["lr"] = rate_at(step)
-        gradients = torch.autograd.grad(model(batch_at(step)), parameters)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        optimizer.step()
-    return (
-        done + steps,
-        [parameter.detach().clone() for parameter in parameters],
-        [{k: v.clone() for k, v in optimizer.state[p].items()} for p in parameters],
-    )
-
-
-def rate_by_the_package(step, phases, peak, warmup):
-    recipe = Recipe(
-        name="any",
-        phases=tuple(Phase(steps=n, stage=stage, final_rate=f) for stage, n, f in phases),
-    )
-    since = 0
-    for moment in moments(recipe, 1000):
-        since = 1 if moment.reset else since + 1
-        if moment.step == step:
-            return peak * moment.share * min(1.0, since / warmup)
-    raise AssertionError(step)
-
-
-def share_by_sums(mean, labelled_here, labelled, processes):
-    return processes * (mean * labelled_here) / labelled
-
-
-def wilson_by_the_package(right, total):
-    return Score(right, total).interval
-
-
 OTHER_WAYS = [
-    ("wilson_interval", interval_by_bisection),
-    ("mcnemar", p_value_by_tossing_every_coin),
-    ("verdict", verdict_by_tossing_every_coin),
-    ("longest_chain", chain_by_recursion),
-    ("accumulate", accumulate_token_by_token),
-    ("train_part", train_part_by_tensors),
-    ("rate_at", rate_by_the_package),
-    ("loss_share", share_by_sums),
-    ("wilson", wilson_by_the_package),
     ("feed_back", feed_back_by_all_layers),
     ("feed_back", feed_back_with_a_cache),
     ("think_without_cache", loop_over_whole_rows),

@@ -20,10 +20,7 @@ MODULES = (
     "batches",
     "curriculum",  # 03
     "schedule",
-    "training",  # 04
     "inference",  # 05
-    "what_matters",  # 07
-    "real_models",  # 09
 )
 
 for name in MODULES:

@@ -1,0 +1,329 @@
+"""Solutions of exercises in 04, 07, 09 that were written independently of the checks.
+
+A right one passes, however it is written; of a wrong one, the mistake is named.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import torch
+
+from coconut_lab import checks
+from coconut_lab.inference.scoring import Score
+from coconut_lab.training.recipe import Phase, Recipe
+from coconut_lab.training.schedule import moments
+
+Function = Callable[..., Any]
+SOLUTIONS: list[tuple[str, Function, str]] = []  # exercise, solution, words of the message or ""
+
+
+def wrong(name: str, says: str) -> Callable[[Function], Function]:
+    return lambda function: SOLUTIONS.append((name, function, says)) or function
+
+
+def right(*names: str) -> Callable[[Function], Function]:
+    return lambda function: SOLUTIONS.extend((name, function, "") for name in names) or function
+
+
+# --- notebook 04 ----------------------------------------------------------------------------------
+
+
+@right("rate_at")
+def rate_by_the_package(step, phases, peak, warmup):
+    recipe = Recipe(
+        name="any",
+        phases=tuple(Phase(steps=n, stage=stage, final_rate=f) for stage, n, f in phases),
+    )
+    since = 0
+    for moment in moments(recipe, 1000):
+        since = 1 if moment.reset else since + 1
+        if moment.step == step:
+            return torch.tensor(peak * moment.share * min(1.0, since / warmup))
+
+
+def run(model, make_optimizer, batch_at, rate_at, steps, saved):
+    """Returns optimizer and number of steps done; `saved` has state dicts and that number."""
+    optimizer, first = make_optimizer(model), 0
+    if saved is not None:
+        model.load_state_dict(saved[0])
+        optimizer.load_state_dict(saved[1])
+        first = saved[2]
+    for step in range(first, first + steps):
+        optimizer.param_groups[0]["lr"] = rate_at(step)
+        optimizer.zero_grad()
+        model(batch_at(step)).backward()
+        optimizer.step()
+    return optimizer, first + steps
+
+
+@wrong("train_part", "gives the live tensors, not copies")
+def run_with_shallow_copies(model, *rest):
+    optimizer, done = run(model, *rest)
+    return model.state_dict().copy(), optimizer.state_dict().copy(), done
+
+
+@wrong("train_part", "not bit for bit")
+def run_with_half_of_the_digits(model, *rest):
+    optimizer, done = run(model, *rest)
+    weights = {name: value.float() for name, value in model.state_dict().items()}
+    return weights, copy.deepcopy(optimizer.state_dict()), done
+
+
+@right("train_part")
+def run_by_tensors(model, make_optimizer, batch_at, rate_at, steps, saved):
+    """Keeps tensors in a list, the optimizer's state too, and takes gradients by hand."""
+    optimizer = make_optimizer(model)
+    done, weights, states = saved or (0, [], [])
+    parameters = list(model.parameters())
+    for parameter, weight, state in zip(parameters, weights, states, strict=False):
+        parameter.data.copy_(weight)
+        optimizer.state[parameter] = state
+    for step in range(done, done + steps):
+        optimizer.param_groups[0]["lr"] = rate_at(step)
+        gradients = torch.autograd.grad(model(batch_at(step)), parameters)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+    return (
+        done + steps,
+        [parameter.detach().clone() for parameter in parameters],
+        [{k: v.clone() for k, v in optimizer.state[p].items()} for p in parameters],
+    )
+
+
+def losses(model, batch, size):
+    """Each part's loss and how many labelled tokens it has."""
+    for rows in zip(*(value.split(size) for value in batch.values()), strict=True):
+        part = dict(zip(batch, rows, strict=True))
+        yield model(**part).loss, int((part["labels"][:, 1:] != -100).sum())
+
+
+@wrong("accumulate", "before you call backward")
+def accumulate_with_one_backward(model, batch, size):
+    model.zero_grad()
+    parts = list(losses(model, batch, size))
+    loss = sum(loss * count for loss, count in parts) / sum(count for _, count in parts)
+    loss.backward()
+    return loss
+
+
+@right("accumulate")
+def accumulate_token_by_token(model, batch, size):
+    """One row at a time, as sums over tokens; the division comes at the end."""
+    model.zero_grad()
+    total, tokens = 0.0, 0
+    for loss, count in losses(model, batch, 1):
+        (loss * count).backward()
+        total, tokens = total + loss.detach() * count, tokens + count
+    for parameter in model.parameters():
+        parameter.grad /= tokens
+    return total / tokens
+
+
+@right("accumulate")
+def accumulate_with_a_look_before(model, batch, size):
+    """A first sweep for the loss alone: its memory is free again before the next part."""
+    model.zero_grad()
+    tokens = sum(count for _, count in losses(model, batch, size))
+    for loss, count in losses(model, batch, size):
+        (loss * count / tokens).backward()
+    return sum(loss.item() * count for loss, count in losses(model, batch, size)) / tokens
+
+
+@wrong("accumulate", "have different shapes")
+def accumulate_with_labels_cut_alone(model, batch, size):
+    return model(**{**batch, "labels": batch["labels"][:size]}).loss
+
+
+@right("loss_share")
+def share_by_sums(mean, labelled_here, labelled, processes):
+    return processes * (mean * labelled_here) / labelled
+
+
+@wrong("loss_share", "the averaging does that once more")
+def share_over_all(mean, labelled_here, labelled, processes):
+    return mean * labelled_here / (labelled * processes)
+
+
+# --- notebook 07 ----------------------------------------------------------------------------------
+
+
+@right("wilson", "wilson_interval")
+def interval_by_the_package(right, total):
+    return Score(right, total).interval
+
+
+@right("wilson", "wilson_interval")
+def interval_by_bisection(right, total):
+    """The shares from which what was seen is 1.96 standard deviations away (Wilson's idea)."""
+
+    def too_far(share):
+        return abs(right / total - share) > 1.96 * math.sqrt(share * (1 - share) / total)
+
+    ends = []
+    for outside in (0.0, 1.0):
+        inside = right / total
+        if not too_far(outside) and outside != inside:
+            inside = outside
+        for _ in range(60):
+            middle = (inside + outside) / 2
+            inside, outside = (inside, middle) if too_far(middle) else (middle, outside)
+        ends.append(inside)
+    return ends
+
+
+@wrong("wilson_interval", "both 2n and 4n²")
+def interval_without_parentheses(right, total):
+    z, n = 1.96, total
+    p = right / n
+    half = z * math.sqrt(p * (1 - p) / n + z**2 / 4 * n**2)
+    return [(p + z**2 / 2 * n + sign * half) / (1 + z**2 / n) for sign in (-1, 1)]
+
+
+def coins(first, second):
+    """How many problems only the first, and only the second, got right."""
+    right = [(a == "1", b == "1") for a, b in zip(first, second, strict=True)]
+    return right.count((True, False)), right.count((False, True))
+
+
+@right("mcnemar")
+def p_value_by_tossing_every_coin(first, second):
+    b, c = coins(first, second)
+    ways = {0: 1}
+    for _ in range(b + c):
+        leads = {lead + step for lead in ways for step in (-1, 1)}
+        ways = {lead: ways.get(lead - 1, 0) + ways.get(lead + 1, 0) for lead in leads}
+    return sum(n for lead, n in ways.items() if abs(lead) >= abs(b - c)) / 2 ** (b + c)
+
+
+@wrong("mcnemar", "chi-squared, made for many differences")
+def p_value_by_chi_squared(first, second):
+    b, c = coins(first, second)
+    return math.erfc(math.sqrt((b - c) ** 2 / (b + c or 1) / 2))
+
+
+def verdict_by(clear, better=lambda first, second: first.count("1") > second.count("1")):
+    """A verdict where `clear(p, comparisons, problems)`."""
+
+    def verdict(first, second, comparisons):
+        if not clear(p_value_by_tossing_every_coin(first, second), comparisons, len(first)):
+            return "undecided"
+        return "first" if better(first, second) else "second"
+
+    return verdict
+
+
+right("verdict")(verdict_by(lambda p, m, n: p * m < 0.05))
+for expected, limit in {
+    "this is Šidák's": lambda m, n: 1 - 0.95 ** (1 / m),
+    "comparisons - 1": lambda m, n: 0.05 / (m - 1 or 1),
+    "comparisons + 1": lambda m, n: 0.05 / (m + 1),
+    "the pairs of": lambda m, n: 0.05 / (m * (m - 1) / 2 or 1),
+    "the number of problems": lambda m, n: 0.05 / n,
+    "p is below 0.05, but": lambda m, n: 0.05,
+    "you halve 0.05": lambda m, n: 0.025 / m,
+}.items():
+    wrong("verdict", expected)(verdict_by(lambda p, m, n, limit=limit: p < limit(m, n)))
+by_texts = verdict_by(lambda p, m, n: p < 0.05 / m, better=lambda first, second: first > second)
+wrong("verdict", "you compare the texts")(by_texts)
+
+
+@right("longest_chain")
+def chain_by_graph(method, layers, thoughts, steps):
+    """Follow what each hidden state is computed from, column by column and layer by layer."""
+    columns = {"cot": steps, "no_cot": 0}.get(method, thoughts)
+    lengths: list[list[int]] = []  # per column: of the longest way to each layer's output
+    for column in range(columns + 2):  # the question's last column, those, the answer's column
+        recycled = 0 < column <= columns and method != "pause_as_thought"
+        way = [lengths[-1][-1] if recycled else 0]
+        for layer in range(layers):
+            way.append(1 + max([way[-1], *(other[layer] for other in lengths)]))
+        lengths.append(way)
+    return lengths[-1][-1]
+
+
+@wrong("longest_chain", "a pause token is the same vector")
+def chain_through_all_columns(method, layers, thoughts, steps):
+    return layers + layers * {"cot": steps, "no_cot": 0}.get(method, thoughts)
+
+
+# --- notebook 09 ----------------------------------------------------------------------------------
+
+
+@right("new_tokens")
+def tokens_by_the_data_of_the_weights(model, tokenizer, tokens, known):
+    tokenizer.add_special_tokens({"additional_special_tokens": tokens})
+    model.resize_token_embeddings(len(tokenizer))
+    known_id = tokenizer.convert_tokens_to_ids(tokenizer.tokenize(known)[0])
+    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+        layer.weight.data[-len(tokens) :] = layer.weight.data[known_id]
+    return torch.tensor([tokenizer.convert_tokens_to_ids(token) for token in tokens])
+
+
+@wrong("new_tokens", "you forgot the head")
+def tokens_with_means_in_the_head(model, tokenizer, tokens, known):
+    source = tokenizer.encode(known, add_special_tokens=False)[0]
+    ids = list(range(len(tokenizer), len(tokenizer) + tokenizer.add_tokens(tokens)))
+    model.resize_token_embeddings(len(tokenizer))
+    weight = model.get_input_embeddings().weight.data
+    weight[ids] = weight[source].clone()
+    return ids
+
+
+@wrong("new_tokens", "rows of the head, but the tokenizer has")
+def tokens_in_a_new_embedding(model, tokenizer, tokens, known):
+    tokenizer.add_tokens(tokens)
+    model.set_input_embeddings(torch.nn.Embedding(len(tokenizer), 8))
+    return tokenizer.convert_tokens_to_ids(tokens)
+
+
+@right("same_number")
+def number_by_decimals(written, answer):
+    got = re.match(r"[^\d-]*(-?[\d,.]*\d)", written.split("###")[-1])
+    return got is not None and Decimal(got[1].replace(",", "")) == Decimal(answer.replace(",", ""))
+
+
+@wrong("same_number", "you allow for a difference")
+def number_rounded_to_cents(written, answer):
+    found = re.findall(r"-?\d[\d,]*\.?\d*", written.split("###")[-1])
+    got = [round(float(one.replace(",", "")), 2) for one in [*found[:1], answer]]
+    return len(got) == 2 and got[0] == got[1]
+
+
+@right("count_work")
+def work_step_by_step(problems, phases, batch, micro, processes, c, last):
+    steps = passes = 0
+    for stage, epochs in phases:
+        for _ in range(epochs * (problems // batch)):
+            steps += 1
+            passes += len(range(0, batch // processes, micro)) * (1 + c * min(stage, last))
+    return torch.tensor(steps), passes
+
+
+@wrong("count_work", "What is left over at the end of an epoch")
+def work_over_all_epochs(problems, phases, batch, micro, processes, c, last):
+    steps = [(epochs * problems // batch, min(stage, last)) for stage, epochs in phases]
+    parts = math.ceil(batch / processes / micro)
+    return sum(n for n, _ in steps), sum(n * parts * (1 + c * stage) for n, stage in steps)
+
+
+# --- the judge ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "says"), SOLUTIONS, ids=[f"{n}-{f.__name__}" for n, f, _ in SOLUTIONS]
+)
+def test_a_solution_is_judged_rightly(name: str, function: Function, says: str) -> None:
+    if not says:
+        getattr(checks, name)(function)
+        return
+    with pytest.raises(checks.CheckFailed) as failure:
+        getattr(checks, name)(function)
+    assert str(failure.value).startswith(name) and says in str(failure.value)
