@@ -26,11 +26,8 @@ from coconut_lab.model.fast.last_layer import layers_of
 def recomputing(backbone: Any) -> Iterator[None]:
     """Keep little of the pass within: a first pass, whose cache is still empty.
 
-    The last layer is left out: of a question it keeps little as it is (`last_layer`).
-
-    Args:
-        backbone: a model of `transformers` without its head. Where its layers are not found, all is
-            kept as usual.
+    The last layer is left out: of a question it keeps little as it is (`last_layer`). Where the
+    layers of a backbone are not found, all is kept as usual.
     """
     layers = layers_of(backbone)[:-1]
     own = [vars(layer).get("forward") for layer in layers]  # of a layer, not of its class

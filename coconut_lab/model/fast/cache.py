@@ -38,9 +38,9 @@ def take_memory(recycled: Tensor | None, like: Tensor, shape: tuple[int, ...]) -
     size = math.prod(shape)
     if recycled is None or (recycled.dtype, recycled.device) != (like.dtype, like.device):
         return like.new_empty(shape)
-    return (
-        recycled.flatten()[:size].view(shape) if size <= recycled.numel() else like.new_empty(shape)
-    )
+    if size > recycled.numel():
+        return like.new_empty(shape)
+    return recycled.flatten()[:size].view(shape)
 
 
 class _Append(torch.autograd.Function):
@@ -131,17 +131,11 @@ class PreallocatedLayer(DynamicLayer):
 def preallocated_cache(
     config: Any, columns: int = 0, recycled: DynamicCache | None = None
 ) -> DynamicCache:
-    """Make an empty cache for a model.
+    """Make an empty cache for a model, with room for some columns; more is taken when needed.
 
-    Args:
-        config: of the model. Layers that do not keep every column (sliding windows, states of
-            other kinds) are the library's own.
-        columns: how many columns to make room for; more are taken when they are needed.
-        recycled: a cache that is no longer needed, whose memory may be used again: new memory has
-            to be fetched from the system page by page.
-
-    Returns:
-        The cache.
+    Layers that do not keep every column (sliding windows, states of other kinds) are the library's
+    own. The memory of a cache that is no longer needed may be recycled: new memory has to be
+    fetched from the system page by page.
     """
     cache = DynamicCache(config=config)
     old = [None] * len(cache.layers) if recycled is None else recycled.layers

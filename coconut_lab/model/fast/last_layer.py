@@ -67,21 +67,13 @@ def _gpt2_keys(layer: Any, hidden: Tensor, _: Any) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class _Family:
-    """A way to build layers: where a backbone has them, and how their keys are made.
+    """A way to build layers: where a backbone has them, and how their keys are made."""
 
-    Attributes:
-        layers: attribute of the backbone.
-        attention: attribute of a layer.
-        parts: of a layer; all must be there.
-        keys: makes keys and values from hidden states (B, t, d).
-        square: whether the backbone insists on as many columns as went in.
-    """
-
-    layers: str
-    attention: str
-    parts: tuple[str, ...]
-    keys: Callable[[Any, Tensor, Any], tuple[Tensor, Tensor]]
-    square: bool
+    layers: str  # attribute of the backbone
+    attention: str  # attribute of a layer
+    parts: tuple[str, ...]  # of a layer; all must be there
+    keys: Callable[[Any, Tensor, Any], tuple[Tensor, Tensor]]  # from hidden states (B, t, d)
+    square: bool  # whether the backbone insists on as many columns as went in
 
 
 FAMILIES = (
@@ -102,9 +94,6 @@ def only_needed_from(column: int) -> Iterator[None]:
 
     What the pass gives then ends in the hidden states from this column on. Those before it may be
     there or not, and mean nothing.
-
-    Args:
-        column: counted from the first column of the pass.
     """
     token = _skip.set(_Skip(column))
     try:
@@ -123,13 +112,8 @@ def skip_last_layer(backbone: Any) -> bool:
     """Let a backbone leave out what `only_needed_from` says is not read.
 
     Whether this is right for its architecture is tried on a few tokens. Where it is not, or where
-    the layers are built in a way that is not known here, the backbone is left as it was.
-
-    Args:
-        backbone: a model of `transformers` without its head.
-
-    Returns:
-        Whether its last layer will be shortened.
+    the layers are built in a way that is not known here, the backbone is left as it was. Gives
+    whether its last layer will be skipped where it can be.
     """
     family = _family(backbone)
     if (

@@ -44,12 +44,8 @@ FEW_SCORES = 2**21
 def fused_llama(backbone: Any) -> FusedLlama | None:
     """Give what can run a backbone's passes in its place.
 
-    Args:
-        backbone: a model of `transformers` without its head.
-
-    Returns:
-        It; None where only the library's own passes will do: gradients, training mode, another
-        device, architecture or number format, adapters, hooks that want to see what goes on.
+    None where only the library's own passes will do: gradients, training mode, another device,
+    architecture or number format, adapters, hooks that want to see what goes on.
     """
     if type(backbone) is not llama.LlamaModel or backbone.training or torch.is_grad_enabled():
         return None
@@ -77,16 +73,17 @@ def fused_llama(backbone: Any) -> FusedLlama | None:
 class FusedLlama:
     """Runs a backbone's passes; called like the backbone, with a `FusedCache`.
 
-    Args:
-        backbone: as `fused_llama` accepts it. The weights of queries and keys are copied now, all
-            others are read at every pass.
+    The weights of queries and keys are copied now, all others are read at every pass.
     """
 
     def __init__(self, backbone: Any) -> None:
         self.backbone = backbone
         self.paired = [
-            [_side_by_side(part, layer.self_attn.head_dim) for part in _projections(layer)]
-            for layer in backbone.layers
+            [
+                _side_by_side(part, attention.head_dim)
+                for part in (attention.q_proj, attention.k_proj)
+            ]
+            for attention in (layer.self_attn for layer in backbone.layers)
         ]
 
     def cache(self, columns: int, recycled: FusedCache | None = None) -> FusedCache:
@@ -101,17 +98,7 @@ class FusedLlama:
         past_key_values: FusedCache,
         **_: Any,
     ) -> BaseModelOutputWithPast:
-        """Run columns after those of a cache.
-
-        Args:
-            inputs_embeds: (B, t, d).
-            attention_mask: (B, n + t), 1 for real columns; None if all are.
-            position_ids: (B, t).
-            past_key_values: the n columns before; the new ones are added to it.
-
-        Returns:
-            The last hidden states, of the columns that are read (`only_needed_from`).
-        """
+        """Run columns (B, t, d) after the n of a cache; give the hidden states that are read."""
         cache, hidden, columns = past_key_values, inputs_embeds, inputs_embeds.shape[1]
         cache.make_room(hidden)
         # Without padding, all rows are at the same positions.
@@ -160,10 +147,8 @@ class FusedLlama:
 class FusedCache:
     """The keys and values of some rows; keys are rotated, with rotated pairs side by side.
 
-    Args:
-        layers: of the Llama.
-        columns: how many columns to make room for; more are taken when they are needed.
-        recycled: a cache that is no longer needed, whose memory may be used again.
+    As in `preallocated_cache`, there is room for the expected columns at first, more is taken when it is
+    needed, and the memory of a cache that is no longer needed may be used again.
     """
 
     def __init__(self, layers: Any, columns: int, recycled: FusedCache | None = None) -> None:
@@ -196,17 +181,7 @@ class FusedCache:
     def add(
         self, index: int, keys: Tensor, rotations: Tensor, values: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Rotate the keys of new columns and put them and their values after those of a layer.
-
-        Args:
-            index: of the layer.
-            keys: (B, H, t, d), not rotated yet.
-            rotations: (B or 1, 1, t, d / 2) complex, what to multiply pairs by.
-            values: (B, H, t, d).
-
-        Returns:
-            All keys and values of the layer, (B, H, n + t, d) each.
-        """
+        """Rotate new keys (B, H, t, d), add them and their values to a layer; give all of it."""
         start, stop = self.length, self.length + values.shape[2]
         all_keys, all_values = self.memories[index]
         _rotated(keys, rotations, all_keys[:, :, start:stop])
@@ -216,10 +191,6 @@ class FusedCache:
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep only some rows, as the library's caches do."""
         self.memories = [[memory[indices] for memory in layer] for layer in self.memories]
-
-
-def _projections(layer: Any) -> tuple[nn.Linear, nn.Linear]:
-    return layer.self_attn.q_proj, layer.self_attn.k_proj
 
 
 def _side_by_side(projection: nn.Linear, size: int) -> list[Any]:
@@ -247,16 +218,9 @@ def _rotated(numbers: Tensor, rotations: Tensor, out: Tensor | None = None) -> T
 
 
 def _attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
-    """Mix values (B, H', T, d) by what queries (B, H, t, d) find in keys (B, H', T, d).
+    """Mix values (B, H', T, d) by what scaled queries (B, H, t, d) find in keys (B, H', T, d).
 
-    Args:
-        queries: scaled; H / H' heads in a row share their keys and values.
-        keys: as far as they are seen by anybody.
-        values: theirs.
-        bias: (B or 1, 1, t, T), added to the scores.
-
-    Returns:
-        (B, H, t, d).
+    H / H' heads in a row share their keys and values. A bias (B or 1, 1, t, T) adds to the scores.
     """
     rows, heads, columns, size = queries.shape
     shared = heads // keys.shape[1]
@@ -264,7 +228,7 @@ def _attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) 
         return F.scaled_dot_product_attention(
             queries, keys, values, attn_mask=bias, scale=1.0, enable_gqa=shared > 1
         )
-    # Queries that share their keys stand below each other.
+    # Queries that share their keys are put below each other.
     stacked = queries.view(rows * heads // shared, shared * columns, size)
     scores = stacked.bmm(keys.flatten(0, 1).transpose(1, 2)).view(rows, heads, columns, -1)
     if bias is not None:
@@ -278,18 +242,10 @@ def _norm(norm: Any, hidden: Tensor) -> Tensor:
 
 
 def _bias(real: Tensor | None, before: int, hidden: Tensor) -> Tensor | None:
-    """Say what new columns may look at: real ones up to themselves, and themselves in any case.
+    """Say what new columns may look at: (B or 1, t, n + t), 0 or minus infinity; None: everything.
 
-    Padding looks at itself only: of nothing at all there is no average.
-
-    Args:
-        real: (B, n + t), 1 for real columns; None if all are.
-        before: n.
-        hidden: (B, t, d) the new columns.
-
-    Returns:
-        (B or 1, t, n + t) to add to scores: 0 where it may look, else minus infinity; None if a
-        single column may look at everything.
+    They look at real columns up to themselves, and at themselves in any case: padding looks at
+    nothing else, and of nothing at all there is no average.
     """
     columns = hidden.shape[1]
     if real is None and columns == 1:
