@@ -107,7 +107,7 @@ def write_gsm8k(problems: Iterable[Problem], path: str | os.PathLike[str]) -> No
 # --- checking ----------------------------------------------------------------------------------
 
 
-def is_gsm8k(problem: Problem) -> bool:
+def owns(problem: Problem) -> bool:
     """Tell an arithmetic problem: a step is in double angle brackets, or the answer is a number."""
     if problem.graph is not None:
         return False
