@@ -17,8 +17,6 @@ from math import prod
 from statistics import fmean
 from typing import TypeVar
 
-import networkx as nx
-
 from coconut_lab.tasks.arithmetic import number, numbers_in
 from coconut_lab.tasks.graph import Graph
 from coconut_lab.tasks.gsm8k import answer_fault
@@ -41,7 +39,7 @@ def _judge(
         for name, choose in ((higher, max), (lower, min)):
             chosen = choose(scores.values(), default=0)
             tied = [candidates[candidate] for candidate, s in scores.items() if s == chosen]
-            wins[name] += fmean(tied) if tied else 0.5
+            wins[name] += sum(tied) / len(tied) if tied else 0.5
 
 
 def _ranked(wins: Mapping[str, float], count: int) -> dict[str, float]:
@@ -142,10 +140,14 @@ def prosqa_shortcuts(problems: Sequence[Problem]) -> dict[str, float]:
 
 def _hops_from_people(question: ParsedQuestion) -> dict[str, int]:
     """Hops to every concept from the nearest individual."""
-    people = {fact.subject for fact in question.facts if not fact.general}
-    above = nx.DiGraph((fact.subject, fact.predicate) for fact in question.facts if fact.concept)
-    above.add_nodes_from(people)
-    return nx.multi_source_dijkstra_path_length(above, people) if people else {}
+    hops = {fact.subject: 0 for fact in question.facts if not fact.general}
+    queue = list(hops)
+    for node in queue:
+        for fact in question.facts:
+            if fact.subject == node and fact.concept and fact.predicate not in hops:
+                hops[fact.predicate] = hops[node] + 1
+                queue.append(fact.predicate)
+    return hops
 
 
 def _gap(question: ParsedQuestion, place: int) -> int:
