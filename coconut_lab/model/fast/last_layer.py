@@ -35,7 +35,7 @@ TOLERANCE = 1e-3
 class _Skip:
     """How many of the first columns of a pass are not read, and whether they were left out."""
 
-    skipped: int
+    columns: int
     left_out: bool = False
 
 
