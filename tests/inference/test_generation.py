@@ -383,14 +383,14 @@ def test_a_rule_may_keep_and_train_on_what_it_is_given():
     kept = []
 
     class Keeps:
-        most = 2
+        max_thoughts = 2
 
         def check(self, model):
             pass
 
-        def stop(self, thinking):
-            kept.append(thinking.hidden)
-            return torch.zeros(len(thinking.hidden), dtype=torch.bool)
+        def stop(self, context):
+            kept.append(context.hidden)
+            return torch.zeros(len(context.hidden), dtype=torch.bool)
 
     generate(model, TOKENIZER, [[5, 6, TOKENS.bot]], 2, Keeps())
     weight = torch.zeros(16, dtype=torch.float64, requires_grad=True)
