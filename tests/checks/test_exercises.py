@@ -6,11 +6,13 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client import KernelManager
 from make_exercises import exercise, has_solution, is_check, make, solution_source
 from nbclient import NotebookClient
 from nbformat import NotebookNode
@@ -31,17 +33,32 @@ def solution(path: Path) -> NotebookNode:
 
 
 @cache
+def kernel() -> KernelManager:
+    """One kernel for all notebooks: starting one and importing torch is most of the time."""
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel()
+    return manager
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kernel_ends() -> Iterator[None]:
+    yield
+    if kernel.cache_info().currsize:
+        kernel().shutdown_kernel(now=True)
+
+
+@cache
 def ran(path: Path, folder: str, allow_errors: bool) -> NotebookNode:
-    """A notebook after it ran in its own folder, as a learner runs it."""
+    """A notebook after it ran in its own folder, without a name of the one before."""
     source = solution(path) if folder == "solutions" else exercise(solution(path))
     notebook = nbformat.from_dict(source)
-    NotebookClient(
-        notebook,
-        timeout=300,
-        kernel_name="python3",
-        allow_errors=allow_errors,
-        resources={"metadata": {"path": str(ROOT / folder)}},
-    ).execute()
+    fresh = nbformat.v4.new_code_cell(f"%reset -f\n%cd -q {ROOT / folder}")
+    notebook.cells.insert(0, fresh)
+    client = NotebookClient(notebook, km=kernel(), timeout=1800, allow_errors=allow_errors)
+    client.execute()
+    client.kc.stop_channels()
+    assert not fresh.outputs
+    del notebook.cells[0]
     return notebook
 
 
