@@ -35,7 +35,7 @@ TOLERANCE = 1e-3
 class _Skip:
     """How many of the first columns of a pass are not read, and whether they were left out."""
 
-    columns: int
+    skipped: int
     left_out: bool = False
 
 
@@ -105,7 +105,7 @@ def only_needed_from(column: int) -> Iterator[None]:
 def skipped_columns() -> int:
     """How many of the first columns of the pass within `only_needed_from` are not read."""
     skip = _skip.get()
-    return skip.columns if skip else 0
+    return skip.skipped if skip else 0
 
 
 def skip_last_layer(backbone: Any) -> bool:
@@ -195,9 +195,9 @@ def _is_right(backbone: Any) -> bool:
 
 def _before(layer: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict] | None:
     """Put the keys of the skipped columns into the cache, and let the layer run on the others."""
-    if torch.compiler.is_compiling() or not (skip := _skip.get()) or not skip.columns:
+    if torch.compiler.is_compiling() or not (skip := _skip.get()) or not skip.skipped:
         return None
-    skipped = skip.columns
+    skipped = skip.skipped
     family = next(family for family in FAMILIES if hasattr(layer, family.attention))
     attention = getattr(layer, family.attention)
     call = inspect.signature(layer.forward).bind(*args, **kwargs)
@@ -233,5 +233,5 @@ def _before(layer: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dic
 def _fill(layer: Any, args: tuple, output: Tensor) -> Tensor | None:
     """Put zeros where the skipped columns were."""
     skip = _skip.get()
-    left_out = skip.columns if skip and skip.left_out else 0
+    left_out = skip.skipped if skip and skip.left_out else 0
     return F.pad(output, (0, 0, left_out, 0)) if left_out else None
