@@ -1,7 +1,8 @@
-"""Checkpoints for the explorers' tests: tiny models with random weights, made in milliseconds."""
+"""Checkpoints and a study for the explorers' tests: tiny and random, made in milliseconds."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from shapes import CONFIGS
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -10,6 +11,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from coconut_lab.checkpoints.shipped import Checkpoint
 from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.curriculum.tokenizer import add_thought_tokens
+from coconut_lab.inference.halting_tradeoff import HaltStudy
 from coconut_lab.inference.scoring import Score
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.prosqa import PRESETS
@@ -57,3 +59,18 @@ def spelling_checkpoint() -> Checkpoint:
         config.n_positions = 256
         model = Coconut(AutoModelForCausalLM.from_config(config).eval(), tokenizer)
     return Checkpoint(model, tokenizer, Curriculum("coconut", max_stage=3), {"name": "spelling"})
+
+
+def study_of(seed: int, count: int = 30, most: int = 4, name: str = "steps") -> HaltStudy:
+    """A study with random tables."""
+    draw = np.random.default_rng(seed)
+    shape = (count, most + 1)
+    signals = {key: draw.random(shape) for key in (name, "entropy", "margin")}
+    right = draw.random(shape) < 0.5
+    return HaltStudy(
+        hops=draw.integers(1, 4, count),
+        right=right,
+        tokens=draw.integers(1, 4, shape),
+        passes=1 + np.arange(most + 1) + draw.integers(1, 4, shape),
+        signals=signals,
+    )

@@ -28,21 +28,30 @@ def recipe(steps: int = STEPS) -> Recipe:
 
 
 class FakeTrainer:
-    """Logs as a trainer does, goes on where it was stopped, and fails where it is told to."""
+    """Logs as a trainer does, goes on where it was stopped, and fails where it is told to.
+
+    Before step `holds_at` it sets `held`, and waits until it is asked to stop or `go_on` is set.
+    """
 
     def __init__(
-        self, folder: Path | None = None, pause: float = 0.0, fails_at: int = -1, steps: int = STEPS
+        self,
+        folder: Path | None = None,
+        *,
+        pause: float = 0.0,
+        fails_at: int = -1,
+        holds_at: int = -1,
+        steps: int = STEPS,
     ) -> None:
         self.recipe = recipe(steps)
         self.progress = True
         self.step = 0
-        self.pause, self.fails_at, self.folder = pause, fails_at, folder
-        self.stops = 0
-        self._asked = threading.Event()
+        self.folder, self.pause = folder, pause
+        self.fails_at, self.holds_at = fails_at, holds_at
+        self.asked, self.held, self.go_on = (threading.Event() for _ in range(3))
 
     def stop(self) -> None:
-        self.stops += 1
-        self._asked.set()
+        self.asked.set()
+        self.go_on.set()
 
     def entry(self, step: int, seconds: float) -> dict[str, Any]:
         band = step // self.recipe.phases[0].steps
@@ -54,10 +63,13 @@ class FakeTrainer:
 
     def train(self, on_step: Callable[[dict[str, Any]], None] | None = None) -> str:
         assert not self.progress, "the bar would print into the notebook"
-        self._asked.clear()
+        self.asked.clear()
         began = self.step
         for step in range(began, self.recipe.total_steps):
             time.sleep(self.pause)
+            if step == self.holds_at:
+                self.held.set()
+                self.go_on.wait()
             if step == self.fails_at:
                 raise ArithmeticError(f"the loss is nan at step {step}; <no> checkpoint")
             self.step = step + 1
@@ -67,12 +79,31 @@ class FakeTrainer:
                     file.write(json.dumps(entry) + "\n")
             if on_step:
                 on_step(entry)
-            if self._asked.is_set():
+            if self.asked.is_set():
                 raise KeyboardInterrupt(f"stopped after step {step}; run again to go on")
         return "the model"
 
 
-def small_trainer(folder: Path, steps: int) -> Trainer:
+class HeldTrainer(Trainer):
+    """A real one whose first run waits in step `holds_at` until it is asked to stop."""
+
+    holds_at = -1
+
+    def train(self, on_step: Callable[[dict[str, Any]], None] | None = None) -> Any:
+        def hold(entry: dict[str, Any]) -> None:
+            if on_step:
+                on_step(entry)
+            while entry["step"] == self.holds_at:
+                time.sleep(0.01)  # in which an interrupt of the main thread comes through
+
+        return super().train(hold)
+
+    def stop(self) -> None:
+        self.holds_at = -1
+        super().stop()
+
+
+def small_trainer(folder: Path, steps: int, holds_at: int = -1) -> Trainer:
     """A real trainer whose model is tiny, with `steps` steps at each of four stages."""
     small = Recipe(
         "small",
@@ -82,7 +113,9 @@ def small_trainer(folder: Path, steps: int) -> Trainer:
         model=ModelPart(layers=1, heads=2, head_dim=8, width=16, feed_forward=16),
         curriculum=CurriculumPart(max_stage=2),
     )
-    return Trainer(small, folder, validation=generate_prosqa(4, 9))
+    trainer = HeldTrainer(small, folder, validation=generate_prosqa(4, 9))
+    trainer.holds_at = holds_at
+    return trainer
 
 
 def part(value: str, name: str) -> ET.Element:

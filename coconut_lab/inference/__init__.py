@@ -1,10 +1,4 @@
-"""From a prompt to an answer and its score: think, halt, write, read, judge.
-
-`generation.py` runs a model, with a rule of `halting.py` and a `sampling.py` if wanted;
-`answers.py` reads what it wrote, and `scoring.py` counts it. `states_and_answers.py` looks at every
-number of thoughts; from that, `halting_training.py` makes a rule, and `halting_tradeoff.py` says
-what it costs.
-"""
+"""Think, then write: generation, halting rules, reading answers, scoring."""
 
 from coconut_lab.inference.answers import (
     PATH_CLASSES,
@@ -18,14 +12,13 @@ from coconut_lab.inference.halting import (
     FixedThoughts,
     HaltError,
     Halting,
-    HaltingContext,
     LearnedHalt,
 )
 from coconut_lab.inference.halting_tradeoff import (
-    HaltingTradeoff,
     HaltPoint,
     HaltStudy,
-    OperatingPoint,
+    heads_of,
+    states_while_thinking,
     study_halts,
 )
 from coconut_lab.inference.halting_training import train_halting
@@ -38,7 +31,6 @@ from coconut_lab.inference.scoring import (
     score,
     write_answers,
 )
-from coconut_lab.inference.states_and_answers import heads_of, states_while_thinking
 
 __all__ = [
     "PATH_CLASSES",
@@ -50,10 +42,7 @@ __all__ = [
     "HaltPoint",
     "HaltStudy",
     "Halting",
-    "HaltingContext",
-    "HaltingTradeoff",
     "LearnedHalt",
-    "OperatingPoint",
     "Sampling",
     "Score",
     "compare_paired",

@@ -31,11 +31,17 @@ class ProblemError(ValueError):
 
 @dataclass(frozen=True)
 class Statement:
-    """What the text of a question says, free of notation."""
+    """What the text of a question says, free of notation.
 
-    facts: tuple[tuple[str, str], ...]  # (parent, child), in the order in which they are stated
-    options: tuple[str, str]  # the two possible answers, in the order in which they are offered
-    asked: str  # the name that the question asks about
+    Attributes:
+        facts: (parent, child) pairs of names, in the order in which they are stated.
+        options: the two possible answers, in the order in which they are offered.
+        asked: the name the question asks about.
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    options: tuple[str, str]
+    asked: str
 
 
 @lru_cache(maxsize=4096)
@@ -58,7 +64,13 @@ def is_symbolic(text: str) -> bool:
 
 
 def read_statement(text: str) -> Statement:
-    """Read a question with its facts in either notation; lines and blanks do not matter.
+    """Read a question in either notation.
+
+    Args:
+        text: the question, with its facts. Lines and repeated blanks do not matter.
+
+    Returns:
+        The facts, options and the name asked about, as stated.
 
     Raises:
         ProblemError: something is malformed; the message says which fact or which part.

@@ -4,44 +4,54 @@ from __future__ import annotations
 
 import re
 
-# Labels and buttons that are cut off.
-CUT = """
-() => [...document.querySelectorAll('.jp-OutputArea-output .widget-label, '
-       + '.jp-OutputArea-output button')]
-  .filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)
-"""
-# How many parts of a picture stick out of its card.
-OUTSIDE = """
+# Each wait ends as soon as the page shows what it waits for; a busy machine may take long.
+PATIENCE = 300_000  # milliseconds
+
+# Whether every label and button is whole, and no part of a picture sticks out of its card.
+FITS = """
 ([picture, slack]) => {
+  const shown = '.jp-OutputArea-output';
+  const cut = [...document.querySelectorAll(`${shown} .widget-label, ${shown} button`)]
+    .filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 1);
   const card = document.querySelector(picture).getBoundingClientRect();
-  return [...document.querySelectorAll(`${picture} *`)]
+  const outside = [...document.querySelectorAll(`${picture} *`)]
     .filter(e => !e.parentElement.closest('.scrolling'))
-    .map(e => e.getBoundingClientRect())
-    .filter(r => r.width && (r.left < card.left || r.right > card.right + slack)).length;
+    .filter(e => {
+      const r = e.getBoundingClientRect();
+      return r.width && (r.left < card.left || r.right > card.right + slack);
+    });
+  window.sticksOut = [...cut, ...outside].map(e => e.outerHTML.slice(0, 200));
+  return window.sticksOut.length === 0;
 }
 """
+TWO_FRAMES = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
 
 
 def slider(page, label):
-    """The slider with this label, and a number behind it."""
+    """The slider with this label, and a number after it."""
     box = page.locator(".widget-slider").filter(has_text=re.compile(rf"^{label}\s*\d"))
     return box.get_by_role("slider")
 
 
-def shows(page, picture, seconds=10, **data):
+def shows(page, picture, **data):
     """Wait until a picture (a selector) carries these `data-` attributes."""
-    wanted = "".join(f"[data-{name}='{value}']" for name, value in data.items())
-    page.wait_for_selector(f"{picture}{wanted}", timeout=1000 * seconds)
+    page.wait_for_selector(picture + "".join(f"[data-{k}='{v}']" for k, v in data.items()))
 
 
-def cut(page):
-    """What the labels and buttons say that are cut off."""
-    return page.evaluate(CUT)
+def resize(page, width):
+    """Give the page another width, and let it draw itself."""
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.evaluate(TWO_FRAMES)
 
 
-def outside(page, picture, slack=1):
-    """How many parts of a picture stick out of its card, by more than `slack` pixels to the right.
+def fits(page, picture, slack=1):
+    """Wait until no label is cut off and nothing sticks out of a card to its right by `slack`.
 
-    What stands in a part that scrolls is left out.
+    What is in a part that scrolls is left out.
     """
-    return page.evaluate(OUTSIDE, [picture, slack])
+    from playwright.sync_api import TimeoutError as Late
+
+    try:
+        page.wait_for_function(FITS, arg=[picture, slack])
+    except Late:
+        raise AssertionError(page.evaluate("window.sticksOut")) from None

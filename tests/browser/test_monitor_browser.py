@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from looking import outside, shows, slider
+from looking import fits, resize, shows, slider
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.browser
 
 IMPORTS = """\
 from pathlib import Path
@@ -24,7 +24,7 @@ def notebook(open_page):
 
 
 def says(page, status):
-    shows(page, PICTURE, seconds=60, status=status)
+    shows(page, PICTURE, status=status)
 
 
 def step(page):
@@ -33,8 +33,7 @@ def step(page):
 
 def moves(page, beyond):
     page.wait_for_function(
-        f"Number(document.querySelector('.coconut-monitor').dataset.step) > {beyond}",
-        timeout=60_000,
+        f"Number(document.querySelector('.coconut-monitor').dataset.step) > {beyond}"
     )
 
 
@@ -51,7 +50,16 @@ def raised(page):
     """The cell ends with an error, so that no later one runs on a model that is not trained."""
     page.locator(".jp-OutputArea-output", has_text="KeyboardInterrupt").first.wait_for()
     page.get_by_text(re.compile(r"\| Idle")).wait_for()
-    page.wait_for_timeout(500)  # the kernel drops what is sent just after an error
+
+
+def run_again(page, cell):
+    """Run a cell again after a stop; the kernel may drop what is sent just after an error."""
+    cell = page.locator(".jp-CodeCell").nth(cell)
+    began = page.locator(f"{PICTURE}:not([data-status='stopped'])")
+    while began.count() == 0:
+        cell.locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+        began.or_(cell.locator(".jp-InputPrompt", has_text="[ ]:")).first.wait_for()
 
 
 def outputs(page):
@@ -64,7 +72,7 @@ def test_a_run_in_the_background_is_watched_and_stopped(page, lab) -> None:
     lab.run(
         page,
         "background.ipynb",
-        f"{IMPORTS}\nmonitor = TrainingMonitor(FakeTrainer(pause=0.02, steps=4000))\nmonitor",
+        f"{IMPORTS}\nmonitor = TrainingMonitor(FakeTrainer(pause=0.02, steps=400_000))\nmonitor",
         "monitor.start()",
     )
     says(page, "running")
@@ -78,8 +86,6 @@ def test_a_run_in_the_background_is_watched_and_stopped(page, lab) -> None:
     assert said == f"stopped at step {at:,}; run again to go on"
     assert page.get_by_role("button", name="Stop", exact=True).is_disabled()
     assert outputs(page) == []
-    page.wait_for_timeout(500)
-    assert step(page) == at
 
 
 def test_a_cell_that_waits_says_how_to_stop(page, lab) -> None:
@@ -87,13 +93,13 @@ def test_a_cell_that_waits_says_how_to_stop(page, lab) -> None:
     lab.run(
         page,
         "waiting.ipynb",
-        f"{IMPORTS}\nmonitor = TrainingMonitor(FakeTrainer(pause=0.02, steps=4000))\nmonitor",
+        f"{IMPORTS}\nmonitor = TrainingMonitor(FakeTrainer(pause=0.02, steps=400_000))\nmonitor",
         "monitor.start()",
         "model = monitor.wait()",
     )
     says(page, "running")
     moves(page, 0)
-    page.get_by_text("interrupt the kernel").wait_for(timeout=10_000)
+    page.get_by_text("interrupt the kernel").wait_for()
     assert page.get_by_role("button", name="Stop", exact=True).is_disabled()
     interrupt(page)
     says(page, "stopped")
@@ -106,7 +112,8 @@ def test_an_interrupt_of_the_kernel_leaves_a_run_that_goes_on(page, lab) -> None
     lab.run(
         page,
         "interrupt.ipynb",
-        f"{IMPORTS}\nmonitor = TrainingMonitor(small_trainer(Path('run'), 40))\nmonitor",
+        f"{IMPORTS}\ntrainer = small_trainer(Path('run'), 40, holds_at=20)\n"
+        "monitor = TrainingMonitor(trainer)\nmonitor",
         "model = monitor.train()",
         "print('next cell ran,', type(model).__name__)",
     )
@@ -115,18 +122,17 @@ def test_an_interrupt_of_the_kernel_leaves_a_run_that_goes_on(page, lab) -> None
     interrupt(page)
     says(page, "stopped")
     at = step(page)
-    assert 5 < at < 160
+    assert 5 < at <= 21
     assert page.locator(STATUS).inner_text() == f"stopped at step {at}; run again to go on"
     assert len(list(lab.folder.glob(f"run/step-{at:06d}"))) == 1
     raised(page)
     assert "next cell ran" not in "".join(outputs(page))
-    page.locator(".jp-CodeCell").nth(1).locator(".cm-content").click()
-    page.keyboard.press("Shift+Enter")
+    run_again(page, 1)
     says(page, "done")
     assert step(page) == 160
     assert page.locator(".coconut-monitor .score").count() == 12
     page.keyboard.press("Shift+Enter")
-    page.get_by_text("next cell ran, Coconut").wait_for(timeout=30_000)
+    page.get_by_text("next cell ran, Coconut").wait_for()
 
 
 def test_a_log_can_be_stepped_through(page, lab) -> None:
@@ -152,7 +158,6 @@ def test_a_log_can_be_stepped_through(page, lab) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 700])
-def test_everything_stands_within_the_page(page, width) -> None:
-    page.set_viewport_size({"width": width, "height": 1000})
-    page.wait_for_timeout(300)
-    assert outside(page, PICTURE) == 0
+def test_everything_fits_into_the_page(page, width) -> None:
+    resize(page, width)
+    fits(page, PICTURE)

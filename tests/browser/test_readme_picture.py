@@ -9,8 +9,9 @@ import os
 from pathlib import Path
 
 import pytest
+from looking import PATIENCE, TWO_FRAMES
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.browser
 
 PICTURE = os.environ.get("COCONUT_LAB_PICTURE")
 PROBLEM = 21  # three hops, and both earlier frontiers hold two names
@@ -24,10 +25,12 @@ CELLS = (
 @pytest.mark.skipif(not PICTURE, reason="COCONUT_LAB_PICTURE does not say where to put it")
 def test_picture_of_the_stepper(browser, lab) -> None:
     context = browser.new_context(viewport={"width": 1340, "height": 1100}, device_scale_factor=1.5)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     lab.run(page, "picture.ipynb", *CELLS)
-    page.wait_for_selector(".coconut-stepper[data-thought='2']", timeout=120_000)
-    page.wait_for_timeout(1000)  # for the fonts and the last layout
+    page.wait_for_selector(".coconut-stepper[data-thought='2']")
+    page.evaluate("() => document.fonts.ready")
+    page.evaluate(TWO_FRAMES)
     path = Path(PICTURE)
     page.locator(".jp-OutputArea-output .widget-vbox").first.screenshot(path=path)
     context.close()

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-import re
 import signal
-import threading
-import time
+from types import SimpleNamespace
 
 import pytest
 from monitored import STEPS, FakeTrainer, said, scores, small_trainer
 
 from coconut_lab.checkpoints import shipped as checkpoints
 from coconut_lab.explorers import TrainingMonitor
+from coconut_lab.explorers.monitor import widget
 from coconut_lab.explorers.monitor.drawing import render
 from coconut_lab.explorers.monitor.state import Status, elapsed, read_log
-from coconut_lab.explorers.monitor.widget import REDRAW_SECONDS
-from coconut_lab.training.trainer import Trainer
 
 
 def test_a_whole_run_prints_nothing(capsys) -> None:
@@ -34,42 +30,32 @@ def test_a_whole_run_prints_nothing(capsys) -> None:
     assert monitor._repr_mimebundle_()["text/plain"] == repr(monitor)
 
 
-def test_it_is_drawn_often_enough_and_not_more_often() -> None:
-    drawn = []
-    monitor = TrainingMonitor(FakeTrainer(pause=0.02))
-    monitor.picture.observe(lambda change: drawn.append(time.monotonic()), "value")
+def test_it_is_drawn_often_enough_and_not_more_often(monkeypatch) -> None:
+    """By a clock on which each step takes a tenth of the least time between two pictures."""
+    trainer, drawn = FakeTrainer(), []
+    monkeypatch.setattr(
+        widget, "time", SimpleNamespace(monotonic=lambda: trainer.step * widget.REDRAW_SECONDS / 10)
+    )
+    monitor = TrainingMonitor(trainer)
+    monitor.picture.observe(lambda change: drawn.append(trainer.step), "value")
     monitor.train()
-    assert drawn[-1] - drawn[0] > 2 * REDRAW_SECONDS
-    # One at the start, one at the end, and in between no closer than the least distance.
-    assert all(b - a >= 0.9 * REDRAW_SECONDS for a, b in itertools.pairwise(drawn[1:-1]))
-    assert len(drawn) >= 4
+    assert drawn == [0, 10, 20, 30, 40, 40]
     assert monitor.picture.value == render(monitor.state)
-    assert monitor.state.done == STEPS
-
-
-def wait_until(holds, seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.005)
 
 
 def test_stop_in_the_background_and_go_on(tmp_path) -> None:
-    trainer = FakeTrainer(tmp_path, pause=0.01)
+    trainer = FakeTrainer(tmp_path, holds_at=5)
     monitor = TrainingMonitor(trainer)
     assert monitor.start() is None
-    wait_until(lambda: trainer.step >= 5)
+    trainer.held.wait()
     assert not monitor.stop_button.disabled
-    with pytest.raises(RuntimeError, match="runs already"):
-        monitor.train()
-    with pytest.raises(RuntimeError, match="runs already"):
-        monitor.start()
+    for again in (monitor.train, monitor.start):
+        with pytest.raises(RuntimeError, match="runs already"):
+            again()
     monitor.stop_button.click()
     with pytest.raises(KeyboardInterrupt, match="run again to go on"):
         monitor.wait()
-    at = trainer.step
-    assert at < STEPS
-    assert said(monitor.picture.value, "status") == f"stopped at step {at}; run again to go on"
+    assert said(monitor.picture.value, "status") == "stopped at step 6; run again to go on"
     assert monitor.stop_button.disabled
     assert monitor.train() == "the model"
     assert [entry.step for entry in monitor.state.entries] == list(range(STEPS))
@@ -81,7 +67,7 @@ def test_a_stop_that_comes_before_the_run_has_begun_is_not_lost() -> None:
     really = trainer.train
 
     def slow_to_begin(on_step):
-        wait_until(lambda: trainer.stops)
+        trainer.asked.wait()
         return really(on_step)  # which forgets that it was asked
 
     trainer.train = slow_to_begin
@@ -93,32 +79,27 @@ def test_a_stop_that_comes_before_the_run_has_begun_is_not_lost() -> None:
     assert trainer.step == 1
 
 
-def test_a_cell_that_waits_takes_the_button_away_and_says_why() -> None:
-    monitor = TrainingMonitor(FakeTrainer(pause=0.01))
+@pytest.mark.usefixtures("usual_interrupts")
+def test_a_cell_that_waits_takes_the_button_away_and_an_interrupt_stops_the_run() -> None:
+    trainer = FakeTrainer(holds_at=5)
+    monitor = TrainingMonitor(trainer)
+    monitor.start()
+    trainer.held.wait()
+    assert not monitor.stop_button.disabled and not monitor.hint.value
     seen = []
-    monitor.picture.observe(
-        lambda change: seen.append((monitor.stop_button.disabled, monitor.hint.value)), "value"
-    )
-    monitor.train()
+
+    def interrupt(change) -> None:
+        if change.new and not seen:
+            seen.append((monitor.stop_button.disabled, change.new))
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monitor.hint.observe(interrupt, "value")
+    with pytest.raises(KeyboardInterrupt, match="stopped after step 5"):
+        monitor.wait()
     disabled, hint = seen[0]
     assert disabled and "interrupt the kernel" in hint
     assert monitor.hint.value == ""
-    monitor.trainer.step = 0
-    monitor.start()
-    assert not monitor.stop_button.disabled and not monitor.hint.value
-    monitor.wait()
-
-
-@pytest.mark.usefixtures("usual_interrupts")
-def test_an_interrupt_while_waiting_stops_the_run() -> None:
-    trainer = FakeTrainer(pause=0.01)
-    monitor = TrainingMonitor(trainer)
-    monitor.start()
-    threading.Timer(0.15, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt, match="stopped after step"):
-        monitor.wait()
     assert monitor.state.status == Status.STOPPED
-    assert 0 < trainer.step < STEPS
 
 
 def test_a_run_that_goes_on_does_some_steps_again(tmp_path) -> None:
@@ -177,27 +158,25 @@ def test_a_real_trainer(trainer, capsys) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-def test_an_interrupt_of_a_real_trainer(trainer) -> None:
+def test_an_interrupt_of_a_real_trainer(tmp_path) -> None:
+    trainer = small_trainer(tmp_path, 3, holds_at=4)
     monitor = TrainingMonitor(trainer)
-    really, interrupted = monitor.update, []
+    really = monitor.update
 
     def update(entry):
         really(entry)
-        if entry["step"] == 4 and not interrupted:
-            interrupted.append(entry)
+        if entry["step"] == trainer.holds_at:
             os.kill(os.getpid(), signal.SIGINT)
 
     monitor.update = update
     with pytest.raises(KeyboardInterrupt):
         monitor.train()
-    status = said(monitor.picture.value, "status")
-    assert re.fullmatch(r"stopped at step [56]; run again to go on", status)
+    assert said(monitor.picture.value, "status") == "stopped at step 5; run again to go on"
     monitor.train()
     assert [entry.step for entry in monitor.state.entries] == list(range(12))
     assert monitor.state.status == Status.DONE
 
 
-@pytest.mark.skipif(not hasattr(Trainer, "stop"), reason="this trainer cannot be asked to stop")
 def test_the_button_stops_a_real_trainer_in_the_background(trainer) -> None:
     monitor = TrainingMonitor(trainer)
     really = monitor.update
