@@ -1,9 +1,14 @@
 """The checks behind the exercises: each runs what a learner wrote and names typical mistakes."""
 
-from coconut_lab.checks.base import CheckFailed
-from coconut_lab.checks.making import add_node
+from coconut_lab.checks.engine import CheckFailed
 from coconut_lab.checks.masks import make_labels, reach
-from coconut_lab.checks.nb01_tasks import chain_holds, fed_from, step_holds
+from coconut_lab.checks.nb01_tasks import (
+    add_node,
+    chain_holds,
+    farther_option,
+    fed_from,
+    step_holds,
+)
 from coconut_lab.checks.nb02_latent_forward import (
     align,
     feed_back,
@@ -25,7 +30,6 @@ from coconut_lab.checks.nb07_what_matters import (
 )
 from coconut_lab.checks.nb09_real_models import count_work, new_tokens, same_number
 from coconut_lab.checks.schedule import count_thoughts, plan
-from coconut_lab.checks.shortcut import farther_option
 
 __all__ = [
     "CheckFailed",

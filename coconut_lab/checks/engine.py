@@ -121,7 +121,7 @@ class Exercise:
         return results
 
     @cached_property
-    def _tried(self) -> dict[str, list[Any]]:
+    def tried(self) -> dict[str, list[Any]]:
         """The outcomes of each typical mistake: by message."""
         return {message: self.outcomes(wrong) for message, wrong in self.wrong_functions().items()}
 
@@ -132,7 +132,7 @@ class Exercise:
         ours = list(map(compared, got))
         # The same words say more than the same type, which alone says nothing.
         for told in (repr, type) if ours else (repr,):
-            for message, (*results, last) in self._tried.items():
+            for message, (*results, last) in self.tried.items():
                 if told(last) == told(error.__cause__) and same(results, ours):
                     return f"\n{message}"
         return ""
@@ -140,16 +140,18 @@ class Exercise:
     def _blame(self, found: list[dict], wanted: list[dict], first: int) -> str:
         """Say what is wrong: the mistake that explains all cases, else most, the first included."""
         got, want = list(map(compared, found)), list(map(compared, wanted))
-        tried = {message: results[: len(got)] for message, results in self._tried.items()}
+        tried = {message: results[: len(got)] for message, results in self.tried.items()}
         if exact := [message for message, results in tried.items() if same(got, results)]:
             return exact[0]
         if fault := type_fault(got[first], want[first]):
             return fault
-        name = next(n for n in want[first] if not same(got[first][n], want[first][n]))
+        name = next(n for n in want[first] if not same(got[first].get(n), want[first][n]))
 
         def agree(results: list[Any], names: list[str], case: int) -> bool:
             seen = results[case] if case < len(results) else None
-            return isinstance(seen, dict) and all(same(got[case][n], seen[n]) for n in names)
+            return isinstance(seen, dict) and all(
+                same(got[case].get(n), seen.get(n)) for n in names
+            )
 
         # Of True and False, or a few words, one is any mistake's: a single case tells nothing.
         weak = isinstance(want[first][name], (bool, str))

@@ -165,7 +165,7 @@ def chain_holds_by_walking(facts, asked, answer, steps):
 
 def step_holds_by_the_package(step):
     equation = read_equation(step)
-    return equation.value == equation.stated
+    return equation.holds and not equation.rounded
 
 
 def add_node_with_shares_and_a_set(labels, depths, count, r, sample):
