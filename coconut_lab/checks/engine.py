@@ -320,4 +320,6 @@ def difference(got: Any, want: Any, axes: str = "") -> str:
     if isinstance(want, list):
         at = next(i for i, pair in enumerate(zip(got, want, strict=True)) if not same(*pair))
         return f"is wrong at entry {at}: it {difference(got[at], want[at])}"
-    return f"is {got!r}, it should be {want!r}"
+    return "is {}, it should be {}".format(
+        *(f"{one:.4g}" if isinstance(one, float) else repr(one) for one in (got, want))
+    )

@@ -42,6 +42,8 @@ IS_THOUGHT = 'token == "<thought>"'
         "in.": (IS_THOUGHT, 'token in ("<bot>", "<thought>", "<eot>")'),
         "the first thought is missing: the first placeholder gets the hidden state of <bot>.": (
             IS_THOUGHT, 'token == tokens[at - 1] == "<thought>"'),
+        "only the first placeholder gets a hidden state. Each one does.": (
+            IS_THOUGHT, 'token == "<thought>" != tokens[at - 1]'),
         "off by one: a placeholder gets the hidden state of the position before it. Its own comes "
         "out only after something went in.": ("at - 1", "at"),
         "off by one: it is the position right before the placeholder.": ("at - 1", "at - 2"),
@@ -70,7 +72,7 @@ def fed_from(tokens: list[str]) -> list[int | None]:
 
 FACTS = """
 Tom yumpus | Tom dumpus | yumpus rempus | dumpus rempus | rempus lempus | Max numpus | numpus lempus
-| dumpus terpus | numpus terpus | Tom gerpus | Tom lempuster | gerpus dumpus"""
+| dumpus terpus | numpus terpus | Tom lempuster | Tom gerpus | gerpus dumpus"""
 #: A chain and its answer → why it holds or does not.
 CHAINS = {
     ("Tom yumpus rempus lempus", "lempus"): "every edge is stated",
@@ -79,7 +81,8 @@ CHAINS = {
     ("Tom numpus lempus", "lempus"): "no fact says that Tom is a numpus",
     ("Tom lempus", "lempus"): "no fact says that Tom is a lempus; that takes more hops",
     ("Tom yumpus lempus", "lempus"): "it jumps over rempus",
-    ("Tom yumpus numpus lempus", "lempus"): "yumpus → numpus is no fact",
+    ("Tom yumpus numpus rempus lempus", "lempus"): "yumpus → numpus is no fact",
+    ("Tom yumpus terpus", "terpus"): "yumpus → terpus is no fact",
     ("Tom yumpus rempus dumpus terpus", "terpus"): "the fact is dumpus → rempus",
     ("lempus rempus yumpus", "yumpus"): "facts lead from parent to child",
     ("Tom yumpus rempus", "lempus"): "it ends at rempus",
@@ -111,6 +114,8 @@ GOOD = "it says False for a good chain: Tom → yumpus → rempus → lempus"
             STATED, "edge in dict(facts).items()"),
         f"{GOOD}. Only the first step leads from who is asked about, each later one from the step "
         "before.": (STATED, "(asked, edge[1]) in facts"),
+        "it says False for every chain. Facts are tuples, and a list never equals a tuple.": (
+            STATED, "list(edge) in facts"),
         "it says False for a good chain of one step, Tom → yumpus.": (
             AT_END, f"len(steps) > 1 and {AT_END}"),
         "it says False for a good chain because a shorter one exists. Only the edges and the end "
@@ -118,6 +123,11 @@ GOOD = "it says False for a good chain: Tom → yumpus → rempus → lempus"
             AT_END, f"hops_from(facts, asked).get(answer) == len(steps) and {AT_END}"),
         "the first edge is not checked. The first step leads from who is asked about, here Tom, "
         "to numpus, and no fact says that Tom is a numpus.": ("pairwise(chain)", "pairwise(steps)"),
+        "the last edge is not checked. Every edge has to be stated.": (
+            "pairwise(chain)", "pairwise(chain[:-1])"),
+        "a step that no fact states is passed over. The chain does not hold then.": (
+            "return chain[-1]", "for step in steps:\n        if (asked, step) in facts:\n"
+            "            asked = step\n    return asked == answer\n    return chain[-1]"),
         "it says True for Tom → lempus, a chain that jumps over hops. That lempus can be reached "
         "is not enough: each step is one stated fact.": (
             STATED, "edge[1] in hops_from(facts, edge[0])"),
@@ -165,6 +175,7 @@ STEPS = dict.fromkeys(
     ".1+.2=.3": ". Floating point would give 0.30000000000000004",
     "15%*80=1200": "; 15% is 15/100",
     "15%*80=12": "; 15% is 15/100",
+    "6/50%=12": "; 50% is 1/2",
     "1/4=25%": "; the result may carry a percent sign too",
     "7/2=3": "; nothing is cut to a whole number",
     "10/3=3.33": "; nothing is rounded",
@@ -202,6 +213,8 @@ WITH_PERCENT = 'value / 100 if text.endswith("%") else value'
         "Fraction.": ("Fraction(", "__import__('decimal').Decimal("),
         "the percent sign is dropped: 15% is 15/100, so 15% * 80 is 12, not 1200.": (
             WITH_PERCENT, "value"),
+        "a percentage belongs together: 6/50% is 6 / (50/100), not 6/50/100.": (
+            "a / b", "a / b / (10000 if left[-1] == '%' else 1)"),
         "take the percent sign off before you make the fraction.": ('.rstrip("%")', ""),
         "the result may carry a percent sign too: 1/4 is 25%.": (
             "number(right)", 'Fraction(right.replace(",", "").rstrip("%"))'),
@@ -294,6 +307,8 @@ def asked_and_returned(function: Function, count: int, r: float) -> dict[str, An
         "r says which side a node is on.": (" if label in groups", ""),
         "above r = 0.7 every node is a candidate, those with label 3 too.": (
             "(0, 1, 2, 3)", "(0, 1, 2)"),
+        "above r = 0.7 every node is a candidate, not only those of one side.": (
+            "(0, 1, 2, 3)", "(0, 2)"),
         "the weights are uniform. Deeper nodes are preferred: depth · 1.5 + 1. Without that, long "
         "paths are rare.": (WEIGHT, "1.0"),
         "the factor 1.5 is missing from the weights: depth · 1.5 + 1.": (" * 1.5", ""),
@@ -387,6 +402,9 @@ ROOTS, NEAREST = "parents - children", "min(ways(statement.facts, roots, option)
         "it measures from who is asked about, so the option out of reach counts as farther. A "
         "shortcut never reads who is asked. Measure from every parentless node.": (
             (ROOTS, "{statement.asked}"), ("option))", "option), default=10**6)")),
+        "it measures from who is asked about, who does not lead to both options. A shortcut never "
+        "reads who is asked. Measure from every parentless node.": (
+            NEAREST, "hops_from(statement.facts, statement.asked)[option]"),
         "it takes the nearer option. The rule is: the farther one.": (
             "first] > distance", "first] < distance"),
         "it measures from the farthest parentless node. The distance of an option is that from the "

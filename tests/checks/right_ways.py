@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from types import SimpleNamespace
-
 import torch
 import torch.nn.functional as F
 from planted_mistakes.batches import right_thoughts
@@ -13,8 +10,6 @@ from planted_mistakes.models import thought_by_thought
 from coconut_lab import collate
 from coconut_lab.checks.models import EOS
 from coconut_lab.curriculum.curriculum import Curriculum, Example
-from coconut_lab.tasks.arithmetic import read_equation
-from coconut_lab.tasks.shortcuts import PROSQA_RULES, Surface
 
 
 def feed_back_by_all_layers(language_model, input_ids):
@@ -145,63 +140,6 @@ def reach_by_backward(language_model, input_ids, labels, thought_id, cut):
     return torch.tensor(lengths).T
 
 
-def fed_from_by_mode(tokens):
-    sources, latent = [], False
-    for at, token in enumerate(tokens):
-        latent = latent and token != "<eot>"
-        sources.append(at - 1 if latent else None)
-        latent = latent or token == "<bot>"
-    return tuple(sources)
-
-
-def chain_holds_by_walking(facts, asked, answer, steps):
-    place = asked
-    for step in steps:
-        if step not in {child for parent, child in facts if parent == place}:
-            return False
-        place = step
-    return place == answer
-
-
-def step_holds_by_the_package(step):
-    equation = read_equation(step)
-    return equation.holds and not equation.rounded
-
-
-def add_node_with_shares_and_a_set(labels, depths, count, r, sample):
-    barred = 2 if r <= 0.35 else 1 if r <= 0.7 else 4
-    nodes = [node for node in reversed(range(len(labels))) if not labels[node] & barred]
-    total = sum(depths[node] * 1.5 + 1 for node in nodes)
-    weights = [(depths[node] * 1.5 + 1) / total for node in nodes]
-    parents = sample(nodes, weights, min(count, len(nodes))) if count else []
-    label = any(labels[p] & 1 for p in parents) + 2 * any(labels[p] & 2 for p in parents)
-    return parents, label, min((depths[p] + 1 for p in parents), default=0)
-
-
-def farther_option_by_the_package(statement):
-    """The rule of the audit, on a graph in which any two leaves stand for target and distractor."""
-    names = sorted({name for fact in statement.facts for name in fact})
-    facts = [(names.index(a), names.index(b)) for a, b in statement.facts]
-    graph = SimpleNamespace(
-        names=names,
-        parents=lambda node: [a for a, b in facts if b == node],
-        distances=lambda start: hops_in(facts, start, len(names)),
-    )
-    score = PROSQA_RULES["farther from its nearest entity", "nearer to its nearest entity"]
-    first, second = (score(Surface(graph, statement), names.index(o)) for o in statement.options)
-    return "tie" if first == second else statement.options[second > first]
-
-
-def hops_in(facts, start, size):
-    """Hops from one node by relaxing every edge as often as there are nodes."""
-    hops = [math.inf] * size
-    hops[start] = 0
-    for _ in range(size):
-        for a, b in facts:
-            hops[b] = min(hops[b], hops[a] + 1)
-    return tuple(None if far == math.inf else far for far in hops)
-
-
 OTHER_WAYS = [
     ("feed_back", feed_back_by_all_layers),
     ("feed_back", feed_back_with_a_cache),
@@ -214,9 +152,4 @@ OTHER_WAYS = [
     ("count_thoughts", counts_by_the_package),
     ("plan", plan_backwards),
     ("reach", reach_by_backward),
-    ("fed_from", fed_from_by_mode),
-    ("chain_holds", chain_holds_by_walking),
-    ("step_holds", step_holds_by_the_package),
-    ("add_node", add_node_with_shares_and_a_set),
-    ("farther_option", farther_option_by_the_package),
 ]

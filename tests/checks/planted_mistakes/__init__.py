@@ -14,8 +14,6 @@ __all__ = ["PLANTED", "Planted"]
 
 #: The modules that fill the table, in the order of the notebooks.
 MODULES = (
-    "two_spaces",  # 01
-    "graphs",
     "latent_forward",  # 02
     "batches",
     "curriculum",  # 03
