@@ -147,11 +147,6 @@ def share_by_sums(mean, labelled_here, labelled, processes):
     return processes * (mean * labelled_here) / labelled
 
 
-@wrong("loss_share", "the averaging does that once more")
-def share_over_all(mean, labelled_here, labelled, processes):
-    return mean * labelled_here / (labelled * processes)
-
-
 # --- notebook 07 ----------------------------------------------------------------------------------
 
 
@@ -177,14 +172,6 @@ def interval_by_bisection(right, total):
             inside, outside = (inside, middle) if too_far(middle) else (middle, outside)
         ends.append(inside)
     return ends
-
-
-@wrong("wilson_interval", "both 2n and 4n²")
-def interval_without_parentheses(right, total):
-    z, n = 1.96, total
-    p = right / n
-    half = z * math.sqrt(p * (1 - p) / n + z**2 / 4 * n**2)
-    return [(p + z**2 / 2 * n + sign * half) / (1 + z**2 / n) for sign in (-1, 1)]
 
 
 def coins(first, second):
@@ -288,13 +275,6 @@ def tokens_in_a_new_embedding(model, tokenizer, tokens, known):
 def number_by_decimals(written, answer):
     got = re.match(r"[^\d-]*(-?[\d,.]*\d)", written.split("###")[-1])
     return got is not None and Decimal(got[1].replace(",", "")) == Decimal(answer.replace(",", ""))
-
-
-@wrong("same_number", "you allow for a difference")
-def number_rounded_to_cents(written, answer):
-    found = re.findall(r"-?\d[\d,]*\.?\d*", written.split("###")[-1])
-    got = [round(float(one.replace(",", "")), 2) for one in [*found[:1], answer]]
-    return len(got) == 2 and got[0] == got[1]
 
 
 @right("count_work")
