@@ -4,54 +4,79 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import types
-import typing
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
+import pydantic
 import yaml
+from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationError
 
 from coconut_lab.curriculum.curriculum import Curriculum
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 
-#: Which numbers a key may have, as an interval: a square bracket includes the end. None is always
-#: allowed where the key may be left out. `Curriculum` checks its own settings.
-RANGES = {
-    "Recipe": {"batch_size": "[1, inf)", "micro_batch": "[1, inf)"},
-    "Phase": {"stage": "[0, inf)", "mix_probability": "[0, 1]", "final_rate": "[0, 1]"},
-    "ModelPart": {
-        "layers": "[1, inf)",
-        "heads": "[1, inf)",
-        "head_dim": "[1, inf)",
-        "width": "[1, inf)",
-        "feed_forward": "[1, inf)",
-        "positions": "[1, inf)",
-        "initializer_range": "(0, inf)",
-    },
-    "WalksPart": {
-        "per_problem": "[1, inf)",
-        "max_hops": "[1, inf)",
-        "bot_probability": "[0, 1]",
-        "eot_probability": "[0, 1]",
-    },
-    "OptimizerPart": {
-        "lr": "(0, inf)",
-        "beta1": "[0, 1)",
-        "beta2": "[0, 1)",
-        "weight_decay": "[0, inf)",
-        "warmup_steps": "[0, inf)",
-        "clip": "(0, inf)",
-    },
-}
+#: What pydantic calls by the names of Python's types.
+IN_YAML = {"tuple_type": "should be a list", "dataclass_type": "should hold keys and values"}
+
+Part = TypeVar("Part")
+Integer = Annotated[int, Strict()]
+Switch = Annotated[bool, Strict()]
+Natural = Annotated[int, Strict(), Field(ge=0)]
+Positive = Annotated[int, Strict(), Field(ge=1)]
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"{value} is not a number")
+    return value
+
+
+#: YAML reads 3e-3 as text and 1 as an integer; both are fine numbers, but `yes` is not.
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Decay = Annotated[Number, Field(ge=0, lt=1)]
 
 
 class RecipeError(ValueError):
     """A recipe that cannot be used; the message names the key."""
 
 
-@dataclass(frozen=True)
+@dataclass_transform(frozen_default=True)
+def checked(cls: type[Part]) -> type[Part]:
+    """Make a frozen dataclass that refuses values of a wrong type or range with a RecipeError."""
+    made: Any = pydantic.dataclasses.dataclass(frozen=True, config={"extra": "forbid"})(cls)
+    usual = made.__init__
+
+    def init(self: Any, *args: Any, **values: Any) -> None:
+        try:
+            usual(self, *args, **values)
+        except ValidationError as error:
+            raise RecipeError(_first_error(error, made)) from None
+
+    made.__init__ = init
+    found: type[Part] = made
+    return found
+
+
+def _first_error(error: ValidationError, kind: Any) -> str:
+    """Say in one line what is wrong, and where."""
+    first = error.errors(include_url=False)[0]
+    where = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in first["loc"])[1:]
+    if first["type"] == "missing":
+        return f"the key {where} is missing"
+    if first["type"] == "unexpected_keyword_argument":
+        if len(first["loc"]) > 1:
+            kind = PARTS[str(first["loc"][0])]
+        known = ", ".join(entry.name for entry in dataclasses.fields(kind))
+        return f"unknown key {where}; known are {known}"
+    if first["type"] == "value_error":
+        return f"{where}: {first['ctx']['error']}" if where else str(first["ctx"]["error"])
+    needed = IN_YAML.get(first["type"], first["msg"].removeprefix("Input "))
+    return f"{where or 'recipe'} is {first['input']!r}; it {needed}"
+
+
+@checked
 class ProblemsPart:
     """Which problems: the arguments of `generate_prosqa`, or, with `source`, of `load_problems`.
 
@@ -62,16 +87,16 @@ class ProblemsPart:
     """
 
     preset: str = "tiny"
-    count: int = 20_000
-    seed: int = 1
-    hops: tuple[int, int] | None = None
-    nodes: tuple[int, int] | None = None
-    rename: bool = True
+    count: Integer = 20_000
+    seed: Integer = 1
+    hops: tuple[Integer, Integer] | None = None
+    nodes: tuple[Integer, Integer] | None = None
+    rename: Switch = True
     source: str | None = None
     validation: str | None = None
 
 
-@dataclass(frozen=True)
+@checked
 class ModelPart:
     """A Llama-shaped model from scratch, or one to start from.
 
@@ -83,41 +108,52 @@ class ModelPart:
 
     start: str | None = None
     hub: str | None = None
-    layers: int = 2
-    heads: int = 8
-    head_dim: int | None = 32
-    width: int = 64
-    feed_forward: int = 128
-    positions: int = 128
-    initializer_range: float = 0.1
+    layers: Positive = 2
+    heads: Positive = 8
+    head_dim: Positive | None = 32
+    width: Positive = 64
+    feed_forward: Positive = 128
+    positions: Positive = 128
+    initializer_range: Annotated[Number, Field(gt=0)] = 0.1
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.hub is not None:
+            raise ValueError("a model begins with start or with hub, not with both; leave one out")
+        if self.width % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}")
+        if (size := self.head_dim or self.width // self.heads) % 2:
+            raise ValueError(f"a head_dim of {size} is odd; positions turn pairs of numbers")
 
 
-@dataclass(frozen=True)
+@checked
 class WalksPart:
     """Random walks for a base model: how many per graph, how long, how often with markers."""
 
-    per_problem: int = 4
-    max_hops: int = 4
-    bot_probability: float = 0.6
-    eot_probability: float = 0.5
+    per_problem: Positive = 4
+    max_hops: Positive = 4
+    bot_probability: Share = 0.6
+    eot_probability: Share = 0.5
 
 
-@dataclass(frozen=True)
+@checked
 class CurriculumPart:
     """The arguments of `Curriculum`."""
 
     method: str = "coconut"
-    max_stage: int = 3
-    thoughts_per_step: int = 1
-    pad_to_max: bool = True
-    mix_probability: float = 0.0
+    max_stage: Integer = 3
+    thoughts_per_step: Integer = 1
+    pad_to_max: Switch = True
+    mix_probability: Number = 0.0
+
+    def __post_init__(self) -> None:
+        self.make()
 
     def make(self) -> Curriculum:
         """Make the `Curriculum`; ValueError if a setting is out of range."""
         return Curriculum(**dataclasses.asdict(self))
 
 
-@dataclass(frozen=True)
+@checked
 class Phase:
     """Some optimizer steps at one stage.
 
@@ -129,14 +165,18 @@ class Phase:
         final_rate: the learning rate falls linearly to this share of itself within the phase.
     """
 
-    steps: int = 0
-    epochs: int = 0
-    stage: int = 0
-    mix_probability: float | None = None
-    final_rate: float = 1.0
+    steps: Natural = 0
+    epochs: Natural = 0
+    stage: Natural = 0
+    mix_probability: Share | None = None
+    final_rate: Share = 1.0
+
+    def __post_init__(self) -> None:
+        if bool(self.steps) == bool(self.epochs):
+            raise ValueError("either steps or epochs must be above 0")
 
 
-@dataclass(frozen=True)
+@checked
 class OptimizerPart:
     """AdamW with linear warm-up to a constant rate.
 
@@ -145,16 +185,16 @@ class OptimizerPart:
             (the published code), or `"never"`.
     """
 
-    lr: float = 3e-3
-    beta1: float = 0.9
-    beta2: float = 0.98
-    weight_decay: float = 0.01
-    warmup_steps: int = 50
-    clip: float = 1.0
-    reset: str = "stage"
+    lr: Annotated[Number, Field(gt=0)] = 3e-3
+    beta1: Decay = 0.9
+    beta2: Decay = 0.98
+    weight_decay: Annotated[Number, Field(ge=0)] = 0.01
+    warmup_steps: Natural = 50
+    clip: Annotated[Number, Field(gt=0)] = 1.0
+    reset: Literal["stage", "every_epoch", "never"] = "stage"
 
 
-@dataclass(frozen=True)
+@checked
 class Recipe:
     """Everything a training run depends on; the same recipe and seed give the same weights.
 
@@ -173,12 +213,12 @@ class Recipe:
 
     name: str
     phases: tuple[Phase, ...]
-    objective: str = "curriculum"
-    seed: int = 0
-    batch_size: int = 128
-    micro_batch: int | None = None
-    recompute: bool = False
-    precision: str = "auto"
+    objective: Literal["curriculum", "walks"] = "curriculum"
+    seed: Integer = 0
+    batch_size: Positive = 128
+    micro_batch: Positive | None = None
+    recompute: Switch = False
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     problems: ProblemsPart = field(default_factory=ProblemsPart)
     model: ModelPart = field(default_factory=ModelPart)
     walks: WalksPart = field(default_factory=WalksPart)
@@ -187,36 +227,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not self.phases:
-            raise RecipeError("phases: a recipe needs at least one phase")
-        for index, phase in enumerate(self.phases):
-            if phase.steps < 0 or phase.epochs < 0 or (phase.steps > 0) == (phase.epochs > 0):
-                raise RecipeError(f"phases[{index}]: either steps or epochs must be above 0")
-            _check_ranges(phase, "Phase", f"phases[{index}].")
-        for where in ("", "model", "walks", "optimizer"):
-            part = getattr(self, where) if where else self
-            _check_ranges(part, type(part).__name__, where and f"{where}.")
-        for key, value, allowed in (
-            ("objective", self.objective, ("curriculum", "walks")),
-            ("optimizer.reset", self.optimizer.reset, ("stage", "every_epoch", "never")),
-            ("precision", self.precision, ("auto", "fp32", "bf16")),
-        ):
-            if value not in allowed:
-                raise RecipeError(f"{key}: {value!r} is none of {', '.join(allowed)}")
-        try:
-            self.curriculum.make()
-        except ValueError as error:
-            raise RecipeError(f"curriculum: {error}") from None
-        model = self.model
-        if model.start is not None and model.hub is not None:
-            raise RecipeError("model.hub: a model starts from model.start or model.hub, not both")
-        if model.width % model.heads:
-            raise RecipeError(
-                f"model.heads: {model.heads} does not divide model.width, {model.width}"
-            )
-        if (size := model.head_dim or model.width // model.heads) % 2:
-            raise RecipeError(f"model.head_dim: {size} is odd; positions turn pairs of numbers")
+            raise ValueError("phases: a recipe needs at least one phase")
         if self.problems.source is None and self.problems.count < self.batch_size:
-            raise RecipeError("problems.count: fewer problems than one batch holds")
+            raise ValueError("problems.count: fewer problems than one batch holds")
 
     def in_steps(self, problems: int) -> Recipe:
         """Give the same recipe with the epochs of its phases turned into steps.
@@ -252,8 +265,21 @@ class Recipe:
         Raises:
             RecipeError: as `load_recipe`.
         """
-        recipe: Recipe = _build(Recipe, data, "")
-        return recipe
+        try:
+            return TypeAdapter(Recipe).validate_python(data)
+        except ValidationError as error:
+            raise RecipeError(_first_error(error, Recipe)) from None
+
+
+#: The keys of a recipe that hold keys themselves.
+PARTS = {
+    "phases": Phase,
+    "problems": ProblemsPart,
+    "model": ModelPart,
+    "walks": WalksPart,
+    "curriculum": CurriculumPart,
+    "optimizer": OptimizerPart,
+}
 
 
 def load_recipe(source: str | os.PathLike[str], **changes: Any) -> Recipe:
@@ -286,59 +312,3 @@ def load_recipe(source: str | os.PathLike[str], **changes: Any) -> Recipe:
         return Recipe.from_dict(data | changes)
     except RecipeError as error:
         raise RecipeError(f"{path.name}: {error}") from None
-
-
-def _check_ranges(part: Any, kind: str, prefix: str) -> None:
-    """Check the numbers of a part against `RANGES`."""
-    for key, interval in RANGES[kind].items():
-        if (value := getattr(part, key)) is None:
-            continue
-        low, high = map(float, interval[1:-1].split(","))
-        inside = low < value < high  # False for what is not a number
-        if not inside and value not in [
-            end for end, bracket in ((low, interval[0]), (high, interval[-1])) if bracket in "[]"
-        ]:
-            raise RecipeError(f"{prefix}{key}: {value} is not in {interval}")
-
-
-def _build(kind: Any, value: Any, where: str) -> Any:
-    """Make a value of type `kind` out of plain data, or say which key does not fit."""
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in inner:
-            return None
-        return _build(next(t for t in inner if t is not type(None)), value, where)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise RecipeError(f"{where}: expected a list, got {value!r}")
-        if inner[-1] is not Ellipsis and len(value) != len(inner):
-            raise RecipeError(f"{where}: expected {len(inner)} values, got {len(value)}")
-        return tuple(_build(inner[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if dataclasses.is_dataclass(kind):
-        if isinstance(value, kind):  # type: ignore[arg-type]
-            return value
-        if not isinstance(value, dict):
-            raise RecipeError(f"{where or 'recipe'}: expected keys and values, got {value!r}")
-        hints = typing.get_type_hints(kind)
-        prefix = f"{where}." if where else ""
-        for key in value:
-            if key not in hints:
-                raise RecipeError(f"unknown key {prefix}{key}; known are {', '.join(hints)}")
-        for entry in dataclasses.fields(kind):
-            needed = (
-                entry.default is dataclasses.MISSING
-                and entry.default_factory is dataclasses.MISSING
-            )
-            if needed and entry.name not in value:
-                raise RecipeError(f"the key {prefix}{entry.name} is missing")
-        make: Any = kind
-        return make(**{k: _build(hints[k], v, f"{prefix}{k}") for k, v in value.items()})
-    # YAML reads 3e-3 as text and 1 as an integer; both are fine numbers.
-    if kind is float and not isinstance(value, bool):
-        try:
-            return float(value)
-        except (TypeError, ValueError):
-            pass
-    elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    raise RecipeError(f"{where}: expected {kind.__name__}, got {value!r}")
