@@ -12,6 +12,19 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
+def removed(curriculum: Curriculum, stage: int) -> str:
+    """Name what a stage takes out of the language steps, for a table: `first 2 steps`."""
+    removes = curriculum.rule.removes
+    if removes == "nothing":
+        return "nothing"
+    if removes == "all" or curriculum.rule.last_stage_only or stage > curriculum.max_stage:
+        return "all steps"
+    if stage == 0:
+        return "nothing"
+    unit = "token" if removes == "tokens" else "step"
+    return f"first {unit}" if stage == 1 else f"first {stage} {unit}s"
+
+
 def replaced(curriculum: Curriculum, stage: int, steps: int | None = None) -> str:
     """Say what a stage of training replaces, in one or two sentences.
 
@@ -49,14 +62,12 @@ def replaced(curriculum: Curriculum, stage: int, steps: int | None = None) -> st
     if stage == 0:
         said = "Stage 0 is ordinary chain of thought: all steps stay in language"
         return f"{said}; the two markers stand side by side." if rule.markers else f"{said}."
+    first = f"the {removed(curriculum, stage)}"
+    are, their = ("is", "its") if stage == 1 else ("are", "their")
     if rule.removes == "tokens":
-        if stage == 1:
-            return "The first token of the steps is left out; nothing takes its place."
-        return f"The first {stage} tokens of the steps are left out; nothing takes their place."
-    first = f"the first {count(stage, 'step')}" if stage > 1 else "the first step"
+        return f"{first.capitalize()} of the steps {are} left out; nothing takes {their} place."
     if rule.stand_in is None:
-        whose = "its" if stage == 1 else "their"
-        said = f"Stage {stage} leaves out {first}; nothing takes {whose} place."
+        said = f"Stage {stage} leaves out {first}; nothing takes {their} place."
     else:
         c, per = curriculum.thoughts_per_step, STAND_INS[rule.stand_in]
         sum_ = f"{stage}·c = {stage}·{c} = " if c > 1 else f"{stage}·c = "

@@ -1,12 +1,22 @@
-"""Recipe, schedule, data, trainer and run folder; `python -m coconut_lab.training`."""
+"""Training by recipe: `Trainer(load_recipe("tiny-coconut"), folder).train()`, or from a terminal.
 
-from coconut_lab.training.data import Batches, encode_walks
-from coconut_lab.training.estimate import estimate_run
-from coconut_lab.training.gpus import find_gpu
-from coconut_lab.training.material import validation_problems
+A recipe (`recipe.py`) becomes problems and batches (`data.py`), steps (`schedule.py`) and a first
+model (`start.py`); the loop over them is `trainer.py`. What it leaves on disk is in
+`run_folder.py`, several processes in `distributed.py`, the command in `__main__.py`. What a run
+will need is estimated (`estimate.py`) from what a model costs (`costs.py`).
+"""
+
+from coconut_lab.training.data import (
+    Batches,
+    count_problems,
+    encode_walks,
+    training_problems,
+    validation_problems,
+)
+from coconut_lab.training.estimate import estimate_run, find_gpu
 from coconut_lab.training.recipe import Phase, Recipe, RecipeError, load_recipe
 from coconut_lab.training.run_folder import LOG_FILE
-from coconut_lab.training.schedule import moments
+from coconut_lab.training.schedule import schedule
 from coconut_lab.training.trainer import Trainer
 
 __all__ = [
@@ -16,10 +26,12 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Trainer",
+    "count_problems",
     "encode_walks",
     "estimate_run",
     "find_gpu",
     "load_recipe",
-    "moments",
+    "schedule",
+    "training_problems",
     "validation_problems",
 ]

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from coconut_lab.training.data import validation_problems
 from coconut_lab.training.distributed import end_process
-from coconut_lab.training.gpus import find_gpu
-from coconut_lab.training.material import validation_problems
+from coconut_lab.training.estimate import find_gpu
 from coconut_lab.training.recipe import RecipeError, load_recipe
 from coconut_lab.training.run_folder import TrainingError
 from coconut_lab.training.trainer import Trainer

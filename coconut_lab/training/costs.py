@@ -1,7 +1,7 @@
 """What a model costs: floating-point operations and memory of a batch, by formulas.
 
 The formulas are held against torch's own count of operations, and against the memory that autograd
-keeps, in tests/test_estimates.py.
+keeps, in tests/training/test_estimate.py.
 """
 
 from __future__ import annotations
@@ -22,41 +22,27 @@ KEY_MAPS = {"k_proj", "v_proj", "c_attn"}
 
 @dataclass(frozen=True)
 class Shape:
-    """What the formulas need to know about a model; counted on the model itself.
-
-    Attributes:
-        layers, width, feed_forward, vocabulary: as in its configuration.
-        queries, keys: width of all query heads, and of all key heads.
-        heads: query heads.
-        gated: whether the feed-forward part multiplies by a gate (Llama, Qwen, Gemma).
-        parameters, trained: all weights, and those that get gradient.
-        linear, linear_trained: the same for matrices of the layers, which multiply every token.
-        norms: elements per token that the normalisations of one layer keep.
-        readers: linear maps of one layer that read a normalised hidden state.
-        composed: whether the activation function is made of several operations (GPT-2's).
-        dropout, eager: whether there is dropout, and attention that keeps its weights.
-        spared, spared_trained: weights of matrices that a column whose hidden state nobody reads
-            is not multiplied by: all of the last layer's but those for its keys and values
-            (`last_layer.py`); 0 where the last layer cannot be shortened.
-    """
+    """What the formulas need to know about a model; counted on the model itself."""
 
     layers: int
     width: int
     feed_forward: int
     vocabulary: int
-    queries: int
-    keys: int
+    queries: int  # width of all query heads
+    keys: int  # width of all key heads
     heads: int
-    gated: bool
-    parameters: int
+    gated: bool  # whether the feed-forward part multiplies by a gate (Llama, Qwen, Gemma)
+    parameters: int  # all weights, and those that get gradient
     trained: int
-    linear: int
+    linear: int  # the same of matrices in layers, which multiply every token
     linear_trained: int
-    norms: float
-    readers: int
-    composed: bool
+    norms: float  # elements per token that the normalisations of one layer keep
+    readers: int  # linear maps of one layer that read a normalised hidden state
+    composed: bool  # whether the activation function is made of several operations (GPT-2's)
     dropout: bool
-    eager: bool
+    eager: bool  # whether attention keeps its weights
+    # Weights of the last layer that columns which nobody reads are spared (`last_layer.py`), all
+    # but those for keys and values; 0 where that layer is not shortened.
     spared: int
     spared_trained: int
 
@@ -64,8 +50,7 @@ class Shape:
 def shape_of(model: Coconut) -> Shape:
     """Count a model's weights and read the sizes of its layers."""
     config = model.config.get_text_config()
-    layers, width = config.num_hidden_layers, config.hidden_size
-    heads = config.num_attention_heads
+    layers, width, heads = config.num_hidden_layers, config.hidden_size, config.num_attention_heads
     size = getattr(config, "head_dim", None) or width // heads
     keys = size * (getattr(config, "num_key_value_heads", None) or heads)
     linear: list[Tensor] = []
@@ -87,8 +72,11 @@ def shape_of(model: Coconut) -> Shape:
             norms += kept * (width if weight.numel() == width else per_head)
     inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None)
     act = getattr(config, "hidden_act", None) or getattr(config, "activation_function", "")
-    rates = [getattr(config, key, 0) for key in ("resid_pdrop", "hidden_dropout")]
-    weights = list(model.parameters())
+    counts = [
+        sum(weight.numel() for weight in weights if weight.requires_grad or not trained)
+        for weights in (list(model.parameters()), linear, spared)
+        for trained in (False, True)
+    ]
     return Shape(
         layers=layers,
         width=width,
@@ -98,17 +86,17 @@ def shape_of(model: Coconut) -> Shape:
         keys=keys,
         heads=heads,
         gated=gated,
-        parameters=sum(p.numel() for p in weights),
-        trained=sum(p.numel() for p in weights if p.requires_grad),
-        linear=sum(w.numel() for w in linear),
-        linear_trained=sum(w.numel() for w in linear if w.requires_grad),
+        parameters=counts[0],
+        trained=counts[1],
+        linear=counts[2],
+        linear_trained=counts[3],
         norms=norms / layers,
         readers=max(0, len(linear) // layers - 2),
         composed=act in ("gelu_new", "gelu_fast"),
-        dropout=any(rates),
+        dropout=any(getattr(config, key, 0) for key in ("resid_pdrop", "hidden_dropout")),
         eager=config._attn_implementation == "eager",
-        spared=sum(w.numel() for w in spared),
-        spared_trained=sum(w.numel() for w in spared if w.requires_grad),
+        spared=counts[4],
+        spared_trained=counts[5],
     )
 
 
@@ -128,18 +116,7 @@ def pass_flops(
     columns to k takes 4·m·k·d forward and twice that backward, for the full square: kernels that
     skip the future do half. Padding is computed as anything else is.
 
-    Args:
-        shape: of the model.
-        rows: rows that go through the model together.
-        columns: columns of the batch, padding included.
-        thought_columns: the columns that hold a placeholder in any row; each begins a pass.
-        labelled: positions that the language-model head reads.
-        first_read: the first column whose hidden state the head reads in any row.
-        recompute: whether the first pass is computed again in the backward pass: all layers but the
-            last, and of each all but its last map, whose result is not needed there.
-
-    Returns:
-        One count per pass.
+    `labelled` positions are read by the head, columns before `first_read` are not.
     """
     per_token = 4 * shape.linear + 2 * shape.linear_trained
     counts = []
@@ -147,22 +124,17 @@ def pass_flops(
         attention = 12 * (stop - start) * stop * shape.queries * shape.layers
         counts.append(rows * ((stop - start) * per_token + attention))
     first_pass = thought_columns[0] if thought_columns else columns
-    if recompute:
+    if recompute:  # all layers but the last, and of each all but its last map
         again = 2 * (shape.linear // shape.layers - shape.feed_forward * shape.width)
         again += 4 * first_pass * shape.queries
         counts[0] += rows * first_pass * (shape.layers - 1) * again
     if shape.spared:
-        unread = skipped_columns(first_read, thought_columns)
+        unread = min([first_read, *(column - 1 for column in thought_columns[:1])])
         per_token = 4 * shape.spared + 2 * shape.spared_trained
         counts[0] -= rows * unread * (per_token + 12 * first_pass * shape.queries)
     head = shape.vocabulary * shape.width
     counts[-1] += labelled * head * (6 if shape.trained > shape.linear_trained else 4)
     return counts
-
-
-def skipped_columns(first_read: int, thought_columns: Sequence[int]) -> int:
-    """Count the first columns whose hidden state neither the head nor a thought takes."""
-    return min([first_read, *(column - 1 for column in thought_columns[:1])])
 
 
 def activation_bytes(
@@ -171,12 +143,12 @@ def activation_bytes(
     columns: int,
     labelled: int,
     *,
-    thoughts: bool,
+    thoughts: int,
     bf16: bool,
     unread: int = 0,
     recompute: bool = False,
 ) -> int:
-    """Estimate what the forward passes keep for the backward pass, with fused attention.
+    """Estimate the bytes that the forward passes keep for the backward pass, with fused attention.
 
     In the way of Korthikanti et al. 2022 (arXiv 2205.05198, section 4.1), which counts what each
     operation keeps, per token and layer, with d wide hidden states, f wide feed-forward parts, q
@@ -191,24 +163,9 @@ def activation_bytes(
       a gate;
     - masks: 1 byte for each of 2d if there is dropout, 4 bytes for each column attended to.
 
-    In the last layer, an unread column keeps only what its keys and values need.
-
-    Logits stand at labelled positions only: themselves, their softmax and their gradient, in
-    float32. Adapters are counted as if each read a norm; a mixture of experts as if all were used.
-
-    Args:
-        shape: of the model.
-        rows: rows that go through the model together.
-        columns: columns of the batch.
-        labelled: positions that the language-model head reads.
-        thoughts: whether there is more than one pass.
-        bf16: whether matrices are multiplied in bfloat16 (autocast).
-        unread: columns of the question whose hidden state nobody reads.
-        recompute: whether the layers of the first pass but the last keep only their input, their
-            keys and values; one at a time is computed again.
-
-    Returns:
-        Bytes.
+    In the last layer, an unread column keeps only what its keys and values need. Logits are at
+    labelled positions only: themselves, their softmax and their gradient, in float32. Adapters are
+    counted as if each read a norm; a mixture of experts as if all were used.
     """
     width, queries, keys = shape.width, shape.queries, shape.keys
     size = 2 if bf16 else 4
@@ -231,8 +188,8 @@ def activation_bytes(
     first_pass = unread + 1 if thoughts else columns
     stored = columns * around + first_pass * (shape.layers - 1) * (4 * width + 2 * size * keys)
     rest = (first_pass + (columns - first_pass) * shape.layers) * per_layer - early
-    # When a layer is computed again, the passes behind it and the logits have been used up, but
-    # there are gradients: within the layer, and of the keys and values that later passes used.
+    # When a layer is computed again, the later passes and the logits have been used up, but there
+    # are gradients: within the layer, and of the keys and values that later passes used.
     again = per_layer + 4 * 2 * (width + shape.feed_forward)
     again += 4 * 2 * keys * (shape.layers - 1) if thoughts else 0
     return int(rows * stored + max(rows * rest + head, rows * first_pass * again))

@@ -1,4 +1,8 @@
-"""Batches as a function of the step: no state to save, so a run can go on where it stopped."""
+"""What a recipe trains on: its problems, and batches as a function of the step.
+
+A batch needs nothing but its step and the seed: there is no state to save, so a run can go on where
+it stopped.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,81 @@ from torch import Tensor
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, Example, Tokenized, tokenize
 from coconut_lab.curriculum.tokenizer import thought_tokens
+from coconut_lab.tasks.loading import cache_file, load_problems
 from coconut_lab.tasks.problems import Graph, Problem
-from coconut_lab.training.recipe import Phase, Recipe, WalksPart
+from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
+from coconut_lab.training.recipe import Phase, Recipe, RecipeError, WalksPart
 
-#: Batches are cut from so many batches' worth of problems sorted by length, which saves padding.
+#: Batches are cut from that many batches' worth of problems sorted by length: less padding.
 POOL = 16
+#: Training problems of the data sets known by name (Hao et al. 2024, appendix A).
+PUBLISHED = {"gsm8k-aug": 385_620, "prontoqa": 9_000, "prosqa": 17_886}
+
+
+def training_problems(recipe: Recipe) -> list[Problem]:
+    """Make or load the problems of a recipe.
+
+    Raises:
+        RecipeError: there are none, or fewer than one batch holds.
+        ProblemError, OSError: the source cannot be read.
+    """
+    part = recipe.problems
+    if part.source is None:
+        return _generate(recipe, part.count, part.seed)
+    problems = load_problems(part.source, split="train")
+    if len(problems) < recipe.batch_size:
+        raise RecipeError(
+            f"problems.source: {part.source} holds {len(problems)} problems, fewer than one batch "
+            f"of {recipe.batch_size}; lower batch_size or use more problems"
+        )
+    return problems
+
+
+def validation_problems(recipe: Recipe, count: int = 200) -> list[Problem]:
+    """Make or load problems to score on while training; none of them is trained on.
+
+    Args:
+        recipe: the recipe.
+        count: at most that many.
+
+    Returns:
+        The problems; empty for a source without a validation file.
+    """
+    part = recipe.problems
+    if part.source is None:
+        return _generate(recipe, count, part.seed + 1)
+    if part.validation is None:
+        return []
+    return load_problems(part.validation, split="validation", limit=count)
+
+
+def _generate(recipe: Recipe, count: int, seed: int) -> list[Problem]:
+    part = recipe.problems
+    return generate_prosqa(count, seed, part.preset, hops=part.hops, nodes=part.nodes)
+
+
+def count_problems(recipe: Recipe) -> int:
+    """Count the training problems of a recipe; nothing is generated or fetched for that.
+
+    Raises:
+        ProblemError: the source is neither a file that can be read nor a known data set.
+    """
+    source = recipe.problems.source
+    if source is None:
+        return recipe.problems.count
+    if source in PUBLISHED and not cache_file(source, "train").is_file():
+        return PUBLISHED[source]
+    return len(load_problems(source, split="train"))
+
+
+def names_of(recipe: Recipe) -> list[str]:
+    """List the names that nodes of a recipe's generated problems may have."""
+    if recipe.problems.preset not in PRESETS:
+        raise RecipeError(
+            f"problems.preset: {recipe.problems.preset!r} is none of {', '.join(PRESETS)}"
+        )
+    preset = PRESETS[recipe.problems.preset]
+    return [*preset.entities, *preset.concepts]
 
 
 class Batches:
@@ -71,17 +145,7 @@ class Batches:
     def training(
         self, step: int, recipe: Recipe, phase: Phase, curriculum: Curriculum
     ) -> dict[str, Tensor]:
-        """Make the whole batch of a step of a recipe.
-
-        Args:
-            step: the optimizer step, from 0.
-            recipe: says what is trained on, and how walks are made.
-            phase: the phase that the step belongs to.
-            curriculum: encodes each problem.
-
-        Returns:
-            As `collate`.
-        """
+        """Make the whole batch of a step that belongs to a phase of a recipe."""
         if recipe.objective == "walks":
             return self.walks(step, recipe.walks)
         return self.curriculum(step, curriculum, phase.stage, phase.mix_probability)
@@ -112,15 +176,7 @@ class Batches:
         return self._rename(collate(examples, self.tokenizer), step)
 
     def walks(self, step: int, settings: WalksPart) -> dict[str, Tensor]:
-        """Make the batch of a step of a base model: each graph with random walks on it.
-
-        Args:
-            step: the optimizer step, from 0.
-            settings: how many walks, how long, how often with markers.
-
-        Returns:
-            As `collate`.
-        """
+        """Make the batch of a step of a base model: each graph with random walks on it."""
         rng = random.Random(f"{self.seed}/walks/{step}")
         examples = [
             encode_walks(
@@ -138,8 +194,8 @@ class Batches:
         rows = len(batch["input_ids"])
         table = torch.arange(len(self.tokenizer)).repeat(rows, 1)  # (B, V)
         # Sorted by numpy: torch would share this out among threads that train at that time.
-        draws = torch.rand(rows, len(self.names), generator=generator)
-        order = torch.from_numpy(draws.numpy().argsort(1))
+        numbers = torch.rand(rows, len(self.names), generator=generator)
+        order = torch.from_numpy(numbers.numpy().argsort(1))
         table[:, self.names] = self.names[order]
         learned = batch["labels"] != IGNORED
         labels = table.gather(1, batch["labels"].clamp(min=0))
@@ -204,3 +260,65 @@ def encode_walks(
         ids += head + walked
         labels += [IGNORED] * len(head) + learned
     return Example(ids, labels)
+
+
+def share_out(recipe: Recipe, processes: int) -> list[list[slice]]:
+    """Cut the rows of a batch: a share for each process, in parts of at most `micro_batch`.
+
+    Raises:
+        RecipeError: the batch does not divide among the processes.
+    """
+    share, rest = divmod(recipe.batch_size, processes)
+    if rest:
+        raise RecipeError(
+            f"batch_size: {recipe.batch_size} does not divide among {processes} processes"
+        )
+    size = min(recipe.micro_batch or share, share)
+    return [
+        [
+            slice(start, min(start + size, first + share))
+            for start in range(first, first + share, size)
+        ]
+        for first in range(0, recipe.batch_size, share)
+    ]
+
+
+def check_fit(
+    recipe: Recipe, curriculum: Curriculum, parts: Sequence[Tokenized], positions: int | None
+) -> None:
+    """Raise a RecipeError unless the stages fit the problems and the positions of the model."""
+    if recipe.objective != "curriculum":
+        return
+    tokens = curriculum.rule.removes == "tokens"
+    most = max(sum(map(len, part.steps)) if tokens else len(part.steps) for part in parts)
+    if curriculum.rule.removes in ("steps", "tokens") and curriculum.max_stage > most:
+        raise RecipeError(
+            f"curriculum.max_stage: {curriculum.max_stage}, but no problem has more than {most} "
+            f"{'tokens in its steps' if tokens else 'steps'}; lower max_stage or use longer "
+            "problems"
+        )
+    stages = {phase.stage for phase in recipe.phases}
+    if max(stages) > curriculum.max_stage + 1 and not tokens:
+        index = next(i for i, p in enumerate(recipe.phases) if p.stage > curriculum.max_stage + 1)
+        raise RecipeError(
+            f"phases[{index}].stage: {recipe.phases[index].stage} is past the last stage, "
+            f"{curriculum.max_stage + 1}, in which no language step is left"
+        )
+    if positions is None:
+        return
+    mixed = curriculum.mix_probability or any(phase.mix_probability for phase in recipe.phases)
+    for index, part in enumerate(parts):
+        for stage in sorted(stages | set(range(len(part.steps) + 1) if mixed else ())):
+            length = (
+                len(part.question)
+                + curriculum.thoughts_in_training(len(part.steps), stage)
+                + 2 * curriculum.rule.markers
+                + len(curriculum.steps_kept(part.steps, stage))
+                + len(part.answer)
+            )
+            if length > positions:
+                raise RecipeError(
+                    f"problem {index} has {length} tokens at stage {stage}, but the model has "
+                    f"{positions} positions; use shorter problems, lower "
+                    "curriculum.thoughts_per_step, or a model with more positions"
+                )

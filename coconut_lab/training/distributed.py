@@ -1,7 +1,7 @@
-"""Weights and optimizer states that several processes hold a part of each (FSDP).
+"""Several processes: how they end, and models of which each of them holds a part (FSDP).
 
 A checkpoint is always whole, so that a run begun on several GPUs can go on with one, and the other
-way round. Everything here is called by all processes together, in the same order.
+way round. All processes gather and load together, in the same order.
 """
 
 from __future__ import annotations
@@ -16,8 +16,16 @@ from typing import Any, NoReturn
 import torch
 from accelerate.state import PartialState
 from torch import Tensor, distributed, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
 from torch.distributed.fsdp import FSDPModule
-from torch.distributed.tensor import DTensor, distribute_tensor
+
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 def end_process(main: Callable[[], int]) -> NoReturn:
@@ -49,76 +57,46 @@ def is_sharded(model: nn.Module) -> bool:
     return isinstance(model, FSDPModule)
 
 
-def whole(value: Any) -> Any:
-    """Gather a tensor on the CPU from its parts; anything else stays as it is."""
-    return value.full_tensor().cpu() if isinstance(value, DTensor) else value
+def whole_state(
+    model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Any], dict[int, Any]]:
+    """Gather weights, and the optimizer's state per parameter, on the main process's CPU."""
+    found: dict[str, Any] = get_optimizer_state_dict(model, optimizer, options=WHOLE)
+    state = found.get("state", {})  # other processes get nothing
+    states = {index: state[name] for index, name in enumerate(_trained(model)) if name in state}
+    return whole_weights(model), states
 
 
-def whole_weights(model: nn.Module) -> dict[str, Tensor] | None:
-    """Gather the state of a model on the CPU; None if this process holds all of it anyway."""
-    if not is_sharded(model):
-        return None
-    return {name: whole(value) for name, value in model.state_dict().items()}
+def whole_weights(model: nn.Module) -> dict[str, Any]:
+    """Gather the weights of a model on the main process's CPU."""
+    return get_model_state_dict(model, options=WHOLE)
 
 
-def whole_optimizer(optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
-    """Gather an optimizer's state per parameter; what is not sharded stays where it is."""
-    state = optimizer.state_dict()["state"]
-    return {
-        index: {name: whole(value) for name, value in values.items()}
-        for index, values in state.items()
-    }
+def load_state(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    weights: dict[str, Any],
+    states: dict[int, Any],
+    strict: bool,
+) -> None:
+    """Take a share of what `whole_state` gave; not `strict`: of tied weights one name will do."""
+    how = StateDictOptions(full_state_dict=True, strict=strict)
+    set_model_state_dict(model, weights, options=how)
+    found = get_optimizer_state_dict(model, optimizer)
+    names = _trained(model)
+    found["state"] = {names[index]: values for index, values in states.items()}
+    set_optimizer_state_dict(model, optimizer, found, options=how)
 
 
-def load_weights(model: nn.Module, weights: dict[str, Tensor], strict: bool = True) -> None:
-    """Put whole weights into a model, sharded or not.
-
-    Args:
-        model: the model.
-        weights: its state, as every process has read it.
-        strict: refuse if a name is missing.
-    """
-    if not is_sharded(model):
-        model.load_state_dict(weights, strict=strict)
-        return
-    own = model.state_dict()
-    with torch.no_grad():
-        for name, value in weights.items():
-            own[name].copy_(_part(value, own[name]))
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Tensor]]) -> None:
-    """Put a whole state per parameter into an optimizer, whose parameters may be sharded."""
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    parts = {
-        index: {
-            name: _part(value, weights[index]) if value.ndim else value
-            for name, value in values.items()
-        }
-        for index, values in state.items()
-    }
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": parts})
-
-
-def _part(value: Tensor, like: Tensor) -> Tensor:
-    if not isinstance(like, DTensor):
-        return value
-    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
+def _trained(model: nn.Module) -> list[str]:
+    return [name for name, weight in model.named_parameters() if weight.requires_grad]
 
 
 def shared_cuts(model: nn.Module, batch: dict[str, Tensor], thought: int) -> list[int]:
-    """List the columns at which every process has to begin a pass, whatever its own rows hold.
+    """List the columns at which every process begins a pass, whatever its own rows hold.
 
-    A layer is gathered from all processes at each pass, so one pass more on one of them would wait
-    for ever.
-
-    Args:
-        model: the model.
-        batch: the whole batch, before it is shared out.
-        thought: the id of `<thought>`.
-
-    Returns:
-        The columns that hold a placeholder in any row; none for a model that is not sharded.
+    A layer of a sharded model is gathered from all processes at each pass: with one pass more on
+    one of them it would wait for ever.
     """
     if not is_sharded(model):
         return []

@@ -7,17 +7,20 @@ will be used; the assumptions are the constants below and are printed with the r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, Tokenized
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.training.costs import Shape, activation_bytes, pass_flops, shape_of
-from coconut_lab.training.data import Batches
-from coconut_lab.training.gpus import GPUS, SHOWN, Gpu, detect_gpu
+from coconut_lab.training.data import Batches, share_out
 from coconut_lab.training.recipe import Phase, Recipe, RecipeError
+from coconut_lab.training.schedule import text_table
 
 #: Share of the peak rate that training reaches. Table 3 of Chowdhery et al. 2022 (PaLM,
 #: arXiv 2204.02311) gives 21 to 46% for well-tuned runs; short rows in plain PyTorch get less.
@@ -30,55 +33,101 @@ USABLE = 0.9
 
 
 @dataclass(frozen=True)
-class PhaseEstimate:
-    """One phase of a recipe; means per optimizer step, over all processes.
+class Gpu:
+    """What a GPU can hold and compute; a rate is None where the vendor lists none."""
 
-    Attributes:
-        stage: the scheduled stage.
-        steps: optimizer steps.
-        passes: forward passes for one part of the batch: thoughts + 1.
-        tokens: real tokens per step.
-        computed: the same with padding.
-        flops: floating-point operations per step.
-        seconds: least and most per step; None where the GPU's rate is unknown.
+    name: str  # in the table below, or as its driver says
+    memory: float  # GB (10^9 bytes)
+    bf16: float | None  # peak of dense matrix products, TFLOP/s
+    fp32: float | None  # the same without tensor cores: what torch does unless told to use TF32
+
+    def rate(self, bf16: bool) -> float | None:
+        """Give the peak in FLOP/s at a precision; float32's where bfloat16 has no units."""
+        listed = self.bf16 if bf16 and self.bf16 is not None else self.fp32
+        return None if listed is None else listed * 1e12
+
+
+#: Published by NVIDIA. Where a data sheet gives a rate "with sparsity", half of it is dense.
+GPUS: dict[str, Gpu] = {
+    gpu.name: gpu
+    for gpu in (
+        # NVIDIA T4 data sheet (2019). Turing has tensor cores for float16 only.
+        Gpu("T4", 16, None, 8.1),
+        # NVIDIA Ampere GA102 whitepaper V2.0, appendix A: BF16 tensor with FP32 accumulation.
+        Gpu("RTX-3090", 24, 71.0, 35.6),
+        # NVIDIA Ada GPU architecture whitepaper V2.1, appendix A.
+        Gpu("RTX-4090", 24, 165.2, 82.6),
+        # NVIDIA L4 data sheet (2023): 242 with sparsity.
+        Gpu("L4", 24, 121.0, 30.3),
+        # NVIDIA A100 data sheet (2021).
+        Gpu("A100-40", 40, 312.0, 19.5),
+        Gpu("A100-80", 80, 312.0, 19.5),
+        # NVIDIA H100 data sheet, SXM: 1,979 with sparsity; H200 data sheet: the same rates.
+        Gpu("H100-80", 80, 989.0, 67.0),
+        Gpu("H200", 141, 989.0, 67.0),
+    )
+}
+#: What a dry run shows when no GPU is named and none is there.
+SHOWN = ("T4", "RTX-3090", "A100-40", "H100-80")
+
+
+def find_gpu(name: str) -> Gpu:
+    """Look a GPU up by its name; capitals, blanks and hyphens do not matter.
+
+    Raises:
+        RecipeError: there is none of that name; the message lists the names.
     """
+    for gpu in GPUS.values():
+        if _words(gpu.name) == _words(name) or "".join(_words(gpu.name)) == "".join(_words(name)):
+            return gpu
+    raise RecipeError(f"--gpu: {name!r} is none of {', '.join(GPUS)}")
+
+
+def detect_gpu() -> Gpu | None:
+    """Describe the CUDA GPU of this machine; its rates are those of the table, if that has it."""
+    if not torch.cuda.is_available():
+        return None
+    found = torch.cuda.get_device_properties(0)
+    model = {name: name.removeprefix("RTX-").split("-")[0].lower() for name in GPUS}
+    known = [GPUS[name] for name, word in model.items() if word in _words(found.name)]
+    rates = (known[0].bf16, known[0].fp32) if known else (None, None)
+    return Gpu(found.name, found.total_memory / 1e9, *rates)
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", name.lower())
+
+
+@dataclass(frozen=True)
+class PhaseEstimate:
+    """One phase of a recipe; means per optimizer step, over all processes."""
 
     stage: int
     steps: int
-    passes: float
-    tokens: float
-    computed: float
+    passes: float  # for one part of the batch: thoughts + 1
+    tokens: float  # real tokens
+    computed: float  # the same with padding
     flops: float
-    seconds: tuple[float, float] | None
+    seconds: tuple[float, float] | None  # least and most; None where the GPU's rate is unknown
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a recipe needs; bytes are those of one process.
-
-    Attributes:
-        gpu, processes, bf16: what it was estimated for.
-        rows, parts: what one process puts through the model at once, and how often per step.
-        columns, labelled: of the longest row, and how many of its positions are labelled at most.
-        weights, gradients, optimizer, activations: bytes.
-        peak: bytes at the worst moment.
-        per_row: bytes that one more row at once takes.
-        phases: one estimate each.
-    """
+    """What a recipe needs; all sizes are bytes of one process."""
 
     gpu: Gpu
     processes: int
     bf16: bool
-    rows: int
-    parts: int
-    columns: int
-    labelled: int
+    rows: int  # what one process puts through the model at once
+    parts: int  # and how often per step
+    columns: int  # of the longest row
+    labelled: int  # at most that many of its positions
     weights: int
     gradients: int
     optimizer: int
     activations: int
-    peak: int
-    per_row: int
+    peak: int  # at the worst moment
+    per_row: int  # for one more row at once
     phases: tuple[PhaseEstimate, ...]
 
     @property
@@ -89,23 +138,23 @@ class Estimate:
     @property
     def hours(self) -> tuple[float, float] | None:
         """Least and most hours; None where the GPU's rate is unknown. Scoring is not counted."""
-        if any(phase.seconds is None for phase in self.phases):
-            return None
-        low, high = (
-            sum(phase.steps * phase.seconds[end] for phase in self.phases if phase.seconds)
-            for end in (0, 1)
-        )
-        return low / 3600, high / 3600
-
-    @property
-    def fits(self) -> bool:
-        """Whether the peak is within the share of the memory that tensors may take."""
-        return self.peak <= self.usable
+        low = high = 0.0
+        for phase in self.phases:
+            if phase.seconds is None:
+                return None
+            low += phase.steps * phase.seconds[0] / 3600
+            high += phase.steps * phase.seconds[1] / 3600
+        return low, high
 
     @property
     def usable(self) -> float:
         """Bytes that tensors may take."""
         return USABLE * self.gpu.memory * 1e9
+
+    @property
+    def fits(self) -> bool:
+        """Whether the peak is within the share of the memory that tensors may take."""
+        return self.peak <= self.usable
 
     @property
     def micro_batch(self) -> int:
@@ -147,26 +196,19 @@ class Estimate:
             others: estimates for other GPUs, for a line each; the phases then go without seconds.
         """
         heads = ("phase", "stage", "parts x passes", "tokens", "padded", "TFLOP", "seconds")
-        cells: list[tuple[str, ...]] = [heads]
-        for number, phase in enumerate(self.phases):
-            spent = phase.seconds
-            cells.append(
-                (
-                    str(number),
-                    str(phase.stage),
-                    f"{self.parts} x {phase.passes:g}",
-                    f"{phase.tokens:,.0f}",
-                    f"{phase.computed:,.0f}",
-                    f"{phase.flops / 1e12:.3g}",
-                    "unknown" if spent is None else " to ".join(map(_number, spent)),
-                )
+        rows = [
+            (
+                str(number),
+                str(phase.stage),
+                f"{self.parts} x {phase.passes:g}",
+                f"{phase.tokens:,.0f}",
+                f"{phase.computed:,.0f}",
+                f"{phase.flops / 1e12:.3g}",
+                " to ".join(map(_number, phase.seconds)) if phase.seconds else "unknown",
             )
-        cells = [row[:-1] for row in cells] if others else cells
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in cells
+            for number, phase in enumerate(self.phases)
         ]
+        shown = len(heads) - bool(others)
         held = ", ".join(
             f"{name} {_size(getattr(self, name))}"
             for name in ("weights", "gradients", "optimizer", "activations")
@@ -174,7 +216,7 @@ class Estimate:
         return "\n".join(
             [
                 "per optimizer step:",
-                *lines,
+                text_table([row[:shown] for row in (heads, *rows)]),
                 f"memory of a process: {held} ({self.rows} rows of {self.columns} columns, "
                 f"{self.labelled} labelled, the longest there are)",
                 self.line(),
@@ -206,7 +248,7 @@ def estimate_run(
     """Estimate memory, operations and hours of a recipe on a GPU, without running anything.
 
     Args:
-        recipe: the recipe, its phases in steps (`Recipe.in_steps`).
+        recipe: the recipe; where its phases count epochs, of the problems in `batches`.
         model: the model that it trains; only its sizes matter, so it may be on the device "meta".
         batches: its batches.
         curriculum: its curriculum.
@@ -214,44 +256,31 @@ def estimate_run(
         processes: how many processes share a batch, each with the whole model (DDP).
         samples: how many batches of each phase are looked at, evenly spread.
 
-    Returns:
-        The estimate.
-
     Raises:
         RecipeError: the batch does not divide among the processes.
     """
-    share, rest = divmod(recipe.batch_size, processes)
-    if rest:
-        raise RecipeError(
-            f"batch_size: {recipe.batch_size} does not divide among {processes} processes"
-        )
+    shares = share_out(recipe, processes)
+    recipe = recipe.in_steps(len(batches.problems))
     shape = shape_of(model)
-    bf16 = recipe.precision != "fp32"
-    rows, again = min(recipe.micro_batch or share, share), recipe.recompute
+    bf16, again = recipe.precision != "fp32", recipe.recompute
+    rows = shares[0][0].stop
+    longest = longest_rows(recipe, curriculum, batches.parts)
     phases = []
-    columns, labelled, thoughts, unread = longest_rows(recipe, curriculum, batches.parts)
     first = 0
     for phase in recipe.phases:
         looked_at = sorted({first + phase.steps * i // samples for i in range(samples)})
         first += phase.steps
         found = [batches.training(step, recipe, phase, curriculum) for step in looked_at]
         if recipe.objective == "walks":  # drawn anew for each batch
-            columns = max(columns, *(batch["input_ids"].shape[1] for batch in found))
-            most = (int((batch["labels"] != IGNORED).sum(1).max()) for batch in found)
-            labelled = max(labelled, *most)
-        phases.append(_phase(shape, model, phase, found, share, rows, gpu.rate(bf16), again))
-    sizes = (1, columns, labelled)
-    per_row = activation_bytes(
-        shape,
-        *sizes,
-        thoughts=thoughts,
-        bf16=bf16,
-        unread=unread,
-        recompute=again,
-    )
+            for batch in found:
+                labelled = int((batch["labels"] != IGNORED).sum(1).max())
+                longest["columns"] = max(longest["columns"], batch["input_ids"].shape[1])
+                longest["labelled"] = max(longest["labelled"], labelled)
+        thought = model.tokens.thought
+        phases.append(_phase(shape, thought, phase, found, shares, gpu.rate(bf16), again))
+    per_row = activation_bytes(shape, rows=1, **longest, bf16=bf16, recompute=again)
     element = model.language_model.get_input_embeddings().weight.element_size()
-    weights = shape.parameters * element
-    gradients = shape.trained * element
+    weights, gradients = shape.parameters * element, shape.trained * element
     copies = 2 * shape.linear if bf16 and element > 2 else 0  # autocast's, for the whole forward
     buckets = gradients if processes > 1 else 0  # in which DDP exchanges gradients
     optimizer = 2 * gradients
@@ -263,9 +292,9 @@ def estimate_run(
         processes=processes,
         bf16=bf16,
         rows=rows,
-        parts=-(-share // rows),
-        columns=columns,
-        labelled=labelled,
+        parts=len(shares[0]),
+        columns=longest["columns"],
+        labelled=longest["labelled"],
         weights=weights,
         gradients=gradients,
         optimizer=optimizer,
@@ -278,25 +307,14 @@ def estimate_run(
 
 def longest_rows(
     recipe: Recipe, curriculum: Curriculum, parts: Sequence[Tokenized]
-) -> tuple[int, int, bool, int]:
-    """Bound what a batch can hold: `collate` sets thoughts under each other, the longest decide.
-
-    Args:
-        recipe: the recipe.
-        curriculum: its curriculum.
-        parts: the tokenized problems.
-
-    Returns:
-        Columns, labelled positions of a row, whether any row has thoughts, and how many of its
-        columns are certainly not read; zeros for walks.
-    """
+) -> dict[str, int]:
+    """Bound what a batch can hold: `collate` sets thoughts under each other, the longest decide."""
     if recipe.objective == "walks":
-        return 0, 0, False, 0
-    mixed = curriculum.mix_probability or any(phase.mix_probability for phase in recipe.phases)
+        return {"columns": 0, "labelled": 0, "thoughts": 0, "unread": 0}
     stages = {phase.stage for phase in recipe.phases}
-    if mixed:
+    if curriculum.mix_probability or any(phase.mix_probability for phase in recipe.phases):
         stages |= set(range(curriculum.max_stage + 2))
-    question = rest = labelled = most = 0
+    question = rest = labelled = thoughts = 0
     for part in parts:
         question = max(question, len(part.question))
         for stage in stages:
@@ -304,62 +322,56 @@ def longest_rows(
             count = curriculum.thoughts_in_training(len(part.steps), stage)
             rest = max(rest, count + learned)
             labelled = max(labelled, learned)
-            most = max(most, count)
-    thoughts = curriculum.rule.stand_in == "thoughts" and most > 0
-    # The last column of the question may be read, all markers and what follows them are.
-    return question + 2 * curriculum.rule.markers + rest, labelled, thoughts, question - 1
+            thoughts = max(thoughts, count)
+    return {
+        "columns": question + 2 * curriculum.rule.markers + rest,
+        "labelled": labelled,
+        "thoughts": thoughts if curriculum.rule.stand_in == "thoughts" else 0,
+        # The last column of the question may be read, all markers and what follows them are.
+        "unread": question - 1,
+    }
 
 
 def _phase(
     shape: Shape,
-    model: Coconut,
+    thought: int,
     phase: Phase,
     found: Sequence[dict[str, Tensor]],
-    share: int,
-    rows: int,
+    shares: Sequence[Sequence[slice]],
     rate: float | None,
     recompute: bool,
 ) -> PhaseEstimate:
     """Take means over some batches of a phase."""
-    processes = len(found[0]["input_ids"]) // share
     tokens = computed = flops = passes = 0
     low = high = 0.0
+    chunks = [chunk for share in shares for chunk in share]
     for batch in found:
         tokens += int(batch["attention_mask"].sum())
         computed += batch["input_ids"].numel()
-        for chunk in _chunks(len(batch["input_ids"]), share, rows):
+        for chunk in chunks:
             ids = batch["input_ids"][chunk]
-            thought = (ids == model.tokens.thought) & batch["attention_mask"][chunk].bool()
-            columns = thought.any(0).nonzero().flatten().tolist()
+            thinks = (ids == thought) & batch["attention_mask"][chunk].bool()
+            columns = thinks.any(0).nonzero().flatten().tolist()
             labelled = batch["labels"][chunk, 1:] != IGNORED
             first = int(labelled.any(0).int().argmax())
             sizes = (len(ids), ids.shape[1], columns, int(labelled.sum()))
             counts = pass_flops(shape, *sizes, first, recompute)
             flops += sum(counts)
             passes += len(counts)
-            if rate is None:
-                continue
             for count in counts:
-                low += max(count / (rate * UTILISATION[1]), shape.layers * LAYER_SECONDS[0])
-                high += max(count / (rate * UTILISATION[0]), shape.layers * LAYER_SECONDS[1])
-    number = len(found)
-    chunks = number * processes * -(-share // rows)
+                seconds = count / (rate or math.inf)
+                low += max(seconds / UTILISATION[1], shape.layers * LAYER_SECONDS[0])
+                high += max(seconds / UTILISATION[0], shape.layers * LAYER_SECONDS[1])
+    number, each = len(found), len(found) * len(shares)
     return PhaseEstimate(
         stage=phase.stage,
         steps=phase.steps,
-        passes=round(passes / chunks, 2),
+        passes=round(passes / (number * len(chunks)), 2),
         tokens=tokens / number,
         computed=computed / number,
         flops=flops / number,
-        seconds=(low / number / processes, high / number / processes) if rate else None,
+        seconds=(low / each, high / each) if rate else None,
     )
-
-
-def _chunks(total: int, share: int, rows: int) -> Iterator[slice]:
-    """Cut a batch as the training loop does: a share per process, parts of at most `rows`."""
-    for first in range(0, total, share):
-        for start in range(first, first + share, rows):
-            yield slice(start, min(start + rows, first + share))
 
 
 def dry_run(
@@ -370,28 +382,17 @@ def dry_run(
     gpu: Gpu | None = None,
     processes: int = 1,
 ) -> str:
-    """Say what a run will need, or that it cannot run.
-
-    Args:
-        recipe: the recipe, its phases in steps.
-        model: the model that it trains.
-        batches: its batches.
-        curriculum: its curriculum.
-        gpu: the GPU to size it for; None takes the one of this machine, or shows several.
-        processes: how many processes share a batch.
-
-    Returns:
-        The table of the estimate; without any GPU, the phases and a line for each of several.
+    """Write what a run needs on a GPU: on this machine's, or on several, if none is named.
 
     Raises:
         RecipeError: it does not fit into the memory of the GPU; the message says what would.
     """
-    parts = (recipe, model, batches, curriculum)
     chosen = gpu or detect_gpu()
-    if chosen is not None:
-        found = estimate_run(*parts, chosen, processes)
-        if not found.fits:
-            raise RecipeError(f"micro_batch: {found.rows} rows at once: {found.line()}")
-        return found.table()
-    first, *others = [estimate_run(*parts, GPUS[name], processes) for name in SHOWN]
-    return first.table(others)
+    names = [] if chosen else SHOWN[1:]
+    found, *others = [
+        estimate_run(recipe, model, batches, curriculum, each, processes)
+        for each in (chosen or GPUS[SHOWN[0]], *(GPUS[name] for name in names))
+    ]
+    if chosen and not found.fits:
+        raise RecipeError(f"micro_batch: {found.rows} rows at once: {found.line()}")
+    return found.table(others)

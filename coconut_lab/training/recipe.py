@@ -231,16 +231,17 @@ class Recipe:
         if self.problems.source is None and self.problems.count < self.batch_size:
             raise ValueError("problems.count: fewer problems than one batch holds")
 
+    def steps_per_epoch(self, problems: int) -> int:
+        """Count the optimizer steps that go once through that many problems; at least 1."""
+        return max(1, problems // self.batch_size)
+
     def in_steps(self, problems: int) -> Recipe:
         """Give the same recipe with the epochs of its phases turned into steps.
 
         Args:
             problems: how many problems there are to train on.
-
-        Returns:
-            A recipe whose phases all have steps.
         """
-        epoch = max(1, problems // self.batch_size)
+        epoch = self.steps_per_epoch(problems)
         phases = tuple(
             dataclasses.replace(phase, steps=phase.epochs * epoch, epochs=0)
             if phase.epochs

@@ -1,4 +1,4 @@
-"""The folder of a training run: its log and its checkpoints, whole at every moment."""
+"""The folder of a training run, whole at every moment: log, checkpoints, and how Ctrl-C ends it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import json
 import os
 import re
 import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +29,25 @@ class TrainingError(RuntimeError):
 
 
 class RunFolder:
-    """Log and checkpoints of one run.
+    """Log and checkpoints of one run; only the recipe of that fingerprint continues it."""
 
-    Args:
-        path: the folder; made when something is written.
-        fingerprint: of the recipe; a run is only continued by the recipe that began it.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], fingerprint: str) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], fingerprint: str, tensorboard: bool = False
+    ) -> None:
         self.path = Path(path)
         self.fingerprint = fingerprint
+        self._board: Any = None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise TrainingError(
+                    "TensorBoard is not installed; pip install tensorboard, or train without it"
+                ) from error
+            self._board = SummaryWriter(str(path))
 
     def prepare(self) -> None:
-        """Make the folder.
-
-        Raises:
-            TrainingError: it cannot be written to.
-        """
+        """Make the folder, or raise a TrainingError if it cannot be written to."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / LOG_FILE).open("a").close()
@@ -61,9 +67,17 @@ class RunFolder:
         return f"the last good checkpoint is {saved[-1]}." if saved else "no checkpoint was due."
 
     def log(self, entry: dict[str, Any]) -> None:
-        """Append one line to the log."""
+        """Append one line to the log, and write it for TensorBoard if that is asked for."""
         with (self.path / LOG_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+        if self._board is None:
+            return
+        scores = {f"accuracy/{key}": value for key, value in entry.get("accuracy", {}).items()}
+        for name in ("loss", "lr", "gradient_norm", "stage"):
+            scores[name] = entry[name]
+        for name, value in scores.items():
+            self._board.add_scalar(name, value, entry["step"])
+        self._board.flush()
 
     def trim_log(self, step: int) -> None:
         """Drop log entries of steps that will be done again: `step` and later."""
@@ -84,21 +98,13 @@ class RunFolder:
         step: int,
         since_reset: int,
         model: Coconut,
+        weights: dict[str, Tensor],
         optimizer: dict[int, dict[str, Tensor]],
-        weights: dict[str, Tensor] | None = None,
     ) -> None:
-        """Write a checkpoint under a new name, then drop all but the last two.
-
-        Args:
-            step: steps done so far.
-            since_reset: steps since the optimizer's state was dropped.
-            model: the model.
-            optimizer: the optimizer's state per parameter.
-            weights: the model's state, where it is spread over processes; None takes it as it is.
-        """
+        """Write a checkpoint after that many steps, then drop all but the last two."""
         with new_folder(self.path / f"step-{step:06d}") as temporary:
             if model.has_adapters:
-                save_file(_once(weights or model.state_dict()), temporary / ADAPTED_FILE)
+                save_file(_once(weights), temporary / ADAPTED_FILE)
             else:
                 model.write_files(temporary, weights)
             tensors = {
@@ -113,14 +119,9 @@ class RunFolder:
             shutil.rmtree(old)
 
     def newest(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[int, dict[str, Tensor]]]:
-        """Read the newest checkpoint.
+        """Read `step` and `since_reset`, weights and optimizer's state of the newest checkpoint.
 
-        Returns:
-            `step` and `since_reset`, the weights (of those that are tied, perhaps one only), and
-            the optimizer's state per parameter; all empty if there is no checkpoint.
-
-        Raises:
-            TrainingError: the folder holds a run of another recipe.
+        All are empty if there is none; a TrainingError if it is of another recipe.
         """
         saved = self.checkpoints()
         if not saved:
@@ -145,3 +146,25 @@ def _once(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Keep one name of each piece of memory: a file has no place for tied weights."""
     found = {weight.data_ptr(): name for name, weight in reversed(weights.items())}
     return {name: weights[name].contiguous() for name in found.values()}
+
+
+@contextmanager
+def first_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C call `stop` only: no step is left half done. A second ends at once.
+
+    Outside the main thread, where Python allows no handlers, nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.getsignal(signal.SIGINT)
+
+    def on_interrupt(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, usual)
+        stop()
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)

@@ -1,8 +1,8 @@
 """The training loop: the phases of a recipe, on `accelerate`, with a log and checkpoints.
 
-A batch is a function of the step (`batches.py`), so the weights, the optimizer's state and the
-step are all there is to save: a run that was killed goes on with the same numbers. Each process
-makes the whole batch and takes its share of the rows, so several processes do what one would.
+A batch is a function of the step (`data.py`), so the weights, the optimizer's state and the step
+are all there is to save: a run that was killed goes on with the same numbers. Each process makes
+the whole batch and takes its share of the rows, so several processes do what one would.
 """
 
 from __future__ import annotations
@@ -30,23 +30,25 @@ from coconut_lab.files import new_folder
 from coconut_lab.inference.scoring import score
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
-from coconut_lab.training.data import Batches
+from coconut_lab.training.data import (
+    Batches,
+    check_fit,
+    names_of,
+    share_out,
+    training_problems,
+)
 from coconut_lab.training.distributed import (
     is_sharded,
-    load_optimizer,
-    load_weights,
+    load_state,
     shared_cuts,
-    whole_optimizer,
     whole_outside_layers,
+    whole_state,
     whole_weights,
 )
-from coconut_lab.training.estimate import dry_run
-from coconut_lab.training.gpus import Gpu
-from coconut_lab.training.interrupts import first_interrupt
-from coconut_lab.training.material import check_fit, names_of, training_problems
-from coconut_lab.training.recipe import Phase, Recipe, RecipeError
-from coconut_lab.training.run_folder import LOG_FILE, RunFolder, TrainingError
-from coconut_lab.training.schedule import Moment, moments, schedule_table
+from coconut_lab.training.estimate import Gpu, dry_run
+from coconut_lab.training.recipe import Phase, Recipe
+from coconut_lab.training.run_folder import LOG_FILE, RunFolder, TrainingError, first_interrupt
+from coconut_lab.training.schedule import ScheduledStep, schedule, schedule_table
 from coconut_lab.training.start import add_pause, first_model
 
 __all__ = ["LOG_FILE", "Trainer", "TrainingError", "graded_stages"]
@@ -101,34 +103,19 @@ class Trainer:
         self.batches = Batches(problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed)
         limit = getattr(self.model.config, "max_position_embeddings", None)
         check_fit(self.recipe, self.curriculum, self.batches.parts, limit)
-        self._chunks = self._share_of_batch()
+        shares = share_out(recipe, self.accelerator.num_processes)
+        self._chunks = shares[self.accelerator.process_index]
         self.step = 0
         self._since_reset = 0
         self._optimizer: Any = None
         self._stopped = threading.Event()
-        self._run = RunFolder(self.folder, self.fingerprint)
-        self._board = self._open_board() if tensorboard else None
+        self._run = RunFolder(self.folder, self.fingerprint, tensorboard)
 
     @property
     def fingerprint(self) -> str:
         """A hash of the recipe: a run is only continued by the recipe that began it."""
         text = json.dumps(self.recipe.to_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    def _share_of_batch(self) -> list[slice]:
-        """The rows of this process, in parts of at most `micro_batch`."""
-        processes, index = self.accelerator.num_processes, self.accelerator.process_index
-        share, rest = divmod(self.recipe.batch_size, processes)
-        if rest:
-            raise RecipeError(
-                f"batch_size: {self.recipe.batch_size} does not divide among {processes} processes"
-            )
-        size = min(self.recipe.micro_batch or share, share)
-        first = index * share
-        return [
-            slice(start, min(start + size, first + share))
-            for start in range(first, first + share, size)
-        ]
 
     def describe(self) -> str:
         """Say what will be trained, on what, and in which phases: the schedule as a table."""
@@ -148,7 +135,7 @@ class Trainer:
         )
 
     def dry_run(self, gpu: Gpu | None = None) -> str:
-        """Say what the run needs on a GPU (see `estimates.dry_run`), without running it."""
+        """Say what the run needs on a GPU (see `estimate.dry_run`), without running it."""
         processes = self.accelerator.num_processes
         return dry_run(self.recipe, self.model, self.batches, self.curriculum, gpu, processes)
 
@@ -178,7 +165,8 @@ class Trainer:
             KeyboardInterrupt: after the checkpoint was written.
         """
         self._stopped.clear()
-        if self.accelerator.is_main_process:
+        main = self.accelerator.is_main_process
+        if main:
             self._run.prepare()
         self.accelerator.wait_for_everyone()
         model = self._prepare()
@@ -193,48 +181,45 @@ class Trainer:
         )
         # Dropout draws from the global generators: they are seeded per step, and given back after.
         with first_interrupt(self.stop), torch.random.fork_rng(), bar:
-            for moment, batch in self._made_ahead():
-                if moment.reset:
+            for now, batch in self._made_ahead():
+                if now.reset:
                     self._optimizer.optimizer.state.clear()
                     self._since_reset = 0
-                entry = self._train_step(model, moment, batch)
+                entry = self._train_step(model, now, batch)
                 entry["seconds"] = round(time.perf_counter() - began, 2)
-                self.step = moment.step + 1
-                last = self.step == self.recipe.total_steps
-                main = self.accelerator.is_main_process
-                if moment.ends_phase and self.validation and self.recipe.objective != "walks":
+                self.step = now.step + 1
+                if now.ends_phase and self.validation and self.recipe.objective != "walks":
                     if main or is_sharded(self.model):
                         entry["accuracy"] = self._validate()
                     self.accelerator.wait_for_everyone()
                 if main:
-                    self._log(entry)
+                    self._run.log(entry)
                 if on_step:
                     on_step(entry)
                 bar.update()
-                bar.set_postfix(
-                    stage=moment.phase.stage, loss=f"{entry['loss']:.3f}", refresh=False
-                )
+                bar.set_postfix(stage=now.phase.stage, loss=f"{entry['loss']:.3f}", refresh=False)
                 stopped = self._anyone_stopped()
+                last = self.step == self.recipe.total_steps
                 if last or stopped or self.step % self.save_every == 0:
                     self._save_checkpoint()
                 if stopped:
-                    raise KeyboardInterrupt(f"stopped after step {moment.step}; run again to go on")
+                    raise KeyboardInterrupt(f"stopped after step {now.step}; run again to go on")
         return self.model.eval()
 
-    def _made_ahead(self) -> Iterator[tuple[Moment, dict[str, Tensor]]]:
+    def _made_ahead(self) -> Iterator[tuple[ScheduledStep, dict[str, Tensor]]]:
         """Give every step to do with its batch; while one is trained on, the next is made."""
-        left = [
-            moment
-            for moment in moments(self.recipe, len(self.batches.problems))
-            if moment.step >= self.step
-        ]
+        first = self.step
+        waiting: tuple[ScheduledStep, Future[dict[str, Tensor]]] | None = None
         with ThreadPoolExecutor(1) as pool:
-            coming: Future[dict[str, Tensor]] | None = None
-            for index, moment in enumerate(left):
-                batch = (coming or pool.submit(self.batch, moment.step, moment.phase)).result()
-                if index + 1 < len(left):
-                    coming = pool.submit(self.batch, left[index + 1].step, left[index + 1].phase)
-                yield moment, batch
+            for step in schedule(self.recipe, len(self.batches.problems)):
+                if step.step < first:
+                    continue
+                coming = step, pool.submit(self.batch, step.step, step.phase)
+                if waiting:
+                    yield waiting[0], waiting[1].result()
+                waiting = coming
+            if waiting:
+                yield waiting[0], waiting[1].result()
 
     def _prepare(self) -> Any:
         """Give the model as `accelerate` wraps it, and make its optimizer."""
@@ -251,31 +236,17 @@ class Trainer:
         model, self._optimizer = self.accelerator.prepare(self.model, optimizer)
         return model
 
-    def _save_checkpoint(self) -> None:
-        """Let the main process write a checkpoint; all of them hand in what they hold."""
-        weights = whole_weights(self.model)
-        state = whole_optimizer(self._optimizer.optimizer)
-        if self.accelerator.is_main_process:
-            self._run.save(self.step, self._since_reset, self.model, state, weights)
-        # A launcher ends all processes as soon as one has ended, as after Ctrl-C they do.
-        self.accelerator.wait_for_everyone()
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model as `Coconut.save_pretrained`; to be called by all processes."""
-        weights = whole_weights(self.model)
-        if self.accelerator.is_main_process:
-            with new_folder(folder) as temporary:
-                self.model.write_files(temporary, weights)
-
-    def _train_step(self, model: Any, moment: Moment, batch: dict[str, Tensor]) -> dict[str, Any]:
+    def _train_step(
+        self, model: Any, now: ScheduledStep, batch: dict[str, Tensor]
+    ) -> dict[str, Any]:
+        """Forward, backward and update on a batch, in parts; gives the log entry."""
         part, accelerator = self.recipe.optimizer, self.accelerator
         model.train()
-        seed = f"{self.recipe.seed}/dropout/{moment.step}"
-        if accelerator.process_index:
-            seed += f"/{accelerator.process_index}"
+        process = f"/{accelerator.process_index}" if accelerator.process_index else ""
+        seed = f"{self.recipe.seed}/dropout/{now.step}{process}"
         torch.manual_seed(random.Random(seed).getrandbits(63))
         self._since_reset += 1
-        rate = part.lr * moment.share * min(1.0, self._since_reset / max(1, part.warmup_steps))
+        rate = part.lr * now.share * min(1.0, self._since_reset / max(1, part.warmup_steps))
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         labelled = (batch["labels"][:, 1:] != IGNORED).sum(1)  # (B,)
@@ -295,18 +266,45 @@ class Trainer:
         value = float(accelerator.reduce(loss, "sum"))
         if not math.isfinite(value):
             raise TrainingError(
-                f"the loss is {value} at step {moment.step}; {self._run.left()} Lower optimizer.lr "
+                f"the loss is {value} at step {now.step}; {self._run.left()} Lower optimizer.lr "
                 "or optimizer.clip"
             )
         self._optimizer.step()
         self._optimizer.zero_grad()
         return {
-            "step": moment.step,
-            "stage": moment.phase.stage,
+            "step": now.step,
+            "stage": now.phase.stage,
             "loss": round(value, 6),
             "lr": rate,
             "gradient_norm": round(float(norm), 4),
         }
+
+    def _save_checkpoint(self) -> None:
+        """Let the main process write a checkpoint; all of them hand in what they hold."""
+        weights, state = whole_state(self.model, self._optimizer.optimizer)
+        if self.accelerator.is_main_process:
+            self._run.save(self.step, self._since_reset, self.model, weights, state)
+        # A launcher ends all processes as soon as one has ended, as after Ctrl-C they do.
+        self.accelerator.wait_for_everyone()
+
+    def _resume(self) -> None:
+        """Take weights, optimizer and step from the newest checkpoint, if there is one."""
+        facts, weights, state = self._run.newest()
+        self.step = self._since_reset = 0
+        if facts:
+            # Of tied weights the file of a model with adapters names one.
+            strict = not self.model.has_adapters
+            load_state(self.model, self._optimizer.optimizer, weights, state, strict)
+            self.step, self._since_reset = facts["step"], facts["since_reset"]
+        if self.accelerator.is_main_process:
+            self._run.trim_log(self.step)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model as `Coconut.save_pretrained`; to be called by all processes."""
+        weights = whole_weights(self.model)
+        if self.accelerator.is_main_process:
+            with new_folder(folder) as temporary:
+                self.model.write_files(temporary, weights)
 
     def _validate(self) -> dict[str, float]:
         """Score on the validation problems for every number of thoughts (or pauses)."""
@@ -319,37 +317,6 @@ class Trainer:
                 result = score(self.model, self.tokenizer, self.validation, curriculum, stage)
             found[str(thoughts)] = round(result.accuracy, 4)
         return found
-
-    def _log(self, entry: dict[str, Any]) -> None:
-        self._run.log(entry)
-        if self._board is None:
-            return
-        for name in ("loss", "lr", "gradient_norm", "stage"):
-            self._board.add_scalar(name, entry[name], entry["step"])
-        for thoughts, accuracy in entry.get("accuracy", {}).items():
-            self._board.add_scalar(f"accuracy/{thoughts}", accuracy, entry["step"])
-        self._board.flush()
-
-    def _open_board(self) -> Any:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise TrainingError(
-                "TensorBoard is not installed; pip install tensorboard, or train without it"
-            ) from error
-        return SummaryWriter(str(self.folder))
-
-    def _resume(self) -> None:
-        """Take weights, optimizer and step from the newest checkpoint, if there is one."""
-        facts, weights, state = self._run.newest()
-        self.step = self._since_reset = 0
-        if facts:
-            # Of tied weights the file of a model with adapters names one.
-            load_weights(self.model, weights, strict=not self.model.has_adapters)
-            load_optimizer(self._optimizer.optimizer, state)
-            self.step, self._since_reset = facts["step"], facts["since_reset"]
-        if self.accelerator.is_main_process:
-            self._run.trim_log(self.step)
 
     def _anyone_stopped(self) -> bool:
         """Whether any process was asked to stop: all of them end after the same step."""

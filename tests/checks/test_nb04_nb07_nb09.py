@@ -18,7 +18,7 @@ import torch
 from coconut_lab import checks
 from coconut_lab.inference.scoring import Score
 from coconut_lab.training.recipe import Phase, Recipe
-from coconut_lab.training.schedule import moments
+from coconut_lab.training.schedule import schedule
 
 Function = Callable[..., Any]
 SOLUTIONS: list[tuple[str, Function, str]] = []  # exercise, solution, words of the message or ""
@@ -42,7 +42,7 @@ def rate_by_the_package(step, phases, peak, warmup):
         phases=tuple(Phase(steps=n, stage=stage, final_rate=f) for stage, n, f in phases),
     )
     since = 0
-    for moment in moments(recipe, 1000):
+    for moment in schedule(recipe, 1000):
         since = 1 if moment.reset else since + 1
         if moment.step == step:
             return torch.tensor(peak * moment.share * min(1.0, since / warmup))

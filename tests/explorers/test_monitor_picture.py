@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import re
@@ -27,7 +28,9 @@ from coconut_lab.explorers.monitor.state import (
     read_log,
     seconds_left,
 )
-from coconut_lab.training.recipe import load_recipe
+from coconut_lab.tasks.json_files import write_json
+from coconut_lab.tasks.prosqa import generate_prosqa
+from coconut_lab.training.recipe import Phase, ProblemsPart, load_recipe
 
 PLAN = Plan.of(recipe())
 
@@ -215,6 +218,23 @@ def test_a_recipe_and_what_a_card_holds_of_it_are_the_same() -> None:
     assert Plan.of(whole).total == whole.total_steps
     with pytest.raises(ValueError, match="'curriculum'"):
         Plan.of({"name": "x", "phases": []})
+
+
+def test_a_plan_in_epochs_has_the_steps_that_all_its_problems_take(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("COCONUT_LAB_CACHE", str(tmp_path))
+    # 17,886 problems (the published ProsQA) in batches of 128 are 139 steps, gone through 50 times.
+    whole = load_recipe("gpt2-prosqa")
+    assert Plan.of(whole).total == 50 * 139
+    assert [band.end for band in Plan.of(whole).bands[:2]] == [5 * 139, 10 * 139]
+    assert Plan.of(json.loads(json.dumps(whole.to_dict()))) == Plan.of(whole)
+    # A file in the cache is what training would take; generated problems are counted by the recipe.
+    write_json(generate_prosqa(300, 1), tmp_path / "prosqa_train.json")
+    assert Plan.of(whole).total == 50 * 2
+    generated = dataclasses.replace(
+        load_recipe("tiny-coconut"), batch_size=100, phases=(Phase(epochs=3), Phase(steps=7))
+    )
+    generated = dataclasses.replace(generated, problems=ProblemsPart(count=1_050))
+    assert Plan.of(generated).total == 37
 
 
 # --- a log --------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from accelerate.utils import FullyShardedDataParallelPlugin
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prosqa import generate_prosqa
-from coconut_lab.training.material import validation_problems
+from coconut_lab.training.data import validation_problems
 from coconut_lab.training.recipe import load_recipe
 from coconut_lab.training.trainer import Trainer
 

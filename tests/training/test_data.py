@@ -27,6 +27,33 @@ def test_batches_are_a_function_of_the_step_and_go_through_every_problem():
     assert seen == sorted(list(range(64)) * 2)
 
 
+def test_nothing_drawn_for_a_step_is_drawn_for_the_next(monkeypatch):
+    problems = generate_prosqa(256, seed=1)
+    names = [*PRESETS["tiny"].entities, *PRESETS["tiny"].concepts]
+    tokenizer = word_tokenizer(names)
+    batches = Batches(problems, tokenizer, 8, seed=0)
+    # Two pools of 16 batches are an epoch: the second epoch divides the problems otherwise.
+    first, second = (
+        {frozenset(batches.rows(step)) for step in range(start, start + 32)} for start in (0, 32)
+    )
+    assert first != second
+    mixed = Curriculum(max_stage=3, mix_probability=1.0)
+    renamed = Batches(problems, tokenizer, 8, 0, names)
+    for made in (batches, renamed):  # the same problems at every step
+        monkeypatch.setattr(made, "rows", lambda step: range(8))
+    for make in (
+        lambda step: batches.curriculum(step, mixed, 0),  # stages
+        lambda step: renamed.curriculum(step, Curriculum(max_stage=3), 0),  # names
+        lambda step: batches.walks(step, WalksPart()),
+    ):
+        ids = [make(step)["input_ids"] for step in (0, 1, 0)]
+        assert torch.equal(ids[0], ids[2])
+        assert ids[0].shape != ids[1].shape or not torch.equal(ids[0], ids[1])
+    # A phase may switch mixing off.
+    plain = batches.curriculum(0, mixed, 0, mix_probability=0.0)["input_ids"]
+    assert not (plain == tokenizer.convert_tokens_to_ids("<thought>")).any()
+
+
 def test_renaming_keeps_the_problem_and_changes_the_names():
     problems = generate_prosqa(16, seed=2)
     preset = PRESETS["tiny"]

@@ -23,12 +23,10 @@ from coconut_lab.tasks.prontoqa import generate_prontoqa
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 from coconut_lab.tasks.word_problems import generate_arithmetic
 from coconut_lab.training import estimate as estimates
-from coconut_lab.training import gpus
 from coconut_lab.training.__main__ import main
 from coconut_lab.training.costs import activation_bytes, pass_flops, shape_of
 from coconut_lab.training.data import Batches
-from coconut_lab.training.estimate import estimate_run
-from coconut_lab.training.gpus import GPUS, Gpu, detect_gpu, find_gpu
+from coconut_lab.training.estimate import GPUS, SHOWN, Gpu, detect_gpu, estimate_run, find_gpu
 from coconut_lab.training.recipe import (
     CurriculumPart,
     ModelPart,
@@ -183,7 +181,7 @@ def test_memory_is_near_what_autograd_keeps(shape: str, thoughts: int, bf16: boo
     want = saved_bytes(model, batch, bf16)
     estimate = activation_bytes(
         shape_of(model), got["rows"], got["columns"], got["labelled"],
-        thoughts=thoughts > 0, bf16=bf16,
+        thoughts=thoughts, bf16=bf16,
         unread=min([got["first"], *(place - 1 for place in got["places"])]),
     )  # fmt: skip
     # Measured: 1.01 to 1.18.
@@ -208,7 +206,7 @@ def test_memory_at_the_peak_is_near_what_torch_tracks(
     want = sum(size for kind, size in found.items() if str(kind)[12:] in ("ACT", "TEMP"))
     estimate = activation_bytes(
         shape_of(model), got["rows"], got["columns"], got["labelled"],
-        thoughts=thoughts > 0, bf16=False, recompute=recompute,
+        thoughts=thoughts, bf16=False, recompute=recompute,
         unread=min([got["first"], *(place - 1 for place in got["places"])]),
     )  # fmt: skip
     # Measured: 0.97 to 1.12.
@@ -367,9 +365,9 @@ def test_the_gpu_that_is_there(
     name: str, known: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert detect_gpu() is None or torch.cuda.is_available()
-    monkeypatch.setattr(gpus.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     found = types.SimpleNamespace(name=name, total_memory=23 * 10**9)
-    monkeypatch.setattr(gpus.torch.cuda, "get_device_properties", lambda index: found)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: found)
     gpu = detect_gpu()
     assert gpu is not None and gpu.name == name and math.isclose(gpu.memory, 23)
     if known is None:
@@ -412,7 +410,7 @@ def test_a_dry_run_without_a_gpu_shows_several(
     monkeypatch.setattr(estimates, "detect_gpu", lambda: None)
     assert main(written(TRIAL, tmp_path)) == 0
     told = capsys.readouterr().out
-    assert re.findall(r"^1 x (\S+) \(.*: fits$", told, re.MULTILINE) == list(gpus.SHOWN)
+    assert re.findall(r"^1 x (\S+) \(.*: fits$", told, re.MULTILINE) == list(SHOWN)
     assert "T4 (16 GB, bf16, which it has no units for: at the rate of fp32)" in told
     monkeypatch.setattr(estimates, "detect_gpu", lambda: Gpu("of this machine", 12, 1.0, 1.0))
     assert main(written(TRIAL, tmp_path)) == 0

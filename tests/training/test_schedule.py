@@ -9,7 +9,7 @@ from small_runs import SMALL, log, trainer
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training.__main__ import main
 from coconut_lab.training.recipe import Phase
-from coconut_lab.training.schedule import moments
+from coconut_lab.training.schedule import schedule
 
 
 def test_schedule_and_resets(recipe, tmp_path):
@@ -40,8 +40,8 @@ def test_resets_every_epoch_as_the_published_code_does(recipe, tmp_path):
     part = dataclasses.replace(recipe.optimizer, reset="every_epoch")
     often = dataclasses.replace(recipe, optimizer=part)
     # 40 problems in batches of 8: an epoch has 5 steps; stages change at 3 and 6.
-    assert [moment.step for moment in moments(often, 40) if moment.reset] == [0, 3, 5, 6]
-    assert [moment.step for moment in moments(recipe, 40) if moment.reset] == [0, 3, 6]
+    assert [step.step for step in schedule(often, 40) if step.reset] == [0, 3, 5, 6]
+    assert [step.step for step in schedule(recipe, 40) if step.reset] == [0, 3, 6]
     entries = []
     trainer(often, tmp_path / "run").train(entries.append)
     rates = [entry["lr"] for entry in entries]
@@ -53,6 +53,12 @@ def test_phases_in_epochs_become_steps(recipe):
     found = dataclasses.replace(recipe, phases=phases).in_steps(41)
     assert [phase.steps for phase in found.phases] == [10, 4, 5]
     assert found.total_steps == 19 and not any(phase.epochs for phase in found.phases)
+    in_epochs = dataclasses.replace(recipe, phases=phases)
+    assert list(schedule(in_epochs, 41)) == list(schedule(found, 41))
+    # Fewer problems than a batch holds: each step is an epoch.
+    often = dataclasses.replace(in_epochs.optimizer, reset="every_epoch")
+    few = list(schedule(dataclasses.replace(in_epochs, optimizer=often), 5))
+    assert len(few) == 2 + 4 + 1 and all(step.reset for step in few)
 
 
 def test_the_schedule_is_told_before_training(recipe, tmp_path, capsys):

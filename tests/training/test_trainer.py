@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 import torch
@@ -18,8 +19,9 @@ from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training.recipe import RecipeError
+from coconut_lab.training.run_folder import RunFolder, TrainingError
+from coconut_lab.training.schedule import schedule
 from coconut_lab.training.start import add_pause, new_model
-from coconut_lab.training.trainer import TrainingError
 
 
 def test_the_same_recipe_gives_the_same_weights_and_leaves_the_generators(recipe, tmp_path):
@@ -64,6 +66,57 @@ def test_ctrl_c_leaves_a_checkpoint_after_the_current_step(recipe, tmp_path):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     want = weights(trainer(recipe, tmp_path / "whole").train())
     assert same(weights(trainer(recipe, tmp_path / "run").train()), want)
+
+
+def test_a_step_trains_with_dropout_of_its_own_and_a_clipped_gradient(
+    recipe, tmp_path, monkeypatch
+):
+    """What the model, the optimizer and the scorer see of a run, and of another process."""
+    seen, norms = [], []
+    clip = 0.05
+    part = dataclasses.replace(recipe.optimizer, clip=clip)
+    run = trainer(dataclasses.replace(recipe, optimizer=part), tmp_path / "run", validation=[None])
+    run.model.register_forward_pre_hook(
+        lambda model, _: seen.append((torch.initial_seed(), model.training))
+    )
+    usual = torch.optim.AdamW.step
+
+    def step(self, *args, **options):
+        grads = [weight.grad for group in self.param_groups for weight in group["params"]]
+        norms.append(float(torch.nn.utils.get_total_norm(grads)))
+        return usual(self, *args, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+
+    def score(model, *rest):
+        assert not model.training
+        return types.SimpleNamespace(accuracy=0.5)
+
+    monkeypatch.setattr("coconut_lab.training.trainer.score", score)
+    entries = []
+    run.train(entries.append)
+    assert len({seed for seed, _ in seen}) == 9 and all(training for _, training in seen)
+    assert all(entry["gradient_norm"] > clip for entry in entries)
+    assert max(norms) == pytest.approx(clip, rel=1e-3)
+    # Another process draws other dropout.
+    again = trainer(recipe, tmp_path / "again")
+    first = next(schedule(again.recipe, 40))
+    model = again._prepare()
+    model.register_forward_pre_hook(lambda *_: seen.append((torch.initial_seed(), None)))
+    for process in (0, 1):
+        monkeypatch.setattr(type(again.accelerator), "process_index", process)
+        again._train_step(model, first, again.batch(0, first.phase))
+    assert seen[-2][0] == seen[0][0] != seen[-1][0]
+
+
+def test_the_last_two_checkpoints_are_kept_in_the_order_of_their_steps(recipe, tmp_path):
+    run = trainer(recipe, tmp_path / "run", save_every=2)
+    run.train()
+    kept = [path.name for path in RunFolder(tmp_path / "run", "").checkpoints()]
+    assert kept == ["step-000008", "step-000009"]
+    (tmp_path / "run" / "step-1000000").mkdir()
+    (tmp_path / "run" / "step-999999").mkdir()
+    assert RunFolder(tmp_path / "run", "").checkpoints()[-1].name == "step-1000000"
 
 
 def test_micro_batches_add_up_to_the_whole_batch(recipe, tmp_path):

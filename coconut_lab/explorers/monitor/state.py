@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.training.data import count_problems
 from coconut_lab.training.recipe import Recipe
 
 PACE_STEPS = 50  # the pace is that of the last ones
@@ -56,10 +57,16 @@ class Plan:
     def of(cls, recipe: Recipe | Mapping[str, Any]) -> Plan:
         """Read a recipe, or the plain data of one that a card holds (`card["recipe"]`).
 
+        Where phases count epochs, their steps are those with all problems of the recipe's source.
+
         Raises:
-            ValueError: the data lacks a key that the picture needs; the message names it.
+            ValueError: the data lacks a key that the picture needs; the message names it. Or the
+                problems of the source, which epochs go through, cannot be counted.
         """
         data = recipe.to_dict() if isinstance(recipe, Recipe) else recipe
+        if any(phase.get("epochs") for phase in data.get("phases", ())):
+            whole = Recipe.from_dict(dict(data))
+            data = whole.in_steps(count_problems(whole)).to_dict()
         try:
             bands, start = [], 0
             for index, phase in enumerate(data["phases"]):
