@@ -53,7 +53,8 @@ models: $(LAB_READY)  ## train the shipped models again
 	$(PY) -m coconut_lab.study checkpoints $(MODELS)
 
 results: $(LAB_READY)  ## measure every method, and depth against hops (hours; goes on where it was stopped)
-	$(PY) -m coconut_lab.study methods depth
+	$(PY) -m coconut_lab.study methods
+	$(PY) -m coconut_lab.study depth
 	$(PY) -m coconut_lab.study tables
 
 bench: $(TEST_READY)  ## print the measurements of tests/benchmarks

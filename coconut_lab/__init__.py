@@ -19,7 +19,13 @@ from coconut_lab.inference.halting import (
     Halting,
     LearnedHalt,
 )
-from coconut_lab.inference.halting_tradeoff import HaltPoint, HaltStudy, study_halts
+from coconut_lab.inference.halting_tradeoff import (
+    HaltingTradeoff,
+    HaltPoint,
+    HaltStudy,
+    OperatingPoint,
+    study_halts,
+)
 from coconut_lab.inference.halting_training import train_halting
 from coconut_lab.inference.sampling import Sampling
 from coconut_lab.inference.scoring import Comparison, Score, compare_paired, score
@@ -47,7 +53,9 @@ __all__ = [
     "HaltPoint",
     "HaltStudy",
     "Halting",
+    "HaltingTradeoff",
     "LearnedHalt",
+    "OperatingPoint",
     "Problem",
     "ProblemError",
     "Sampling",

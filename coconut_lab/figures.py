@@ -17,7 +17,7 @@ from torch import Tensor
 
 from coconut_lab.curriculum.curriculum import IGNORED, Example
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK, thought_tokens, token_id
-from coconut_lab.inference.halting_tradeoff import HaltStudy
+from coconut_lab.inference.halting_tradeoff import HaltingTradeoff
 
 # What a column of a row can be: letter, colour (Okabe–Ito, told apart in greyscale by the letter).
 KINDS = {
@@ -247,7 +247,7 @@ def draw_gradients(
     return figure
 
 
-def draw_halting(study: HaltStudy, names: Mapping[str, str], count: int = 16) -> Figure:
+def draw_halting(study: HaltingTradeoff, names: Mapping[str, str], count: int = 16) -> Figure:
     """Draw accuracy against mean thoughts: fixed numbers with intervals, rules as lines.
 
     Args:
@@ -259,7 +259,7 @@ def draw_halting(study: HaltStudy, names: Mapping[str, str], count: int = 16) ->
         The figure.
     """
     figure, axes = plt.subplots(figsize=(6.4, 4.0))
-    fixed = [study.fixed(thoughts).score for thoughts in range(study.most + 1)]
+    fixed = [study.fixed(thoughts).score for thoughts in range(study.max_thoughts + 1)]
     ends = [
         [found.accuracy - found.interval[0] for found in fixed],
         [found.interval[1] - found.accuracy for found in fixed],
@@ -276,7 +276,9 @@ def draw_halting(study: HaltStudy, names: Mapping[str, str], count: int = 16) ->
             [found.thoughts or 0.0 for found in line], [found.accuracy for found in line],
             style, color=colour, markersize=4, label=name,
         )  # fmt: skip
-    axes.set(xlabel="mean thoughts per problem", ylabel="accuracy", xticks=range(study.most + 1))
+    axes.set(
+        xlabel="mean thoughts per problem", ylabel="accuracy", xticks=range(study.max_thoughts + 1)
+    )
     axes.legend(frameon=False, fontsize=8)
     figure.tight_layout()
     plt.close(figure)

@@ -12,11 +12,16 @@ from pathlib import Path
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
-    """Write `text` (UTF-8) to a temporary file beside `path`, then rename it into place.
+    """Write `text` (UTF-8) as `write_bytes` does."""
+    return write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write to a temporary file beside `path`, then rename it into place.
 
     Args:
         path: the file to make or replace; its folder must exist.
-        text: the whole content.
+        content: the whole content.
 
     Returns:
         The path written.
@@ -27,8 +32,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
     path = Path(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes private files; a new file gets what an ordinary `open` would give it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from coconut_lab import Curriculum, HaltStudy, Problem
+from coconut_lab import Curriculum, HaltingTradeoff, Problem
 from coconut_lab.curriculum.curriculum import IGNORED
 from coconut_lab.curriculum.tokenizer import word_tokenizer
 from coconut_lab.figures import draw_halting, draw_losses, draw_stages
@@ -41,7 +41,7 @@ def test_curves_are_means_of_a_window() -> None:
 def test_halting_is_drawn_as_the_study_says() -> None:
     draw = np.random.default_rng(0)
     shape = (40, 4)
-    study = HaltStudy(
+    study = HaltingTradeoff(
         np.ones(40, dtype=int), draw.random(shape) < 0.6, np.ones(shape, dtype=int),
         np.ones(shape, dtype=int), {"steps": draw.random(shape), "entropy": draw.random(shape)},
     )  # fmt: skip

@@ -10,10 +10,7 @@ apart, a model is as likely to write a marker as the token that was copied.
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
+from coconut_lab.checkpoints.lora import Lora, add_lora, import_peft, train_new_tokens
 from coconut_lab.checkpoints.shipped import Checkpoint
 from coconut_lab.curriculum.curriculum import Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import (
@@ -46,23 +44,6 @@ CURRICULA = {
     "prontoqa": Curriculum("coconut", max_stage=6, thoughts_per_step=1),
     "prosqa": Curriculum("coconut", max_stage=6, thoughts_per_step=1),
 }
-
-
-@dataclass(frozen=True)
-class Lora:
-    """Low-rank adapters on every linear layer, through the library `peft`.
-
-    Attributes:
-        rank: of the two small matrices beside each weight.
-        alpha: their product is scaled by alpha / rank.
-        dropout: share of their input that is dropped in training.
-        seed: of one of the two matrices; the other starts at zero.
-    """
-
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    seed: int = 0
 
 
 def from_hub(
@@ -104,7 +85,7 @@ def from_hub(
         ImportError: `lora` without `peft`.
     """
     curriculum = _curriculum(task)
-    peft = _import_peft() if lora else None
+    peft = import_peft() if lora else None
     name = str(name)
     settings: dict[str, Any] = {"revision": revision} if revision else {}
     config = _load(name, AutoConfig.from_pretrained, settings)
@@ -120,7 +101,7 @@ def from_hub(
     copied = add_to_model(language_model, tokenizer, copy_from)
     _check_causal(name, language_model, tokenizer)
     if lora:
-        _add_lora(peft, language_model, lora)
+        add_lora(peft, language_model, lora)
     model = Coconut(language_model, tokenizer).eval()
     if freeze or lora:
         train_new_tokens(model, keep=bool(lora))
@@ -279,22 +260,6 @@ def add_to_model(language_model: Any, tokenizer: Any, copy_from: str = "<<") -> 
     return str(tokenizer.convert_ids_to_tokens(source))
 
 
-def train_new_tokens(model: Coconut, keep: bool = False) -> None:
-    """Let gradient reach the input embeddings of the thought tokens, and no other own weight.
-
-    Args:
-        model: changed in place. Other rows of its embedding get zero gradient.
-        keep: leave other parameters as they are, trained or not.
-    """
-    if not keep:
-        model.requires_grad_(False)
-    weight = model.language_model.get_input_embeddings().weight
-    weight.requires_grad_(True)
-    wanted = torch.zeros(weight.shape[0], 1, dtype=torch.bool)
-    wanted[[model.tokens.bot, model.tokens.eot, model.tokens.thought]] = True
-    weight.register_hook(lambda gradient: gradient * wanted.to(gradient.device))
-
-
 def check_positions(
     model: Coconut,
     problems: Iterable[Problem],
@@ -338,58 +303,3 @@ def check_positions(
             "model with more positions"
         )
     return longest
-
-
-# --- low-rank adapters ---------------------------------------------------------------------------
-
-
-def _import_peft() -> Any:
-    try:
-        return importlib.import_module("peft")
-    except ImportError as error:
-        raise ImportError(
-            "lora needs the library peft, which is not installed: pip install 'coconut-lab[lora]' "
-            "(or pip install peft); without it, leave lora out"
-        ) from error
-
-
-def _add_lora(peft: Any, language_model: Any, lora: Lora) -> None:
-    # GPT-2 keeps its matrices the other way round (Conv1D).
-    turned = any(type(module).__name__ == "Conv1D" for module in language_model.modules())
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # peft asks transformers for something under an old name, which warns.
-        warnings.simplefilter("ignore", FutureWarning)
-        torch.manual_seed(lora.seed)
-        # The adapters go into the model itself; the wrapper around it is not needed.
-        peft.get_peft_model(
-            language_model,
-            peft.LoraConfig(
-                task_type="CAUSAL_LM",
-                r=lora.rank,
-                lora_alpha=lora.alpha,
-                lora_dropout=lora.dropout,
-                target_modules="all-linear",
-                fan_in_fan_out=turned,
-            ),
-        )
-
-
-def merge_lora(model: Coconut) -> int:
-    """Add low-rank adapters to the weights beside them, so that the model is a plain one again.
-
-    Args:
-        model: changed in place; afterwards `save_pretrained` and `from_pretrained` work.
-
-    Returns:
-        How many adapters were merged.
-    """
-    adapters = [
-        (name, module)
-        for name, module in model.language_model.named_modules()
-        if hasattr(module, "get_base_layer") and hasattr(module, "merge")
-    ]
-    for name, module in adapters:
-        module.merge()
-        parent, _, last = name.rpartition(".")
-        setattr(model.language_model.get_submodule(parent), last, module.get_base_layer())
-    return len(adapters)

@@ -259,7 +259,7 @@ KEY = "key=lambda point: point.score.thoughts or 0.0"
             "best_fixed().score.accuracy - within", "best_fixed(within).score.accuracy"
         ),
         "your goal is the accuracy of the largest fixed number of thoughts minus `within`. Compare "
-        "with the best one, best_fixed().": ("best_fixed()", "fixed(choosing.most)"),
+        "with the best one, best_fixed().": ("best_fixed()", "fixed(choosing.max_thoughts)"),
         "of the thresholds that lose no more than `within` you take the lowest. Take the one with "
         "the fewest mean thoughts.": (KEY, "key=lambda point: point.threshold"),
         "of the thresholds that lose no more than `within` you take the one with the most "

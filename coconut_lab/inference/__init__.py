@@ -1,4 +1,10 @@
-"""Think, then write: generation, halting rules, reading answers, scoring."""
+"""From a prompt to an answer and its score: think, halt, write, read, judge.
+
+`generation.py` runs a model, with a rule of `halting.py` and a `sampling.py` if wanted;
+`answers.py` reads what it wrote, and `scoring.py` counts it. `states_and_answers.py` looks at every
+number of thoughts; from that, `halting_training.py` makes a rule, and `halting_tradeoff.py` says
+what it costs.
+"""
 
 from coconut_lab.inference.answers import (
     PATH_CLASSES,
@@ -12,13 +18,14 @@ from coconut_lab.inference.halting import (
     FixedThoughts,
     HaltError,
     Halting,
+    HaltingContext,
     LearnedHalt,
 )
 from coconut_lab.inference.halting_tradeoff import (
+    HaltingTradeoff,
     HaltPoint,
     HaltStudy,
-    heads_of,
-    states_while_thinking,
+    OperatingPoint,
     study_halts,
 )
 from coconut_lab.inference.halting_training import train_halting
@@ -31,6 +38,7 @@ from coconut_lab.inference.scoring import (
     score,
     write_answers,
 )
+from coconut_lab.inference.states_and_answers import heads_of, states_while_thinking
 
 __all__ = [
     "PATH_CLASSES",
@@ -42,7 +50,10 @@ __all__ = [
     "HaltPoint",
     "HaltStudy",
     "Halting",
+    "HaltingContext",
+    "HaltingTradeoff",
     "LearnedHalt",
+    "OperatingPoint",
     "Sampling",
     "Score",
     "compare_paired",

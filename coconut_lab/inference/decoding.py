@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from coconut_lab.curriculum.batching import pad_prompts
-from coconut_lab.inference.halting import Halting, Thinking
+from coconut_lab.inference.halting import Halting, HaltingContext
 from coconut_lab.inference.sampling import Sampling
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.edits import Edit, apply_edit
@@ -102,13 +102,14 @@ class Batch:
         if not places:
             return
         count = self.rows[places[0]].thoughts_used  # the same for all: they started together
-        if count >= halting.most:
+        if count >= halting.max_thoughts:
             for place in places:
                 row = self.rows[place]
-                row.thinking, row.halted = False, f"limit of {halting.most} thoughts"
+                row.thinking, row.halted = False, f"limit of {halting.max_thoughts} thoughts"
             return
-        thinking = Thinking(count, self.hidden[places], lambda: self.look_ahead(places, look_ahead))
-        for place, stops in zip(places, halting.stop(thinking).tolist(), strict=True):
+        hidden = self.hidden[places]
+        context = HaltingContext(count, hidden, lambda: self.look_ahead(places, look_ahead))
+        for place, stops in zip(places, halting.stop(context).tolist(), strict=True):
             self.rows[place].thinking = not stops
 
     def write(self, sampling: Sampling | None, draws: Tensor | None) -> None:

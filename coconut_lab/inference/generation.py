@@ -28,6 +28,8 @@ from coconut_lab.model.passes import Passes
 END = "end of sequence"
 #: How many rows go through the model at once on a CPU. More do not fit its caches.
 CPU_ROWS = 128
+#: The same elsewhere, where memory is the limit.
+GPU_ROWS = 500
 #: With at least this many rows, a batch ends where the next prompt has another length: prompts of
 #: one length need no padding, and so no mask.
 CPU_PART = 64
@@ -96,7 +98,7 @@ def generate(
         sampling: how to draw tokens; None always takes the most probable one.
         return_thoughts: also return the vectors that were fed back.
         batch_size: how many prompts make a batch, of those that are most alike in length; None
-            is at most 128 on a CPU and all of them elsewhere. It changes speed and memory only.
+            is at most 128 on a CPU and 500 elsewhere. It changes speed and memory only.
 
     Returns:
         One `Generation` per prompt, in order.
@@ -113,7 +115,7 @@ def generate(
     asked = read_prompts(prompts, model)
     tails: list[list[int]] = [[] for _ in asked]
     answer_ids: list[int] = []
-    halted, most = "prompt", 0
+    halted, max_thoughts = "prompt", 0
     if halting is not None:
         parts = [split_prompt(prompt, model, index) for index, prompt in enumerate(asked)]
         if isinstance(halting, FixedThoughts):  # known beforehand: these are placeholders
@@ -127,12 +129,12 @@ def generate(
         else:
             halting.check(model)
             asked, tails = [head for head, _ in parts], [tail for _, tail in parts]
-            most, halted = halting.most, "rule"
+            max_thoughts, halted = halting.max_thoughts, "rule"
             answer_ids = tokenizer(ANSWER_MARK, add_special_tokens=False).input_ids
     look_ahead = [model.tokens.eot, *answer_ids]
     after = [max(len(tail) + max_new_tokens, len(look_ahead)) for tail in tails]
     check_prompts(asked, model)
-    check_positions(model, asked, most, after, max_new_tokens)
+    check_positions(model, asked, max_thoughts, after, max_new_tokens)
 
     rows = [
         Row(index, prompt, tail, halting is not None, halted)
@@ -140,11 +142,11 @@ def generate(
     ]
     draws = None if sampling is None else sampling.draws(len(rows), max_new_tokens)
     on_cpu = model.device.type == "cpu" and batch_size is None
-    size = batch_size or (CPU_ROWS if on_cpu else len(rows))
+    size = batch_size or (CPU_ROWS if on_cpu else GPU_ROWS)
     # A rule or an edit may be anyone's, and may keep what it is given; nobody else sees these.
     guard = torch.inference_mode() if halting is None and edit is None else torch.no_grad()
     with guard, evaluating(model):
-        passes = Passes(model, room=min(max(after) + most, ROOM))
+        passes = Passes(model, room=min(max(after) + max_thoughts, ROOM))
         for part in _batches(rows, size, CPU_PART if on_cpu else size):
             batch = Batch(model, tokenizer, part, passes, edit)
             while True:

@@ -12,25 +12,25 @@ each time it looks.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
-from coconut_lab.files import new_folder, sha256
+from coconut_lab.files import write_bytes
 from coconut_lab.model.coconut import Coconut
 
-HALT_FILE, WEIGHTS_FILE = "halt.json", "halt.safetensors"
-FORMAT = 1
+#: Of the file of a `LearnedHalt`. Format 1 was a folder of two files.
+FORMAT = "2"
 #: What `ConfidentHalt` can measure on the distribution of the answer's first token.
 MEASURES = ("entropy", "margin")
 
@@ -40,7 +40,7 @@ class HaltError(ValueError):
 
 
 @dataclass(frozen=True)
-class Thinking:
+class HaltingContext:
     """What a rule may look at: the rows of a batch that still think.
 
     Attributes:
@@ -60,13 +60,13 @@ class Halting(Protocol):
     """The interface of a halting rule."""
 
     @property
-    def most(self) -> int:
-        """After so many thoughts a row stops in any case."""
+    def max_thoughts(self) -> int:
+        """After that many thoughts a row stops in any case."""
 
     def check(self, model: Coconut) -> None:
         """Raise `HaltError` if the rule does not belong to this model."""
 
-    def stop(self, thinking: Thinking) -> Tensor:
+    def stop(self, context: HaltingContext) -> Tensor:
         """Say which rows stop now: (R,) bool."""
 
 
@@ -89,7 +89,7 @@ class FixedThoughts:
             raise HaltError(f"the number of thoughts is {self.n}; it must be 0 or more, and whole")
 
     def counts(self, prompts: int) -> list[int]:
-        """Give the number of thoughts of each of so many prompts.
+        """Give the number of thoughts of each of that many prompts.
 
         Raises:
             HaltError: numbers were given for another number of prompts.
@@ -113,30 +113,30 @@ class ConfidentHalt:
         threshold: stop at an entropy of at most this (nats), or a margin of at least this.
         measure: `"entropy"`, or `"margin"`, the probability of the most probable token minus that
             of the second.
-        most: after so many thoughts a row stops in any case.
+        max_thoughts: after that many thoughts a row stops in any case.
 
     Raises:
-        HaltError: an unknown measure, or `most` below 0.
+        HaltError: an unknown measure, or `max_thoughts` below 0.
     """
 
     threshold: float
     measure: str = "entropy"
-    most: int = 6
+    max_thoughts: int = 6
 
     def __post_init__(self) -> None:
         if self.measure not in MEASURES:
             raise HaltError(f"unknown measure {self.measure!r}; choose from {', '.join(MEASURES)}")
-        _check_most(self.most)
+        _check_max_thoughts(self.max_thoughts)
 
     def check(self, model: Coconut) -> None:
         """Any model will do."""
 
-    def stop(self, thinking: Thinking) -> Tensor:
+    def stop(self, context: HaltingContext) -> Tensor:
         """Look ahead and compare with the threshold."""
-        measured = answer_confidence(thinking.force_answer())[self.measure]
-        return measured <= self.threshold if self.measure == "entropy" else (
-            measured >= self.threshold
-        )  # fmt: skip
+        measured = answer_confidence(context.force_answer())[self.measure]
+        if self.measure == "entropy":
+            return measured <= self.threshold
+        return measured >= self.threshold
 
 
 def answer_confidence(logits: Tensor) -> dict[str, Tensor]:
@@ -168,7 +168,7 @@ class LearnedHalt:
         bias: added to the projection.
         model_hash: hash of the weights of the model it belongs to (`weights_hash`).
         threshold: stop at a probability of at least this.
-        most: after so many thoughts a row stops in any case.
+        max_thoughts: after that many thoughts a row stops in any case.
         about: plain data on how it was trained: labels, problems, calibration errors.
     """
 
@@ -176,11 +176,11 @@ class LearnedHalt:
     bias: float
     model_hash: str
     threshold: float = 0.5
-    most: int = 6
+    max_thoughts: int = 6
     about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_most(self.most)
+        _check_max_thoughts(self.max_thoughts)
 
     def probability(self, hidden: Tensor) -> Tensor:
         """Give the calibrated probability that a model should stop.
@@ -206,64 +206,47 @@ class LearnedHalt:
                 f"are {found[:12]}…); train one for this model with train_halting"
             )
 
-    def stop(self, thinking: Thinking) -> Tensor:
+    def stop(self, context: HaltingContext) -> Tensor:
         """Classify the hidden states."""
-        return self.probability(thinking.hidden) >= self.threshold
+        return self.probability(context.hidden) >= self.threshold
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write it to a folder, all or nothing; beside the model is a good place.
-
-        Args:
-            folder: made, or replaced as a whole.
-        """
-        with new_folder(folder) as temporary:
-            save_file({"weight": self.weight.cpu().contiguous()}, temporary / WEIGHTS_FILE)
-            values = {
-                "format": FORMAT,
-                "bias": self.bias,
-                "model_hash": self.model_hash,
-                "threshold": self.threshold,
-                "most": self.most,
-                "about": self.about,
-                "sha256": sha256(temporary / WEIGHTS_FILE),
-            }
-            text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
-            (temporary / HALT_FILE).write_text(text, encoding="utf-8")
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a safetensors file, whole or not at all; beside the model is a good place."""
+        weight = self.weight.cpu().contiguous()
+        values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)[1:]}
+        settings = json.dumps(values, ensure_ascii=False)
+        facts = {"format": FORMAT, "settings": settings, "sha256": _digest(weight, settings)}
+        write_bytes(path, save({"weight": weight}, facts))
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], model: Coconut | None = None) -> LearnedHalt:
+    def load(cls, path: str | os.PathLike[str], model: Coconut | None = None) -> LearnedHalt:
         """Read what `save` wrote.
 
         Args:
-            folder: the folder.
+            path: the file.
             model: if given, the model it must belong to.
 
         Returns:
             The halt.
 
         Raises:
-            HaltError: a file is missing, unreadable or altered, or the halt belongs to another
+            HaltError: the file is missing, unreadable or altered, or the halt belongs to another
                 model.
         """
-        folder = Path(folder)
         try:
-            values = json.loads((folder / HALT_FILE).read_text(encoding="utf-8"))
-            if values["format"] != FORMAT:
+            with safe_open(path, "pt") as file:
+                facts, weight = file.metadata(), file.get_tensor("weight")
+            if facts["format"] != FORMAT:
                 raise HaltError(
-                    f"{folder / HALT_FILE} has format {values['format']}; this version reads "
-                    f"format {FORMAT}"
+                    f"{path} has format {facts['format']}; this version reads format {FORMAT}"
                 )
-            if sha256(folder / WEIGHTS_FILE) != values["sha256"]:
+            if _digest(weight, facts["settings"]) != facts["sha256"]:
                 raise HaltError(
-                    f"{folder / WEIGHTS_FILE} is not the file that {HALT_FILE} describes; get both "
-                    "again, or train the halt anew"
+                    f"{path} is not as it was written; get it again, or train the halt anew"
                 )
-            halt = cls(
-                load_file(folder / WEIGHTS_FILE)["weight"],
-                *(values[key] for key in ("bias", "model_hash", "threshold", "most", "about")),
-            )
-        except (OSError, KeyError, TypeError, SafetensorError, json.JSONDecodeError) as error:
-            raise HaltError(f"{folder} holds no halt that can be read: {error!r}") from error
+            halt = cls(weight, **json.loads(facts["settings"]))
+        except (OSError, KeyError, TypeError, SafetensorError) as error:
+            raise HaltError(f"{path} holds no halt that can be read: {error!r}") from error
         if model is not None:
             halt.check(model)
         return halt
@@ -279,6 +262,10 @@ def weights_hash(model: Coconut) -> str:
     return digest.hexdigest()
 
 
-def _check_most(most: int) -> None:
-    if most < 0:
-        raise HaltError(f"the largest number of thoughts is {most}; it must be 0 or more")
+def _digest(weight: Tensor, settings: str) -> str:
+    return hashlib.sha256(weight.numpy().tobytes() + settings.encode()).hexdigest()
+
+
+def _check_max_thoughts(number: int) -> None:
+    if number < 0:
+        raise HaltError(f"the largest number of thoughts is {number}; it must be 0 or more")

@@ -17,22 +17,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from coconut_lab.curriculum.batching import pad_prompts
 from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
 from coconut_lab.files import write_text
-from coconut_lab.inference.generation import Generation
-from coconut_lab.inference.halting import (
-    MEASURES,
-    FixedThoughts,
-    HaltError,
-    LearnedHalt,
-    answer_confidence,
+from coconut_lab.inference.halting import MEASURES, HaltError, LearnedHalt, answer_confidence
+from coconut_lab.inference.scoring import Score
+from coconut_lab.inference.states_and_answers import (
+    answers_after,
+    heads_of,
+    last_states,
+    right_after,
+    states_while_thinking,
 )
-from coconut_lab.inference.prompts import split_prompt
-from coconut_lab.inference.scoring import Score, is_right, write_answers
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
 
@@ -40,7 +37,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class HaltPoint:
+class OperatingPoint:
     """One rule at one threshold, on all problems of a study.
 
     Attributes:
@@ -63,7 +60,7 @@ class HaltPoint:
 
 
 @dataclass(frozen=True, eq=False)
-class HaltStudy:
+class HaltingTradeoff:
     """Everything that halting rules look at, for N problems after k = 0 … K thoughts.
 
     Attributes:
@@ -82,7 +79,7 @@ class HaltStudy:
     signals: Mapping[str, Array]
 
     @property
-    def most(self) -> int:
+    def max_thoughts(self) -> int:
         """K, the largest number of thoughts."""
         return self.right.shape[1] - 1
 
@@ -99,36 +96,36 @@ class HaltStudy:
         """
         if signal not in self.signals:
             raise HaltError(f"unknown signal {signal!r}; there are {', '.join(self.signals)}")
-        values = self.signals[signal][:, : self.most]  # at the largest number no rule is asked
+        values = self.signals[signal]
         wants = values <= threshold if signal == "entropy" else values >= threshold
-        return np.where(wants.any(1), wants.argmax(1) if self.most else 0, self.most)
+        wants[:, -1] = True  # at the largest number no rule is asked
+        return wants.argmax(1)
 
-    def fixed(self, thoughts: int) -> HaltPoint:
+    def fixed(self, thoughts: int) -> OperatingPoint:
         """Evaluate a constant number of thoughts."""
-        if not 0 <= thoughts <= self.most:
-            raise HaltError(f"the study covers 0 to {self.most} thoughts, not {thoughts}")
+        if not 0 <= thoughts <= self.max_thoughts:
+            raise HaltError(f"the study covers 0 to {self.max_thoughts} thoughts, not {thoughts}")
         stops = np.full(len(self.hops), thoughts)
         return self._point(thoughts, stops, self.passes[:, thoughts])
 
-    def best_fixed(self, within: float = 0.0) -> HaltPoint:
+    def best_fixed(self, within: float = 0.0) -> OperatingPoint:
         """Give the constant number of thoughts that is right most often; of equals the smallest.
 
         Args:
             within: settle for this much less accuracy if it takes fewer thoughts.
         """
-        points = [self.fixed(thoughts) for thoughts in range(self.most + 1)]
+        points = [self.fixed(thoughts) for thoughts in range(self.max_thoughts + 1)]
         goal = max(point.score.accuracy for point in points) - within
         return next(point for point in points if point.score.accuracy >= goal - 1e-12)
 
-    def at(self, signal: str, threshold: float) -> HaltPoint:
+    def at(self, signal: str, threshold: float) -> OperatingPoint:
         """Evaluate a rule at one threshold; no forward pass is needed."""
         stops = self.stops(signal, threshold)
-        rows = np.arange(len(stops))
         # A fixed length reads its last thought and `<eot>` in one pass. A rule looks at the state
-        # between the two, so `<eot>` is a pass of its own.
-        passes = self.passes[rows, stops] + 1
+        # between the two, so `<eot>` is a separate pass.
+        passes = self.passes[np.arange(len(stops)), stops] + 1
         if signal in MEASURES:  # one look ahead after every number of thoughts but the largest
-            passes = passes + np.minimum(stops + 1, self.most)
+            passes = passes + np.minimum(stops + 1, self.max_thoughts)
         return self._point(threshold, stops, passes)
 
     def thresholds(self, signal: str, count: int = 50) -> list[float]:
@@ -141,12 +138,12 @@ class HaltStudy:
         never = np.nextafter(*((values.min(), -1) if signal == "entropy" else (values.max(), 2)))
         return sorted(found | {float(never)})
 
-    def curve(self, signal: str, thresholds: Iterable[float] | None = None) -> list[HaltPoint]:
+    def curve(self, signal: str, thresholds: Iterable[float] | None = None) -> list[OperatingPoint]:
         """Evaluate a rule at many thresholds, in the order given (rising by default)."""
         chosen = self.thresholds(signal) if thresholds is None else thresholds
         return [self.at(signal, threshold) for threshold in chosen]
 
-    def choose(self, signal: str, within: float = 0.01) -> HaltPoint:
+    def choose(self, signal: str, within: float = 0.01) -> OperatingPoint:
         """Choose the threshold that needs the fewest thoughts.
 
         Args:
@@ -162,32 +159,24 @@ class HaltStudy:
         good = [point for point in points if point.score.accuracy >= goal - 1e-12]
         if not good:
             return max(points, key=lambda point: point.score.accuracy)
-        return min(good, key=lambda point: _mean_thoughts(point.score))
+        return min(good, key=lambda point: point.score.thoughts or 0.0)
 
-    def _point(self, threshold: float, stops: Array, passes: Array) -> HaltPoint:
+    def _point(self, threshold: float, stops: Array, passes: Array) -> OperatingPoint:
         rows = np.arange(len(stops))
         right, tokens = self.right[rows, stops], self.tokens[rows, stops]
 
         def part(chosen: Array) -> Score:
             outcomes = tuple(map(bool, right[chosen]))
-            return Score(
-                sum(outcomes),
-                len(outcomes),
-                outcomes,
-                tokens=float(tokens[chosen].mean()),
-                thoughts=float(stops[chosen].mean()),
-                passes=float(passes[chosen].mean()),
-            )
+            means = (float(values[chosen].mean()) for values in (tokens, stops, passes))
+            return Score(sum(outcomes), len(outcomes), outcomes, *means)
 
-        counts = np.arange(self.most + 1)
+        counts = np.arange(self.max_thoughts + 1)
         before = (self.right & (counts < stops[:, None])).any(1)
         after = (self.right & (counts > stops[:, None])).any(1)
-        return HaltPoint(
+        return OperatingPoint(
             threshold=threshold,
             score=part(rows),
-            by_hops={
-                int(hops): part((self.hops == hops).nonzero()[0]) for hops in np.unique(self.hops)
-            },
+            by_hops={int(hops): part(self.hops == hops) for hops in np.unique(self.hops)},
             early=int((~right & after).sum()),
             on_time=int((right & ~before).sum()),
             late=int((before & (right | ~after)).sum()),
@@ -209,7 +198,7 @@ class HaltStudy:
         write_text(path, json.dumps(values, separators=(",", ":")) + "\n")
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> HaltStudy:
+    def load(cls, path: str | os.PathLike[str]) -> HaltingTradeoff:
         """Read what `save` wrote.
 
         Raises:
@@ -233,97 +222,9 @@ class HaltStudy:
         return found
 
 
-def _mean_thoughts(found: Score) -> float:
-    assert found.thoughts is not None  # every point of a study has it
-    return found.thoughts
-
-
-def heads_of(
-    model: Coconut, curriculum: Curriculum, problems: Sequence[Problem]
-) -> list[list[int]]:
-    """Make prompts that end at `<bot>`, where thinking begins.
-
-    Raises:
-        ModelError: the curriculum's method has no markers, so there is no such place.
-    """
-    return [
-        split_prompt(curriculum.prompt(problem, model.tokenizer, 0), model, index)[0]
-        for index, problem in enumerate(problems)
-    ]
-
-
-@torch.no_grad()
-def states_while_thinking(
-    model: Coconut, heads: Sequence[Sequence[int]], most: int, batch_size: int = 500
-) -> Tensor:
-    """Let a model think as long as allowed, and keep the state after every number of thoughts.
-
-    Args:
-        model: the model, in evaluation mode.
-        heads: prompts that end at `<bot>`.
-        most: K, how many thoughts.
-        batch_size: how many prompts go through the model at once.
-
-    Returns:
-        (N, K + 1, d): the last hidden state after k thoughts, k = 0 … K. That at k is what would be
-        fed back as thought k + 1.
-    """
-    parts = []
-    for start in range(0, len(heads), batch_size):
-        rows = [
-            [*head, *[model.tokens.thought] * most] for head in heads[start : start + batch_size]
-        ]
-        batch = pad_prompts(rows, model.tokenizer)
-        states = model.latent_states(*(value.to(model.device) for value in batch.values()))
-        parts.append(states.hidden[:, -(most + 1) :])
-    return torch.cat(parts)
-
-
-def answers_after(
-    model: Coconut,
-    curriculum: Curriculum,
-    problems: Sequence[Problem],
-    most: int,
-    *,
-    answer_now: bool = True,
-    max_new_tokens: int = 24,
-) -> list[list[Generation]]:
-    """Let a model answer after every number of thoughts, k = 0 … K.
-
-    Args:
-        model: the model, in evaluation mode.
-        curriculum: makes its prompts.
-        problems: what to ask.
-        most: K, the largest number of thoughts.
-        answer_now: `###` follows `<eot>`, so that the thoughts alone must do.
-        max_new_tokens: where to cut an answer.
-
-    Returns:
-        For each k, what it wrote for each problem.
-    """
-    return [
-        write_answers(
-            model,
-            model.tokenizer,
-            problems,
-            curriculum,
-            0,
-            answer_now=answer_now,
-            max_new_tokens=max_new_tokens,
-            halting=FixedThoughts(thoughts),
-        )
-        for thoughts in range(most + 1)
-    ]
-
-
-def right_after(answers: Sequence[Sequence[Generation]], problems: Sequence[Problem]) -> Array:
-    """Say which answers are right: (N, K + 1) bool from what `answers_after` gives."""
-    return np.array(
-        [
-            [is_right(one, problem) for one in row]
-            for *row, problem in zip(*answers, problems, strict=True)
-        ]
-    )
+# What the two were called before.
+HaltPoint = OperatingPoint
+HaltStudy = HaltingTradeoff
 
 
 @torch.no_grad()
@@ -332,12 +233,12 @@ def study_halts(
     curriculum: Curriculum,
     problems: Sequence[Problem],
     halts: Mapping[str, LearnedHalt],
-    most: int,
+    max_thoughts: int,
     *,
     answer_now: bool = True,
     max_new_tokens: int = 24,
     batch_size: int = 500,
-) -> HaltStudy:
+) -> HaltingTradeoff:
     """Measure once all that is needed to evaluate every rule at every threshold.
 
     Args:
@@ -345,7 +246,7 @@ def study_halts(
         curriculum: makes its prompts.
         problems: what to ask; mixed numbers of steps say most.
         halts: learned halts of this model, by name.
-        most: K, the largest number of thoughts.
+        max_thoughts: K, the largest number of thoughts.
         answer_now: `###` follows `<eot>`, so that the thoughts alone must do.
         max_new_tokens: where to cut an answer.
         batch_size: how many problems go through the model at once.
@@ -361,28 +262,22 @@ def study_halts(
             raise HaltError(f"a halt is called {name!r}, which is a measure; rename it")
         halt.check(model)
     heads = heads_of(model, curriculum, problems)
-    states = states_while_thinking(model, heads, most, batch_size)  # (N, K + 1, d)
+    states = states_while_thinking(model, heads, max_thoughts, batch_size)  # (N, K + 1, d)
     signals = {name: halt.probability(states).cpu().numpy() for name, halt in halts.items()}
     mark = model.tokenizer(ANSWER_MARK, add_special_tokens=False).input_ids
-    by_count: list[dict[str, Array]] = []
-    for thoughts in range(most + 1):
-        parts = []
-        for start in range(0, len(heads), batch_size):
-            rows = [
-                [*head, *[model.tokens.thought] * thoughts, model.tokens.eot, *mark]
-                for head in heads[start : start + batch_size]
-            ]
-            batch = pad_prompts(rows, model.tokenizer)
-            last = model.latent_states(*(value.to(model.device) for value in batch.values()))
-            parts.append(model.head(last.hidden[:, -1]))
-        measured = answer_confidence(torch.cat(parts))
-        by_count.append({name: value.cpu().numpy() for name, value in measured.items()})
-    for name in MEASURES:
-        signals[name] = np.stack([found[name] for found in by_count], axis=1)
+    thought, eot = model.tokens.thought, model.tokens.eot
+    columns: dict[str, list[Array]] = {name: [] for name in MEASURES}
+    for thoughts in range(max_thoughts + 1):
+        rows = [[*head, *[thought] * thoughts, eot, *mark] for head in heads]
+        logits = [model.head(part[:, -1]) for part in last_states(model, rows, 1, batch_size)]
+        for name, values in answer_confidence(torch.cat(logits)).items():
+            columns[name].append(values.cpu().numpy())
+    signals |= {name: np.stack(found, axis=1) for name, found in columns.items()}
     answers = answers_after(
-        model, curriculum, problems, most, answer_now=answer_now, max_new_tokens=max_new_tokens
-    )
-    return HaltStudy(
+        model, curriculum, problems, max_thoughts,
+        answer_now=answer_now, max_new_tokens=max_new_tokens,
+    )  # fmt: skip
+    return HaltingTradeoff(
         hops=np.array([len(problem.steps) for problem in problems]),
         right=right_after(answers, problems),
         tokens=np.array([[len(one.token_ids) for one in row] for row in answers]).T,

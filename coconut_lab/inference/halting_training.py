@@ -8,6 +8,7 @@ probabilities mean what they say; then, on problems that neither has seen, how f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.inference.halting import HaltError, LearnedHalt, weights_hash
-from coconut_lab.inference.halting_tradeoff import (
+from coconut_lab.inference.states_and_answers import (
     answers_after,
     heads_of,
     right_after,
@@ -42,7 +43,7 @@ def train_halting(
     problems: Sequence[Problem],
     *,
     labels: str = "steps",
-    most: int | None = None,
+    max_thoughts: int | None = None,
     threshold: float = 0.5,
     l2: float = 1e-3,
 ) -> LearnedHalt:
@@ -58,8 +59,8 @@ def train_halting(
         curriculum: makes its prompts; its method must have markers.
         problems: of mixed numbers of steps, in random order; not those it is evaluated on.
         labels: a key of `LABELS`.
-        most: after so many thoughts a row stops in any case; by default as many as the last stage
-            of the curriculum has.
+        max_thoughts: after that many thoughts a row stops in any case; by default as many as the
+            last stage of the curriculum has.
         threshold: stop at a probability of at least this.
         l2: weight of the penalty on the squared weights.
 
@@ -77,12 +78,12 @@ def train_halting(
             f"{len(problems)} problems are too few to fit, calibrate and report on; give {FEWEST} "
             "or more, better a thousand"
         )
-    if most is None:
-        most = curriculum.max_stage * curriculum.thoughts_per_step
+    if max_thoughts is None:
+        max_thoughts = curriculum.max_stage * curriculum.thoughts_per_step
     heads = heads_of(model, curriculum, problems)
-    states = states_while_thinking(model, heads, most).double().cpu()  # (N, K + 1, d)
-    first = _first_stop(model, curriculum, problems, labels, most)  # (N,)
-    stop = (torch.arange(most + 1) >= first[:, None]).double()  # (N, K + 1)
+    states = states_while_thinking(model, heads, max_thoughts).double().cpu()  # (N, K + 1, d)
+    first = _first_stop(model, curriculum, problems, labels, max_thoughts)  # (N,)
+    stop = (torch.arange(max_thoughts + 1) >= first[:, None]).double()  # (N, K + 1)
 
     ends = [0, int(FIT * len(problems)), int((FIT + CALIBRATE) * len(problems)), len(problems)]
     parts = [(states[a:b].flatten(0, 1), stop[a:b].flatten()) for a, b in pairwise(ends)]
@@ -90,7 +91,7 @@ def train_halting(
         if not 0 < float(wanted.mean()) < 1:
             raise HaltError(
                 f"all states of the problems for {use} have the same label, so there is nothing to "
-                "learn; use problems of different numbers of steps, or another `most`"
+                "learn; use problems of different numbers of steps, or another `max_thoughts`"
             )
     fitted = fit_logistic(*parts[0], l2=l2)
     scale, shift = calibrate(fitted(parts[1][0]), parts[1][1])
@@ -102,7 +103,7 @@ def train_halting(
         bias=scale * fitted.bias + shift,
         model_hash=weights_hash(model),
         threshold=threshold,
-        most=most,
+        max_thoughts=max_thoughts,
         about={
             "labels": labels,
             "problems": len(problems),
@@ -115,39 +116,36 @@ def train_halting(
 
 
 def _first_stop(
-    model: Coconut, curriculum: Curriculum, problems: Sequence[Problem], labels: str, most: int
+    model: Coconut,
+    curriculum: Curriculum,
+    problems: Sequence[Problem],
+    labels: str,
+    max_thoughts: int,
 ) -> Tensor:
-    """Give the first k at which each problem should stop (N,); past `most` where there is none."""
+    """Give the first k at which each problem should stop (N,); K + 1 where there is none."""
     if labels == "steps":
-        return torch.tensor([len(problem.steps) for problem in problems]) * (
-            curriculum.thoughts_per_step
-        )
-    right = torch.from_numpy(
-        right_after(answers_after(model, curriculum, problems, most), problems)
-    )
-    return torch.where(right.any(1), right.int().argmax(1), most + 1)
+        steps = torch.tensor([len(problem.steps) for problem in problems])
+        return steps * curriculum.thoughts_per_step
+    answers = answers_after(model, curriculum, problems, max_thoughts)
+    right = torch.from_numpy(right_after(answers, problems))
+    return torch.where(right.any(1), right.int().argmax(1), max_thoughts + 1)
 
 
+@dataclass(frozen=True, eq=False)
 class Logistic:
     """A linear function of states: (…, d) to logits (…)."""
 
-    def __init__(self, weight: Tensor, bias: float) -> None:
-        self.weight, self.bias = weight, bias
+    weight: Tensor
+    bias: float
 
     def __call__(self, states: Tensor) -> Tensor:
         return states @ self.weight + self.bias
 
 
 def fit_logistic(states: Tensor, wanted: Tensor, l2: float = 1e-3) -> Logistic:
-    """Fit a logistic regression.
+    """Fit a logistic regression of `wanted` (M,), 0 or 1, on `states` (M, d), both float64.
 
-    Args:
-        states: (M, d) float64.
-        wanted: (M,) float64, 0 or 1.
-        l2: weight of the penalty on the squared weights, of standardized states.
-
-    Returns:
-        The function from states to logits.
+    `l2` weighs the penalty on the squared weights, of standardized states.
     """
     mean, spread = states.mean(0), states.std(0, correction=0).clamp(min=1e-6)
     scaled = (states - mean) / spread
@@ -163,14 +161,9 @@ def fit_logistic(states: Tensor, wanted: Tensor, l2: float = 1e-3) -> Logistic:
 
 
 def calibrate(logits: Tensor, wanted: Tensor) -> tuple[float, float]:
-    """Fit Platt's two numbers: the probability is sigmoid(scale · logit + shift).
+    """Fit Platt's scale and shift: the probability is sigmoid(scale · logit + shift).
 
-    Args:
-        logits: (M,) float64, of states that the logits were not fitted on.
-        wanted: (M,) float64, 0 or 1.
-
-    Returns:
-        Scale and shift.
+    `logits` (M,) are of states that they were not fitted on; `wanted` (M,) is 0 or 1; float64.
     """
 
     def loss(values: Tensor) -> Tensor:
@@ -183,15 +176,10 @@ def calibrate(logits: Tensor, wanted: Tensor) -> tuple[float, float]:
 
 
 def calibration_error(probabilities: Tensor, wanted: Tensor, bins: int = BINS) -> float:
-    """Give the expected calibration error: how far probabilities are from shares.
+    """Give the expected calibration error: the mean over states of the gap of their interval.
 
-    Args:
-        probabilities: (M,) of stopping, 0 to 1.
-        wanted: (M,), 0 or 1.
-        bins: how many intervals of equal width.
-
-    Returns:
-        The mean over all states of |mean probability − share wanted| of their interval.
+    The gap of each of the `bins` equal intervals of `probabilities` (M,) is
+    |mean probability − share of `wanted` (M,), 0 or 1|.
     """
     place = (probabilities * bins).long().clamp(max=bins - 1)
     gaps = torch.zeros(bins, dtype=torch.float64)

@@ -99,7 +99,7 @@ def check_prompts(prompts: Sequence[Sequence[int]], model: Coconut) -> None:
 def check_positions(
     model: Coconut,
     prompts: Sequence[Sequence[int]],
-    most: int,
+    max_thoughts: int,
     behind: Sequence[int],
     max_new_tokens: int,
 ) -> None:
@@ -108,7 +108,7 @@ def check_positions(
     Args:
         model: the model.
         prompts: token ids.
-        most: how many thoughts may follow each of them.
+        max_thoughts: how many thoughts may follow each of them.
         behind: how many tokens may follow the thoughts, per prompt.
         max_new_tokens: how many of these are new, for the message.
 
@@ -116,10 +116,12 @@ def check_positions(
         ModelError: more positions than the model has.
     """
     limit = getattr(model.config, "max_position_embeddings", None)
-    needed = [len(prompt) + most + rest for prompt, rest in zip(prompts, behind, strict=True)]
+    needed = [
+        len(prompt) + max_thoughts + rest for prompt, rest in zip(prompts, behind, strict=True)
+    ]
     if limit is not None and max(needed) > limit:
         row = needed.index(max(needed))
-        thoughts = f", up to {most} thoughts" if most else ""
+        thoughts = f", up to {max_thoughts} thoughts" if max_thoughts else ""
         raise ModelError(
             f"prompt {row}{thoughts} and {max_new_tokens} new tokens need {max(needed)} positions "
             f"but the model has {limit}; shorten the prompt or lower max_new_tokens"

@@ -50,6 +50,25 @@ class Score:
         """Share of right answers, 0 to 1."""
         return self.right / self.total
 
+    def to_dict(self, *also: str) -> dict[str, Any]:
+        """Give it as plain data for a file, rounded.
+
+        Args:
+            also: what to add to counts, accuracy and interval: names of costs, or `"outcomes"`,
+                which are kept as a string of 0 and 1.
+        """
+        low, high = self.interval
+        rounded = {"accuracy": self.accuracy, "low": low, "high": high}
+        found: dict[str, Any] = {"right": self.right, "total": self.total}
+        found |= {name: round(value, 4) for name, value in rounded.items()}
+        for name in also:
+            value = getattr(self, name)
+            if name == "outcomes":
+                found[name] = "".join(str(int(right)) for right in value)
+            else:
+                found[name] = None if value is None else round(value, 3)
+        return found
+
     @property
     def interval(self) -> tuple[float, float]:
         """The 95% Wilson score interval of the accuracy (Wilson 1927)."""
@@ -67,7 +86,7 @@ class Score:
 class Comparison:
     """Two models on the same problems.
 
-    Only problems on which they differ say which one is better, so those are counted apart.
+    Only problems on which they differ say which one is better, so those are counted separately.
 
     Attributes:
         both: how many problems both got right.
@@ -186,7 +205,7 @@ def write_answers(
     """Let a model answer problems at a stage's number of thoughts.
 
     A model that was given fewer thoughts than it was trained with may write the missing steps in
-    words, and get it right that way. `answer_now` puts `###` behind `<eot>`, so that it must answer
+    words, and get it right that way. `answer_now` puts `###` after `<eot>`, so that it must answer
     on the strength of its thoughts alone.
 
     Args:
@@ -227,10 +246,9 @@ def score(
     """Let a model answer problems as `write_answers` does, and judge what it wrote.
 
     Args:
-        model, tokenizer, problems, curriculum, stage: as for `write_answers`; at least one problem.
-        answer_now, batch_size, halting: as for `write_answers`.
-        max_new_tokens: where to cut an answer; one that is cut counts as wrong.
-        judge: says whether an answer is right: `is_right`, or `is_right_number` for GSM8K.
+        judge: says whether an answer is right: `is_right`, or `is_right_number` for GSM8K; both
+            count one that was cut at `max_new_tokens` as wrong. The others are as for
+            `write_answers`; at least one problem.
 
     Returns:
         How many answers were right, which, and at what cost.

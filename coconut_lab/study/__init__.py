@@ -1,9 +1,14 @@
-"""The course's own results: `python -m coconut_lab.study`."""
+"""The course's own results, all by one command: `python -m coconut_lab.study`.
+
+`build_checkpoints.py` and `build_halting.py` make what `checkpoints/` holds, `methods_and_depth.py`
+measures what `results/` holds; `tables.py` and `figures.py` show it.
+"""
 
 from coconut_lab.study.build_checkpoints import unseen_problems
 from coconut_lab.study.figures import draw_depth, draw_methods
 from coconut_lab.study.methods_and_depth import DEPTH_METHODS, HOPS
-from coconut_lab.study.tables import NAMES, PAPER, Table
+from coconut_lab.study.tables import NAMES, PAPER
+from coconut_lab.tables import Table
 
 __all__ = [
     "DEPTH_METHODS",

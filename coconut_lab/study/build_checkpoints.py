@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import platform
@@ -49,27 +48,18 @@ def measure(
 
     Returns:
         `accuracy`, one entry per number of thoughts with its 95% interval, when the model must
-        answer right behind its thoughts; `accuracy_with_words`, the same when it may write steps
+        answer right after its thoughts; `accuracy_with_words`, the same when it may write steps
         before; and, for models that think, `frontier_mass`, one entry per thought with its control.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for key, answer_now in (("accuracy", True), ("accuracy_with_words", False)):
-        found[key] = []
-        for stage in graded_stages(curriculum):
-            result = score(
+        found[key] = [
+            {"thoughts": curriculum.thoughts_in_prompt(curriculum.max_stage, stage)}
+            | score(
                 model, model.tokenizer, problems, curriculum, stage, answer_now=answer_now
-            )
-            low, high = result.interval
-            found[key].append(
-                {
-                    "thoughts": curriculum.thoughts_in_prompt(curriculum.max_stage, stage),
-                    "right": result.right,
-                    "total": result.total,
-                    "accuracy": round(result.accuracy, 4),
-                    "low": round(low, 4),
-                    "high": round(high, 4),
-                }
-            )
+            ).to_dict()
+            for stage in graded_stages(curriculum)
+        ]
     if curriculum.rule.stand_in != "thoughts":
         return found
     masses = frontier_mass(model, model.tokenizer, problems, curriculum)
@@ -117,17 +107,3 @@ def build(name: str, *, runs: Path = Path("runs"), folder: Path | None = None) -
     # One line in ten is enough to draw the curve, and keeps the package small.
     save(folder or FOLDER / name, model, trainer.curriculum, card, {LOG_FILE: "".join(lines[::10])})
     return card
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `python -m coconut_lab.study checkpoints NAME …`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m coconut_lab.study checkpoints", description=__doc__
-    )
-    parser.add_argument("names", nargs="+", help="recipes of this package, in order")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of training runs")
-    chosen = parser.parse_args(arguments)
-    for name in chosen.names:
-        card = build(name, runs=chosen.runs)
-        print(json.dumps({key: card.get(key) for key in ("name", "accuracy", "frontier_mass")}))
-    return 0

@@ -1,22 +1,20 @@
 """Building the halts of a checkpoint: train, calibrate, choose thresholds, measure, save.
 
-python -m coconut_lab.study halting CHECKPOINT --hops 1 3 --more-hops 4 4 --most 4
+python -m coconut_lab.study halting CHECKPOINT --hops 1 3 --more-hops 4 4 --max-thoughts 4
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from coconut_lab.checkpoints.shipped import FOLDER, load
+from coconut_lab.checkpoints.shipped import load
 from coconut_lab.files import write_text
-from coconut_lab.inference.halting_tradeoff import HaltPoint, HaltStudy, study_halts
+from coconut_lab.inference.halting_tradeoff import HaltingTradeoff, OperatingPoint, study_halts
 from coconut_lab.inference.halting_training import LABELS, train_halting
-from coconut_lab.inference.scoring import Score, compare_paired
+from coconut_lab.inference.scoring import compare_paired
 from coconut_lab.tasks.prosqa import generate_prosqa
 
 
@@ -25,7 +23,7 @@ def build_halts(
     *,
     hops: tuple[int, int],
     more_hops: tuple[int, int] | None = None,
-    most: int | None = None,
+    max_thoughts: int | None = None,
     count: int = 2000,
     seed: int = 515151,
     within: float = 0.01,
@@ -33,14 +31,14 @@ def build_halts(
     """Train, calibrate, evaluate and save the halts of a checkpoint.
 
     Three sets of problems: one to train on, one to choose thresholds on, one to measure on. The
-    halts go to `halt-steps` and `halt-answer` in the folder, the studies to `halt-study.json` and
-    `halt-study-more.json`, the figures to `halts.json`.
+    halts go to `halt-steps.safetensors` and `halt-answer.safetensors` in the folder, the studies to
+    `halt-study.json` and `halt-study-more.json`, the figures to `halts.json`.
 
     Args:
         folder: the folder of a checkpoint.
         hops: fewest and most hops of the problems.
         more_hops: hops of a further study, beyond those that the model was trained on.
-        most: the largest number of thoughts; by default as many as the last stage has.
+        max_thoughts: by default as many as the last stage has.
         count: how many problems each set has.
         seed: of the problems; the next two seeds are used as well.
         within: how much accuracy a threshold may lose against the best fixed length.
@@ -51,42 +49,42 @@ def build_halts(
     checkpoint = load(folder)
     model, curriculum = checkpoint.model, checkpoint.curriculum
     preset = checkpoint.card["preset"]
-    if most is None:
-        most = curriculum.max_stage * curriculum.thoughts_per_step
-    training, choosing, measuring = (
-        generate_prosqa(count, seed + part, preset, hops=hops) for part in range(3)
+    if max_thoughts is None:
+        max_thoughts = curriculum.max_stage * curriculum.thoughts_per_step
+    training, choosing = (
+        generate_prosqa(count, seed + part, preset, hops=hops) for part in range(2)
     )
     halts = {
-        labels: train_halting(model, curriculum, training, labels=labels, most=most)
+        labels: train_halting(model, curriculum, training, labels=labels, max_thoughts=max_thoughts)
         for labels in LABELS
     }
-    chosen = study_halts(model, curriculum, choosing, halts, most)
+    chosen = study_halts(model, curriculum, choosing, halts, max_thoughts)
     thresholds = {signal: chosen.choose(signal, within).threshold for signal in chosen.signals}
     for name, halt in halts.items():
         halts[name] = replace(halt, threshold=thresholds[name])
-        halts[name].save(folder / f"halt-{name}")
-    study = study_halts(model, curriculum, measuring, halts, most)
-    study.save(folder / "halt-study.json")
-    figures: dict[str, Any] = {
-        "problems": f"{count} {preset} problems of {hops[0]} to {hops[1]} hops, seed {seed + 2}",
-        "most": most,
-        "halts": {name: halt.about for name, halt in halts.items()},
-        **compare_halts(study, thresholds, within),
-    }
+        halts[name].save(folder / f"halt-{name}.safetensors")
+
+    def measured(hops: tuple[int, int], file: str) -> dict[str, Any]:
+        problems = generate_prosqa(count, seed + 2, preset, hops=hops)
+        study = study_halts(model, curriculum, problems, halts, max_thoughts)
+        study.save(folder / file)
+        what = f"{count} {preset} problems of {hops[0]} to {hops[1]} hops, seed {seed + 2}"
+        return {"problems": what} | compare_halts(study, thresholds, within)
+
+    about = {name: halt.about for name, halt in halts.items()}
+    figures = measured(hops, "halt-study.json")
+    figures = {
+        "problems": figures.pop("problems"), "most": max_thoughts, "halts": about, **figures
+    }  # fmt: skip
     if more_hops is not None:
-        farther = generate_prosqa(count, seed + 2, preset, hops=more_hops)
-        beyond = study_halts(model, curriculum, farther, halts, most)
-        beyond.save(folder / "halt-study-more.json")
-        figures["more_hops"] = {
-            "problems": f"{count} {preset} problems of {more_hops[0]} to {more_hops[1]} hops, "
-            f"seed {seed + 2}",
-            **compare_halts(beyond, thresholds, within),
-        }
+        figures["more_hops"] = measured(more_hops, "halt-study-more.json")
     write_text(folder / "halts.json", json.dumps(figures, indent=1) + "\n")
     return figures
 
 
-def compare_halts(study: HaltStudy, thresholds: dict[str, float], within: float) -> dict[str, Any]:
+def compare_halts(
+    study: HaltingTradeoff, thresholds: dict[str, float], within: float
+) -> dict[str, Any]:
     """Compare rules at given thresholds with fixed lengths, on the problems of a study.
 
     Args:
@@ -113,59 +111,21 @@ def compare_halts(study: HaltStudy, thresholds: dict[str, float], within: float)
             "p_value": float(f"{paired.p_value:.3g}"),
         }
     return {
-        "fixed": [_plain(study.fixed(thoughts)) for thoughts in range(study.most + 1)],
+        "fixed": [_plain(study.fixed(thoughts)) for thoughts in range(study.max_thoughts + 1)],
         "best_fixed": best.threshold,
         "enough_fixed": enough.threshold,
         "rules": rules,
     }
 
 
-def _plain(point: HaltPoint) -> dict[str, Any]:
+def _plain(point: OperatingPoint) -> dict[str, Any]:
     """Turn a point into plain data, rounded."""
-
-    def part(found: Score) -> dict[str, Any]:
-        low, high = found.interval
-        return {
-            "right": found.right,
-            "total": found.total,
-            "accuracy": round(found.accuracy, 4),
-            "low": round(low, 4),
-            "high": round(high, 4),
-            **{name: round(getattr(found, name), 3) for name in ("thoughts", "tokens", "passes")},
-        }
-
+    costs = ("thoughts", "tokens", "passes")
+    counts = {name: getattr(point, name) for name in ("early", "on_time", "late", "never")}
+    by_hops = {str(hops): found.to_dict(*costs) for hops, found in point.by_hops.items()}
     return {
-        "threshold": point.threshold,
-        **part(point.score),
-        "early": point.early,
-        "on_time": point.on_time,
-        "late": point.late,
-        "never": point.never,
-        "by_hops": {str(hops): part(found) for hops, found in point.by_hops.items()},
-    }
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `python -m coconut_lab.study halting CHECKPOINT …`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m coconut_lab.study halting", description=__doc__
-    )
-    parser.add_argument("checkpoint", help="a shipped model or the folder of one; halts go into it")
-    parser.add_argument("--hops", type=int, nargs=2, default=(1, 3), metavar=("LOW", "HIGH"))
-    parser.add_argument("--more-hops", type=int, nargs=2, metavar=("LOW", "HIGH"))
-    parser.add_argument("--most", type=int, help="the largest number of thoughts")
-    parser.add_argument("--count", type=int, default=2000, help="problems per set")
-    chosen = parser.parse_args(arguments)
-    folder = Path(chosen.checkpoint)
-    figures = build_halts(
-        folder if folder.is_dir() else FOLDER / chosen.checkpoint,
-        hops=tuple(chosen.hops),
-        more_hops=tuple(chosen.more_hops) if chosen.more_hops else None,
-        most=chosen.most,
-        count=chosen.count,
-    )
-    print(summary(figures))
-    return 0
+        "threshold": point.threshold, **point.score.to_dict(*costs), **counts, "by_hops": by_hops
+    }  # fmt: skip
 
 
 def summary(figures: dict[str, Any]) -> str:

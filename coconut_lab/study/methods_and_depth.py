@@ -1,6 +1,7 @@
 """Studies: what each method reaches, and how depth trades against hops, with several seeds.
 
-    python -m coconut_lab.study methods depth
+    python -m coconut_lab.study methods
+    python -m coconut_lab.study depth
 
 Every run is kept under runs/ and goes on where it was stopped; every result is written as soon as
 it is there, and not measured again. `results/*.json` holds the results.
@@ -8,12 +9,12 @@ it is there, and not measured again. `results/*.json` holds the results.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -44,26 +45,13 @@ def tiny_recipe(method: str, seed: int) -> Recipe:
 
 
 def depth_recipes(method: str, layers: int, seed: int) -> tuple[Recipe, Recipe]:
-    """Make the recipes of one cell of the study of depth: base model and method.
-
-    Args:
-        method: one of `METHODS`.
-        layers: of the model.
-        seed: of both.
-
-    Returns:
-        The base model's recipe, and the method's on problems of 1 to 4 hops.
-    """
+    """Make the recipes of the base model and of a method on problems of 1 to 4 hops."""
     base = load_recipe("tiny-base", seed=seed)
-    base = dataclasses.replace(
-        base,
-        name=f"depth-base-{layers}",
-        model=dataclasses.replace(base.model, layers=layers),
-    )
+    model = dataclasses.replace(base.model, layers=layers)
+    base = dataclasses.replace(base, name=f"depth-base-{layers}", model=model)
     recipe = tiny_recipe(method, seed)
-    stages = METHODS[method].removes == "steps"
     phases: tuple[Phase, ...]
-    if stages:
+    if METHODS[method].removes == "steps":
         phases = (
             Phase(stage=0, steps=50),
             *(Phase(stage=stage, steps=130) for stage in HOPS),
@@ -96,13 +84,8 @@ def trained(
 ) -> tuple[Coconut, Curriculum, float | None]:
     """Give the model of a recipe: the shipped one, that of a finished run, or a new one.
 
-    Args:
-        recipe: what to train.
-        base: the recipe of the model to start from; None starts from random weights.
-        runs: where training runs are kept.
-
-    Returns:
-        The model, its curriculum, and the seconds the last uninterrupted stretch took.
+    It starts from the model of the recipe `base`, or from random weights. Also gives its curriculum
+    and the seconds that the last uninterrupted stretch of training took.
     """
     if (found := shipped(recipe)) is not None:
         return found.model, found.curriculum, found.card["trained"]["seconds"]
@@ -115,19 +98,9 @@ def trained(
 
 
 def measured(model: Coconut, curriculum: Curriculum, problems: Sequence[Problem]) -> dict[str, Any]:
-    """Score a model with all its thoughts; outcomes are kept as a string of 0 and 1."""
-    result = score(model, model.tokenizer, problems, curriculum, curriculum.max_stage)
-    low, high = result.interval
-    return {
-        "right": result.right,
-        "total": result.total,
-        "accuracy": round(result.accuracy, 4),
-        "low": round(low, 4),
-        "high": round(high, 4),
-        "tokens": None if result.tokens is None else round(result.tokens, 3),
-        "thoughts": result.thoughts,
-        "outcomes": "".join(str(int(right)) for right in result.outcomes),
-    }
+    """Score a model with all its thoughts."""
+    found = score(model, model.tokenizer, problems, curriculum, curriculum.max_stage)
+    return found.to_dict("tokens", "thoughts", "outcomes")
 
 
 def methods_cell(method: str, seed: int, runs: Path) -> dict[str, Any]:
@@ -142,35 +115,23 @@ def depth_cell(method: str, layers: int, seed: int, runs: Path) -> dict[str, Any
     """Train and measure one method at one depth on problems of 1 to 4 hops."""
     base, recipe = depth_recipes(method, layers, seed)
     model, curriculum, seconds = trained(recipe, base, runs)
-    by_hops = [
-        {"hops": hops}
-        | measured(
-            model, curriculum, generate_prosqa(PER_HOP, UNSEEN_SEED, "tiny", hops=(hops, hops))
-        )
-        for hops in HOPS
-    ]
-    return {
-        "method": method,
-        "layers": layers,
-        "seed": seed,
-        "by_hops": by_hops,
-        "seconds": seconds,
-    }
+    by_hops = []
+    for hops in HOPS:
+        problems = generate_prosqa(PER_HOP, UNSEEN_SEED, "tiny", hops=hops)
+        by_hops.append({"hops": hops} | measured(model, curriculum, problems))
+    place = {"method": method, "layers": layers, "seed": seed}
+    return place | {"by_hops": by_hops, "seconds": seconds}
 
 
 def commit() -> str:
     """The commit of the checkout, or "unknown" outside of one."""
     try:
-        found = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        command = ["git", "rev-parse", "--short", "HEAD"]
+        return subprocess.check_output(
+            command, cwd=Path(__file__).parent, text=True, stderr=subprocess.DEVNULL
+        ).strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return found.stdout.strip()
 
 
 def run(
@@ -181,10 +142,10 @@ def run(
     runs: Path,
     folder: Path = FOLDER,
 ) -> list[dict[str, Any]]:
-    """Measure the cells of a study that have no result yet.
+    """Measure the cells of a study that have no result in `folder/name.json` yet.
 
     Args:
-        name: of the study; the results are in `folder/name.json`.
+        name: of the study.
         cells: the settings of each cell.
         measure_cell: called with the settings and `runs`.
         facts: what the results hold for, kept beside them.
@@ -192,17 +153,15 @@ def run(
         folder: where results are kept.
 
     Returns:
-        The results of all cells of the file, in the order of `cells` first.
+        The results of all cells of the file.
     """
     path = folder / f"{name}.json"
     for cell in cells:
         if any(_is(entry, cell) for entry in _read(path)):
             continue
         began = time.perf_counter()
-        entry = measure_cell(**cell, runs=runs) | {
-            "commit": commit(),
-            "threads": torch.get_num_threads(),
-        }
+        origin = {"commit": commit(), "threads": torch.get_num_threads()}
+        entry = measure_cell(**cell, runs=runs) | origin
         # Another process may have written meanwhile.
         results = [other for other in _read(path) if not _is(other, cell)] + [entry]
         folder.mkdir(parents=True, exist_ok=True)
@@ -222,42 +181,30 @@ def _read(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `python -m coconut_lab.study methods depth`."""
-    parser = argparse.ArgumentParser(prog="python -m coconut_lab.study", description=__doc__)
-    parser.add_argument("studies", nargs="+", choices=["methods", "depth"])
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of training runs")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 6, 7])
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--layers", type=int, nargs="+", default=[1, 2, 3, 4])
-    chosen = parser.parse_args(arguments)
-    if "methods" in chosen.studies:
-        cells = [
-            {"method": method, "seed": seed}
-            for seed in chosen.seeds
-            for method in METHODS
-            if method in chosen.methods
-        ]
-        facts = {
-            "what": f"1,000 unseen tiny problems, seed {UNSEEN_SEED}; every method from the base "
-            "model of its seed, equally many optimizer steps",
-            "recipes": {method: tiny_recipe(method, 0).to_dict() for method in METHODS},
-        }
-        run("methods", cells, methods_cell, facts, chosen.runs)
-    if "depth" in chosen.studies:
-        cells = [
-            {"method": method, "layers": layers, "seed": seed}
-            for seed in chosen.seeds
-            for layers in chosen.layers
-            for method in DEPTH_METHODS
-            if method in chosen.methods
-        ]
-        facts = {
-            "what": f"{PER_HOP} unseen tiny problems per number of hops, seed {UNSEEN_SEED}; each "
-            "model is trained on problems of 1 to 4 hops from a base model of its own depth",
-            "recipes": {
-                method: depth_recipes(method, 2, 0)[1].to_dict() for method in DEPTH_METHODS
-            },
-        }
-        run("depth", cells, depth_cell, facts, chosen.runs)
-    return 0
+def study_methods(methods: Sequence[str], seeds: Sequence[int], runs: Path) -> None:
+    """Measure methods with several seeds, into `results/methods.json`."""
+    facts = {
+        "what": f"1,000 unseen tiny problems, seed {UNSEEN_SEED}; every method from the base "
+        "model of its seed, equally many optimizer steps",
+        "recipes": {method: tiny_recipe(method, 0).to_dict() for method in METHODS},
+    }
+    chosen = [method for method in METHODS if method in methods]
+    cells = [{"method": method, "seed": seed} for seed in seeds for method in chosen]
+    run("methods", cells, methods_cell, facts, runs)
+
+
+def study_depth(
+    methods: Sequence[str], layers: Sequence[int], seeds: Sequence[int], runs: Path
+) -> None:
+    """Measure methods at several depths with several seeds, into `results/depth.json`."""
+    facts = {
+        "what": f"{PER_HOP} unseen tiny problems per number of hops, seed {UNSEEN_SEED}; each "
+        "model is trained on problems of 1 to 4 hops from a base model of its own depth",
+        "recipes": {method: depth_recipes(method, 2, 0)[1].to_dict() for method in DEPTH_METHODS},
+    }
+    chosen = [method for method in DEPTH_METHODS if method in methods]
+    cells = [
+        {"method": method, "layers": depth, "seed": seed}
+        for seed, depth, method in product(seeds, layers, chosen)
+    ]
+    run("depth", cells, depth_cell, facts, runs)

@@ -17,7 +17,13 @@ from itertools import islice
 from typing import BinaryIO
 
 from coconut_lab.files import write_text
-from coconut_lab.tasks.arithmetic import number, read_equation, split_equation, write_number
+from coconut_lab.tasks.arithmetic import (
+    Equation,
+    number,
+    read_equation,
+    split_equation,
+    write_number,
+)
 from coconut_lab.tasks.json_files import check_texts, read_rows
 from coconut_lab.tasks.problems import Problem, ProblemError
 
@@ -107,7 +113,7 @@ def write_gsm8k(problems: Iterable[Problem], path: str | os.PathLike[str]) -> No
 # --- checking ----------------------------------------------------------------------------------
 
 
-def is_gsm8k(problem: Problem) -> bool:
+def owns(problem: Problem) -> bool:
     """Tell an arithmetic problem: a step is in double angle brackets, or the answer is a number."""
     if problem.graph is not None:
         return False
@@ -117,22 +123,30 @@ def is_gsm8k(problem: Problem) -> bool:
 
 def step_faults(problem: Problem) -> list[str | None]:
     """For each step why it does not hold, recomputed exactly, or None when it does."""
-    return [_step_fault(step) for step in problem.steps]
-
-
-def _step_fault(step: str) -> str | None:
-    try:
-        equation = read_equation(step)
-    except ProblemError as error:
-        return str(error)
-    if equation.holds:
-        return None
-    return f"{equation.left} is {write_number(equation.value)}, not {equation.right}"
+    faults: list[str | None] = []
+    for equation in map(_equation, problem.steps):
+        if isinstance(equation, str):
+            faults.append(equation)
+        elif equation.holds:
+            faults.append(None)
+        else:
+            exact = write_number(equation.value)
+            faults.append(f"{equation.left} is {exact}, not {equation.right}")
+    return faults
 
 
 def rounded_steps(problem: Problem) -> int:
     """Count the steps that hold only as rounded."""
-    return sum(not _step_fault(step) and read_equation(step).rounded for step in problem.steps)
+    equations = map(_equation, problem.steps)
+    return sum(not isinstance(equation, str) and equation.rounded for equation in equations)
+
+
+def _equation(step: str) -> Equation | str:
+    """Recompute one step, or say why that is not possible."""
+    try:
+        return read_equation(step)
+    except ProblemError as error:
+        return str(error)
 
 
 def answer_fault(problem: Problem) -> str | None:

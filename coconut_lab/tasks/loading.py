@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 from coconut_lab.files import write_text
@@ -18,11 +17,9 @@ from coconut_lab.tasks.prontoqa import read_prontoqa
 CACHE = "COCONUT_LAB_CACHE"
 SPLITS = ("train", "validation", "test")
 GSM8K_REPOSITORY = "whynlp/gsm8k-aug"
-GSM8K_COLUMNS = ("question", "steps", "answer")
 PROSQA_ADDRESS = (
     "https://raw.githubusercontent.com/facebookresearch/coconut/main/data/prosqa_{part}.json"
 )
-NAMES = ("prosqa", "prontoqa", "gsm8k-aug")
 
 _SNIFFED = 1_000_000
 _TIMEOUT = 30  # seconds
@@ -30,6 +27,17 @@ _FORMATS = (
     "a file is Coconut's JSON (a list of question, steps, answer), the JSON dict that ProntoQA's "
     f"generator writes, or iCoT's text ({FORMAT})"
 )
+# What the hub has to do with each data set.
+_REACH = {
+    "prosqa": f"with network, load_problems('prosqa') fetches {PROSQA_ADDRESS}",
+    "gsm8k-aug": f"with network, load_problems('gsm8k-aug') fetches {GSM8K_REPOSITORY}",
+    "prontoqa": (
+        "nothing there, but you can make a file with the generator of "
+        "github.com/asaparov/prontoqa (run_experiment.py --model-name json --model-size dummy "
+        "--ordering random --num-trials 10000 --few-shot-examples 0 --ontology fictional "
+        "--min-hops 5 --max-hops 5 --hops-skip 1), or use generate_prontoqa"
+    ),
+}
 
 
 def load_problems(
@@ -63,17 +71,25 @@ def load_problems(
     name = str(source)
     if name == GSM8K_REPOSITORY:
         name = "gsm8k-aug"
-    if name not in NAMES:
+    if name not in _FETCH:
         raise ProblemError(
             f"{name!r} is neither a file nor a known data set; {_FORMATS}; known by name are "
-            f"{', '.join(NAMES)}"
+            f"{', '.join(_FETCH)}"
         )
     if split not in SPLITS:
         raise ProblemError(f"split={split!r}; there are {', '.join(SPLITS)}")
     kept = cache_file(name, split)
     if kept.is_file():
         return _load_file(kept, limit)
-    return _FETCH[name](split, limit)
+    try:
+        return _FETCH[name](split, limit)
+    except OSError as error:
+        reach = _REACH[name].format(part=_part(split))
+        raise ProblemError(
+            f"{name} cannot be fetched ({error}); three ways lead to the {split} split of {name}: "
+            f"(1) a path, load_problems('my_file'), where {_FORMATS}; (2) the hub: {reach}; "
+            f"(3) the cache: once fetched it stays there, and {kept} is read if you put it there"
+        ) from error
 
 
 def cache_file(name: str, split: str) -> Path:
@@ -108,21 +124,6 @@ def _load_file(path: Path, limit: int | None) -> list[Problem]:
     return read_gsm8k(path, limit)
 
 
-def _ways(name: str, split: str, reach: str) -> str:
-    return (
-        f"three ways lead to the {split} split of {name}: (1) a path, load_problems('my_file'), "
-        f"where {_FORMATS}; (2) the hub: {reach}; (3) the cache: once fetched it stays there, and "
-        f"{cache_file(name, split)} is read if you put it there"
-    )
-
-
-def _offline() -> bool:
-    return any(
-        os.environ.get(name, "").upper() in ("1", "TRUE", "YES", "ON")
-        for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
-    )
-
-
 def _fetch_gsm8k(split: str, limit: int | None) -> list[Problem]:
     import datasets  # slow to import, and only needed here
 
@@ -130,54 +131,36 @@ def _fetch_gsm8k(split: str, limit: int | None) -> list[Problem]:
     try:
         rows = datasets.load_dataset(GSM8K_REPOSITORY, split=split)
     except Exception as error:  # the libraries raise many kinds
-        reach = f"with network, load_problems('gsm8k-aug') fetches {GSM8K_REPOSITORY}"
-        raise ProblemError(
-            f"gsm8k-aug cannot be loaded ({type(error).__name__}: {error}); "
-            + _ways("gsm8k-aug", split, reach)
-        ) from error
+        raise OSError(f"{type(error).__name__}: {error}") from error
     finally:
         datasets.enable_progress_bars()
-    missing = [column for column in GSM8K_COLUMNS if column not in rows.column_names]
-    if missing:
-        raise ProblemError(
-            f"{GSM8K_REPOSITORY}: column {missing[0]!r} is missing; there are "
-            f"{', '.join(rows.column_names)}. Rename them, or save the data as Coconut's JSON"
-        )
     if limit is not None:
         rows = rows.select(range(min(limit, len(rows))))
     return read_rows(GSM8K_REPOSITORY, enumerate(rows))
 
 
+def _part(split: str) -> str:
+    return "valid" if split == "validation" else split
+
+
 def _fetch_prosqa(split: str, limit: int | None) -> list[Problem]:
-    address = PROSQA_ADDRESS.format(part="valid" if split == "validation" else split)
-    try:
-        if _offline():
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+        if os.environ.get(name, "").upper() in ("1", "TRUE", "YES", "ON"):
             raise OSError("the environment says HF_HUB_OFFLINE or HF_DATASETS_OFFLINE")
+    address = PROSQA_ADDRESS.format(part=_part(split))
+    try:
         with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer:
             text = answer.read().decode("utf-8")
         json.loads(text)
-    except (OSError, ValueError) as error:
-        reach = f"with network, load_problems('prosqa') fetches {address}"
-        raise ProblemError(
-            f"prosqa cannot be fetched ({error}); " + _ways("prosqa", split, reach)
-        ) from error
+    except ValueError as error:
+        raise OSError(f"{address}: {error}") from error
     kept = cache_file("prosqa", split)
     kept.parent.mkdir(parents=True, exist_ok=True)
     return read_json(write_text(kept, text))[:limit]
 
 
 def _fetch_prontoqa(split: str, limit: int | None) -> list[Problem]:
-    reach = (
-        "nobody publishes Coconut's ProntoQA files there; make one with the generator of "
-        "github.com/asaparov/prontoqa (run_experiment.py --model-name json --model-size dummy "
-        "--ordering random --num-trials 10000 --few-shot-examples 0 --ontology fictional "
-        "--min-hops 5 --max-hops 5 --hops-skip 1), or use generate_prontoqa"
-    )
-    raise ProblemError("prontoqa cannot be fetched; " + _ways("prontoqa", split, reach))
+    raise OSError("nobody publishes Coconut's ProntoQA files")
 
 
-_FETCH: dict[str, Callable[[str, int | None], list[Problem]]] = {
-    "prosqa": _fetch_prosqa,
-    "prontoqa": _fetch_prontoqa,
-    "gsm8k-aug": _fetch_gsm8k,
-}
+_FETCH = {"prosqa": _fetch_prosqa, "prontoqa": _fetch_prontoqa, "gsm8k-aug": _fetch_gsm8k}

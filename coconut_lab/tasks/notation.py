@@ -31,17 +31,11 @@ class ProblemError(ValueError):
 
 @dataclass(frozen=True)
 class Statement:
-    """What the text of a question says, free of notation.
+    """What the text of a question says, free of notation."""
 
-    Attributes:
-        facts: (parent, child) pairs of names, in the order in which they are stated.
-        options: the two possible answers, in the order in which they are offered.
-        asked: the name the question asks about.
-    """
-
-    facts: tuple[tuple[str, str], ...]
-    options: tuple[str, str]
-    asked: str
+    facts: tuple[tuple[str, str], ...]  # (parent, child), in the order in which they are stated
+    options: tuple[str, str]  # the two possible answers, in the order in which they are offered
+    asked: str  # the name that the question asks about
 
 
 @lru_cache(maxsize=4096)
@@ -64,13 +58,7 @@ def is_symbolic(text: str) -> bool:
 
 
 def read_statement(text: str) -> Statement:
-    """Read a question in either notation.
-
-    Args:
-        text: the question, with its facts. Lines and repeated blanks do not matter.
-
-    Returns:
-        The facts, options and the name asked about, as stated.
+    """Read a question with its facts in either notation; lines and blanks do not matter.
 
     Raises:
         ProblemError: something is malformed; the message says which fact or which part.

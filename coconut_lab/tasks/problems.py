@@ -46,7 +46,7 @@ class Problem:
         Raises:
             ProblemError: the problem has no graph, or its text cannot be read.
         """
-        _graph_of(self)
+        graph_of(self)
         if not is_symbolic(self.question):
             return self
         statement, edges, answer = _read_parts(self)
@@ -65,7 +65,7 @@ class Problem:
             ProblemError: the problem has no graph, its text cannot be read, or its steps are not
                 connected (symbols name only the end of each step).
         """
-        _graph_of(self)
+        graph_of(self)
         if is_symbolic(self.question):
             return self
         statement, edges, answer = _read_parts(self)
@@ -78,7 +78,13 @@ class Problem:
         return replace(self, question=write_symbols(statement), steps=steps, answer=answer)
 
 
-def _graph_of(problem: Problem) -> Graph:
+def owns(problem: Problem) -> bool:
+    """Tell a ProsQA problem by its graph."""
+    return problem.graph is not None
+
+
+def graph_of(problem: Problem) -> Graph:
+    """Get the graph of a ProsQA problem; ProblemError if it has none."""
     if problem.graph is None:
         raise ProblemError(
             "only a ProsQA problem has two notations and stated facts, but this one has no graph: "
@@ -111,7 +117,7 @@ def step_faults(problem: Problem) -> list[str | None]:
 
     It must start where the step before it ends, and use a stated fact.
     """
-    _graph_of(problem)
+    graph_of(problem)
     statement = read_statement(problem.question)
     place = statement.asked
     faults: list[str | None] = []
@@ -146,7 +152,7 @@ def verify(problem: Problem) -> None:
     a connected chain of stated facts from the root to the target, which the answer names. The
     ProblemError says what is wrong, and at which fact or step.
     """
-    graph = _graph_of(problem)
+    graph = graph_of(problem)
     statement, edges, answer = _read_parts(problem)
     names = graph.names
     root, target, distractor = (names[i] for i in (graph.root, graph.target, graph.distractor))

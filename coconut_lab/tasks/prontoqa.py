@@ -49,7 +49,7 @@ ORDERINGS = ("random", "forward", "backward")
 ANSWERS = ("True", "False")
 
 
-def is_prontoqa(problem: Problem) -> bool:
+def owns(problem: Problem) -> bool:
     """Tell a ProntoQA problem by its question."""
     return problem.graph is None and ASK in problem.question
 

@@ -10,7 +10,8 @@ This module knows nothing of problems; `prontoqa.py` builds on it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from coconut_lab.tasks.notation import ProblemError
@@ -133,13 +134,16 @@ def follows(literal: Literal, said: Collection[Literal]) -> bool:
     )
 
 
-def consequences(facts: Iterable[Literal], individual: str) -> frozenset[Literal]:
+def consequences(facts: Sequence[Literal], individual: str) -> frozenset[Literal]:
     """Derive everything that facts say about one individual, by any number of rules."""
-    facts = list(facts)
+    rules: dict[str, list[Literal]] = defaultdict(list)
+    for fact in facts:
+        if fact.general:
+            rules[fact.subject].append(fact)
     found = [fact for fact in facts if fact.subject == individual and not fact.general]
     for literal in found:  # grows while it is read
         if literal.concept and not literal.negated:
-            rules = (fact for fact in facts if fact.general and fact.subject == literal.predicate)
-            new = (replace(rule, subject=individual, general=False) for rule in rules)
-            found.extend(fact for fact in new if fact not in found)
+            below = rules[literal.predicate]
+            new = [replace(rule, subject=individual, general=False) for rule in below]
+            found += [fact for fact in new if fact not in found]
     return frozenset(found)

@@ -35,27 +35,15 @@ CONCEPTS: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class Preset:
-    """A size of problem.
-
-    Attributes:
-        name: what the preset is called.
-        nodes: number of nodes → how many problems of a round have it.
-        hops: hops from the entity to the answer → how many problems of a round have it. The
-            shares of both are exact after every full round.
-        entities: names for parentless nodes.
-        concepts: names for all other nodes.
-        mean_parents: mean of the Poisson draw for the number of parents (Algorithm 1: 1.5).
-        newcomers: which share of the nodes that drew no parent may stay parentless
-            (Algorithm 1: all).
-    """
+    """A size of problem; the shares of nodes and hops are exact after every full round."""
 
     name: str
-    nodes: Mapping[int, int]
-    hops: Mapping[int, int]
-    entities: tuple[str, ...] = ENTITIES
-    concepts: tuple[str, ...] = CONCEPTS
-    mean_parents: float = 1.5
-    newcomers: float = 1.0
+    nodes: Mapping[int, int]  # number of nodes → how many problems of a round have it
+    hops: Mapping[int, int]  # the same for the hops from the entity to the answer
+    entities: tuple[str, ...] = ENTITIES  # names for parentless nodes
+    concepts: tuple[str, ...] = CONCEPTS  # names for all other nodes
+    mean_parents: float = 1.5  # of the Poisson draw for the number of parents, as in Algorithm 1
+    newcomers: float = 1.0  # share of nodes that drew no parent and may stay so (Algorithm 1: all)
 
 
 PRESETS: Mapping[str, Preset] = {

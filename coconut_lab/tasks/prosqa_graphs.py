@@ -47,14 +47,7 @@ class Dag:
 
 
 class DagSampler:
-    """Draws graphs from one source of random numbers.
-
-    Args:
-        random: gives numbers in [0, 1).
-        mean_parents: mean of the Poisson draw for the number of parents (Algorithm 1: 1.5).
-        newcomers: which share of the nodes that drew no parent may stay parentless
-            (Algorithm 1: all).
-    """
+    """Draws graphs; `mean_parents` and `newcomers` are those of `prosqa.Preset`."""
 
     def __init__(self, random: Uniform, mean_parents: float = 1.5, newcomers: float = 1.0) -> None:
         self.random = random

@@ -9,7 +9,7 @@ that uses the numbers of the question, their product, in 2.2%.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -17,13 +17,11 @@ from math import prod
 from statistics import fmean
 from typing import TypeVar
 
-import networkx as nx
-
 from coconut_lab.tasks.arithmetic import number, numbers_in
 from coconut_lab.tasks.graph import Graph
 from coconut_lab.tasks.gsm8k import answer_fault
 from coconut_lab.tasks.notation import ProblemError, Statement, read_statement
-from coconut_lab.tasks.problems import Problem
+from coconut_lab.tasks.problems import Problem, graph_of
 from coconut_lab.tasks.prontoqa_logic import ParsedQuestion, parse_question
 
 _Seen = TypeVar("_Seen")
@@ -41,13 +39,11 @@ def _judge(
         for name, choose in ((higher, max), (lower, min)):
             chosen = choose(scores.values(), default=0)
             tied = [candidates[candidate] for candidate, s in scores.items() if s == chosen]
-            wins[name] += fmean(tied) if tied else 0.5
+            wins[name] += sum(tied) / len(tied) if tied else 0.5
 
 
 def _ranked(wins: Mapping[str, float], count: int) -> dict[str, float]:
     """Turn wins of rules into accuracies over `count` problems, the best rule first."""
-    if not count:
-        raise ProblemError("there are no problems to audit")
     return dict(sorted(((k, w / count) for k, w in wins.items()), key=lambda item: -item[1]))
 
 
@@ -129,20 +125,14 @@ PROSQA_RULES: _Rules[Surface] = {
 }
 
 
-def prosqa_shortcuts(problems: Iterable[Problem]) -> dict[str, float]:
-    """Measure how often each shortcut finds the right option of ProsQA problems.
-
-    No rule follows the facts from the name asked about, so on a fair task each scores about 0.5.
-    """
+def prosqa_shortcuts(problems: Sequence[Problem]) -> dict[str, float]:
+    """Measure how often each rule finds the right option; on a fair task that is half the time."""
     wins: dict[str, float] = defaultdict(float)
-    count = 0
-    for count, problem in enumerate(problems, start=1):
-        graph = problem.graph
-        if graph is None:
-            raise ProblemError(f"problem {count - 1} has no graph; only ProsQA can be audited")
+    for problem in problems:
+        graph = graph_of(problem)
         seen = Surface(graph, read_statement(problem.question))
         _judge(PROSQA_RULES, seen, {graph.target: True, graph.distractor: False}, wins)
-    return _ranked(wins, count)
+    return _ranked(wins, len(problems))
 
 
 # --- ProntoQA ----------------------------------------------------------------------------------
@@ -150,10 +140,14 @@ def prosqa_shortcuts(problems: Iterable[Problem]) -> dict[str, float]:
 
 def _hops_from_people(question: ParsedQuestion) -> dict[str, int]:
     """Hops to every concept from the nearest individual."""
-    people = {fact.subject for fact in question.facts if not fact.general}
-    above = nx.DiGraph((fact.subject, fact.predicate) for fact in question.facts if fact.concept)
-    above.add_nodes_from(people)
-    return nx.multi_source_dijkstra_path_length(above, people) if people else {}
+    hops = {fact.subject: 0 for fact in question.facts if not fact.general}
+    queue = list(hops)
+    for node in queue:
+        for fact in question.facts:
+            if fact.subject == node and fact.concept and fact.predicate not in hops:
+                hops[fact.predicate] = hops[node] + 1
+                queue.append(fact.predicate)
+    return hops
 
 
 def _gap(question: ParsedQuestion, place: int) -> int:
@@ -191,18 +185,14 @@ PRONTOQA_RULES: _Rules[ParsedQuestion] = {
 }
 
 
-def prontoqa_shortcuts(problems: Iterable[Problem]) -> dict[str, float]:
-    """Measure how often rules that follow no chain give the right answer of ProntoQA problems.
-
-    A property that no fact mentions counts one half.
-    """
+def prontoqa_shortcuts(problems: Sequence[Problem]) -> dict[str, float]:
+    """Measure how often each rule is right; a property that no fact mentions counts one half."""
     wins: dict[str, float] = defaultdict(float)
-    count = 0
-    for count, problem in enumerate(problems, start=1):
+    for row, problem in enumerate(problems):
         try:
             seen = parse_question(problem.question)
         except ProblemError as error:
-            raise ProblemError(f"problem {count - 1}: {error}") from None
+            raise ProblemError(f"problem {row}: {error}") from None
         query, right = seen.query, problem.answer == "True"
         wins["always True"] += right
         wins["always False"] += not right
@@ -214,7 +204,7 @@ def prontoqa_shortcuts(problems: Iterable[Problem]) -> dict[str, float]:
             if (fact.predicate, fact.concept) == (query.predicate, query.concept)
         }
         _judge(PRONTOQA_RULES, seen, candidates, wins)
-    return _ranked(wins, count)
+    return _ranked(wins, len(problems))
 
 
 # --- GSM8K -------------------------------------------------------------------------------------
@@ -235,8 +225,8 @@ GSM8K_RULES: Mapping[str, Callable[[list[Fraction]], Fraction | int]] = {
 COMMONEST = "the most common answer of these problems"
 
 
-def gsm8k_shortcuts(problems: Iterable[Problem]) -> dict[str, float]:
-    """Measure how often rules that read no sentence give the right answer of GSM8K problems."""
+def gsm8k_shortcuts(problems: Sequence[Problem]) -> dict[str, float]:
+    """Measure how often each rule, which reads no sentence, is right."""
     wins: dict[str, float] = dict.fromkeys((*GSM8K_RULES, COMMONEST), 0.0)
     answers: Counter[Fraction] = Counter()
     for row, problem in enumerate(problems):
@@ -247,5 +237,12 @@ def gsm8k_shortcuts(problems: Iterable[Problem]) -> dict[str, float]:
         found = numbers_in(problem.question)
         for name, rule in GSM8K_RULES.items():
             wins[name] += bool(found) and rule(found) == answer
-    wins[COMMONEST] = max(answers.values(), default=0)
-    return _ranked(wins, answers.total())
+    wins[COMMONEST] = max(answers.values())
+    return _ranked(wins, len(problems))
+
+
+SHORTCUTS = {
+    "prosqa": prosqa_shortcuts,
+    "prontoqa": prontoqa_shortcuts,
+    "gsm8k": gsm8k_shortcuts,
+}

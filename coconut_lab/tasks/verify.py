@@ -4,53 +4,23 @@ shortcuts score.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from types import ModuleType
 
-from coconut_lab.tasks import gsm8k, problems, prontoqa, shortcuts
+from coconut_lab.tasks import gsm8k, problems, prontoqa
 from coconut_lab.tasks.problems import Problem, ProblemError
+from coconut_lab.tasks.shortcuts import SHORTCUTS
+
+#: Each task with the module that says which problems it `owns`, and the faults of their steps and
+#: answers.
+TASKS: dict[str, ModuleType] = {"prosqa": problems, "prontoqa": prontoqa, "gsm8k": gsm8k}
 
 
-class Task(NamedTuple):
-    """One row of the table of tasks; a fault says why a step or an answer does not hold."""
-
-    name: str
-    owns: Callable[[Problem], bool]
-    step_faults: Callable[[Problem], list[str | None]]
-    answer_fault: Callable[[Problem], str | None]
-    shortcuts: Callable[[Iterable[Problem]], dict[str, float]]
-
-
-TASKS = (
-    Task(
-        "prosqa",
-        lambda problem: problem.graph is not None,
-        problems.step_faults,
-        problems.answer_fault,
-        shortcuts.prosqa_shortcuts,
-    ),
-    Task(
-        "prontoqa",
-        prontoqa.is_prontoqa,
-        prontoqa.step_faults,
-        prontoqa.answer_fault,
-        shortcuts.prontoqa_shortcuts,
-    ),
-    Task(
-        "gsm8k",
-        gsm8k.is_gsm8k,
-        gsm8k.step_faults,
-        gsm8k.answer_fault,
-        shortcuts.gsm8k_shortcuts,
-    ),
-)
-
-
-def task_of(problem: Problem) -> Task:
+def task_of(problem: Problem) -> str:
     """Tell the task of a problem by its graph, question or steps; ProblemError if it has none."""
-    for task in TASKS:
-        if task.owns(problem):
+    for task, module in TASKS.items():
+        if module.owns(problem):
             return task
     raise ProblemError(
         "the task cannot be told: ProsQA has a graph, ProntoQA asks 'True or false:', GSM8K has "
@@ -137,11 +107,11 @@ def verify_steps(problems: Iterable[Problem]) -> Verification:
         rows, steps = row + 1, steps + len(problem.steps)
         try:
             task = task_of(problem)
-            faults = task.step_faults(problem)
-            wrong = task.answer_fault(problem)
+            faults = TASKS[task].step_faults(problem)
+            wrong = TASKS[task].answer_fault(problem)
         except ProblemError as error:
             raise ProblemError(f"row {row}: {error}") from None
-        if task.name == "gsm8k":
+        if task == "gsm8k":
             rounded += gsm8k.rounded_steps(problem)
         for place, (step, fault) in enumerate(zip(problem.steps, faults, strict=True), start=1):
             if fault:
@@ -167,18 +137,17 @@ def shortcut_audit(problems: Iterable[Problem]) -> dict[str, float]:
             told (with the index).
     """
     problems = list(problems)
-    first = None
+    if not problems:
+        raise ProblemError("there are no problems to audit")
+    tasks = []
     for row, problem in enumerate(problems):
         try:
-            task = task_of(problem)
+            tasks.append(task_of(problem))
         except ProblemError as error:
             raise ProblemError(f"problem {row}: {error}") from None
-        first = first or task
-        if task is not first:
+        if tasks[row] != tasks[0]:
             raise ProblemError(
-                f"problem {row} is of {task.name}, those before it of {first.name}; "
+                f"problem {row} is of {tasks[row]}, those before it of {tasks[0]}; "
                 "audit one task at a time"
             )
-    if first is None:
-        raise ProblemError("there are no problems to audit")
-    return first.shortcuts(problems)
+    return SHORTCUTS[tasks[0]](problems)

@@ -12,7 +12,8 @@ from naive import naive_loss, naive_row
 from shapes import CONFIGS, bpe_tokenizer
 from transformers import AutoModelForCausalLM
 
-from coconut_lab.checkpoints.pretrained import Lora, from_hub, merge_lora
+from coconut_lab.checkpoints.lora import Lora, merge_lora
+from coconut_lab.checkpoints.pretrained import from_hub
 from coconut_lab.checkpoints.shipped import Checkpoint
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.curriculum import Curriculum

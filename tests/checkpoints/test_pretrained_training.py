@@ -9,7 +9,8 @@ import pytest
 import torch
 from hub_models import PROBLEMS, save
 
-from coconut_lab.checkpoints.pretrained import Lora, from_hub
+from coconut_lab.checkpoints.lora import Lora
+from coconut_lab.checkpoints.pretrained import from_hub
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.curriculum import Curriculum
 

@@ -35,7 +35,7 @@ def plain_verdict(right: list[bool], stop: int) -> str:
 
 @given(studies, st.integers(0, 10**6))
 def test_verdicts_mean_what_they_say(study: HaltStudy, seed: int) -> None:
-    stops = np.random.default_rng(seed).integers(0, study.most + 1, len(study.hops))
+    stops = np.random.default_rng(seed).integers(0, study.max_thoughts + 1, len(study.hops))
     want = [
         plain_verdict(row, stop)
         for row, stop in zip(study.right.tolist(), stops.tolist(), strict=True)
@@ -74,7 +74,7 @@ def test_the_strip_puts_every_stop_where_it_is(study: HaltStudy, data: st.DataOb
     for label in root.iter(f"{SVG}text"):
         if (label.text or "").startswith("k = "):
             columns[int(label.text[4:])] = float(label.get("x"))
-    assert list(columns) == list(range(study.most + 1))
+    assert list(columns) == list(range(study.max_thoughts + 1))
     for disc, row in zip(discs, state.sample, strict=True):
         at = float(disc.find(f"{SVG}circle").get("cx"))
         nearest = min(columns, key=lambda k: abs(columns[k] - at))
@@ -98,19 +98,19 @@ def test_the_curve_is_drawn_to_scale(study: HaltStudy, place: int) -> None:
     state = state.at(place=min(place, len(state.settings["steps"]) - 1))
     root = ET.fromstring(curve(state))
     squares = root.findall(f".//{SVG}rect[@class='fixed']")
-    assert len(squares) == study.most + 1
+    assert len(squares) == study.max_thoughts + 1
     xs = [float(square.get("x")) + 7 for square in squares]
     assert xs == sorted(xs)
     (dot,) = root.findall(f".//{SVG}circle[@class='current']")
     line = root.find(f".//{SVG}polyline[@class='rule']").get("points").split()
     assert line[state.place] == f"{dot.get('cx')},{dot.get('cy')}"
-    if study.most:
+    if study.max_thoughts:
         share = (float(dot.get("cx")) - xs[0]) / (xs[-1] - xs[0])
-        assert abs(share * study.most - state.setting.thoughts) < 0.01
+        assert abs(share * study.max_thoughts - state.setting.thoughts) < 0.01
     _, _, width, height = map(float, root.get("viewBox").split())
     assert 0 <= float(dot.get("cx")) <= width and 0 <= float(dot.get("cy")) <= height
     ends = [p.get("d") for p in root.iterfind(f".//{SVG}path[@class='interval']")]
-    assert len(ends) == study.most + 2
+    assert len(ends) == study.max_thoughts + 2
     for drawn in ends:
         low, high = (float(drawn[1:].replace("M", "V").split("V")[i].split()[-1]) for i in (0, 1))
         assert height > low >= high >= 0

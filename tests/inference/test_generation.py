@@ -351,7 +351,7 @@ def test_a_look_ahead_needs_room_too():
     model = model_that_ends("llama", 1)
     head = [*range(5, 15), TOKENS.bot]  # 11 positions of 64
     for most, fits in ((51, True), (52, False)):
-        halt = ConfidentHalt(-1.0, most=most)
+        halt = ConfidentHalt(-1.0, max_thoughts=most)
         if fits:
             assert generate(model, TOKENIZER, [head], 1, halt)[0].thoughts_used == 51
         else:
@@ -373,7 +373,7 @@ def test_a_look_ahead_reads_the_end_of_thinking_and_the_mark_of_the_answer():
     embed = model.embed
     model.embed = lambda ids: read.append(ids[0].tolist()) or embed(ids)
     prompt = [5, 6, model.tokens.bot]
-    generate(model, beginning, [prompt], 1, ConfidentHalt(99.0, most=1))
+    generate(model, beginning, [prompt], 1, ConfidentHalt(99.0, max_thoughts=1))
     mark = beginning("###", add_special_tokens=False).input_ids
     assert read[1] == [model.tokens.eot, *mark]
 
@@ -383,14 +383,14 @@ def test_a_rule_may_keep_and_train_on_what_it_is_given():
     kept = []
 
     class Keeps:
-        most = 2
+        max_thoughts = 2
 
         def check(self, model):
             pass
 
-        def stop(self, thinking):
-            kept.append(thinking.hidden)
-            return torch.zeros(len(thinking.hidden), dtype=torch.bool)
+        def stop(self, context):
+            kept.append(context.hidden)
+            return torch.zeros(len(context.hidden), dtype=torch.bool)
 
     generate(model, TOKENIZER, [[5, 6, TOKENS.bot]], 2, Keeps())
     weight = torch.zeros(16, dtype=torch.float64, requires_grad=True)

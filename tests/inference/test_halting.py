@@ -1,12 +1,12 @@
 """Halting rules: each row stops by itself, exactly as it would alone and without a cache."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from naive import naive_forced_logits, naive_halting
+from safetensors import safe_open
 from safetensors.torch import save_file
 from shapes import language_model, ragged, tokenizer
 from test_generation import model_that_ends
@@ -17,8 +17,8 @@ from coconut_lab.inference.halting import (
     ConfidentHalt,
     FixedThoughts,
     HaltError,
+    HaltingContext,
     LearnedHalt,
-    Thinking,
     answer_confidence,
     weights_hash,
 )
@@ -49,7 +49,7 @@ def test_a_learned_halt_stops_each_row_as_if_it_were_alone(shape, seed):
     thought = generate(model, TOKENIZER, asked, 1, FixedThoughts(6), return_thoughts=True)
     seen = learned(model, seed).probability(torch.cat([one.thoughts for one in thought]))
     threshold = float(seen.quantile(0.7))  # so that some rows stop early and some late
-    halt = learned(model, seed, threshold=threshold, most=5)
+    halt = learned(model, seed, threshold=threshold, max_thoughts=5)
     asked[0] += [TOKENS.eot, *MARK]  # an answer that is forced, for one row only
     batch = generate(model, TOKENIZER, asked, 6, halt, return_thoughts=True)
     for prompt, got in zip(asked, batch, strict=True):
@@ -87,7 +87,7 @@ def test_a_confident_halt_looks_ahead_without_a_trace(shape, measure, share, mon
     )
     monkeypatch.undo()
     threshold = float(torch.cat(seen).quantile(share))  # so that some rows stop early and some late
-    halt = ConfidentHalt(threshold, measure, most=4)
+    halt = ConfidentHalt(threshold, measure, max_thoughts=4)
 
     def stops(k, hidden, pieces):
         logits = naive_forced_logits(model.language_model, pieces, [TOKENS.eot, *MARK])
@@ -114,7 +114,11 @@ def test_passes_of_halts_are_those_that_the_backbone_makes():
     model = model_that_ends("llama", 2)
     calls = []
     model.backbone.register_forward_hook(lambda *_: calls.append(1))
-    for halt in (learned(model, most=3), ConfidentHalt(2.0, most=3), FixedThoughts(2)):
+    for halt in (
+        learned(model, max_thoughts=3),
+        ConfidentHalt(2.0, max_thoughts=3),
+        FixedThoughts(2),
+    ):
         for head in heads(3):
             calls.clear()
             (one,) = generate(model, TOKENIZER, [head], 5, halt)
@@ -129,7 +133,7 @@ def test_nothing_is_decoded_to_know_when_to_stop(monkeypatch):
         Coconut, "head", lambda self, hidden: decoded.append(len(hidden)) or head(self, hidden)
     )
     asked = [head for seed in range(3) for head in heads(seed)]
-    for halt in (learned(model, 1, threshold=0.7, most=6), FixedThoughts(3)):
+    for halt in (learned(model, 1, threshold=0.7, max_thoughts=6), FixedThoughts(3)):
         decoded.clear()
         batch = generate(model, TOKENIZER, asked, 6, halt)
         assert sum(one.thoughts_used for one in batch) > len(asked)
@@ -137,7 +141,7 @@ def test_nothing_is_decoded_to_know_when_to_stop(monkeypatch):
         assert sum(decoded) == sum(len(one.token_ids) + one.finished for one in batch)
         assert all(one.look_ahead_passes == 0 for one in batch)
     decoded.clear()
-    batch = generate(model, TOKENIZER, asked, 6, ConfidentHalt(0.0, most=3))
+    batch = generate(model, TOKENIZER, asked, 6, ConfidentHalt(0.0, max_thoughts=3))
     looks = sum(one.look_ahead_passes for one in batch)
     assert looks == 3 * len(asked)
     assert sum(decoded) == looks + sum(len(one.token_ids) + one.finished for one in batch)
@@ -166,7 +170,11 @@ def test_fixed_thoughts_are_placeholders(shape):
 def test_a_rule_that_stops_at_once_thinks_nothing():
     model = model_that_ends("llama", 1)
     zero = generate(model, TOKENIZER, heads(), 5, FixedThoughts(0))
-    for halt in (learned(model, threshold=0.0), learned(model, most=0), ConfidentHalt(99.0)):
+    for halt in (
+        learned(model, threshold=0.0),
+        learned(model, max_thoughts=0),
+        ConfidentHalt(99.0),
+    ):
         got = generate(model, TOKENIZER, heads(), 5, halt)
         assert [one.token_ids for one in got] == [one.token_ids for one in zero]
         assert {one.thoughts_used for one in got} == {0}
@@ -190,7 +198,7 @@ def test_positions_are_counted_before_any_work_is_done():
     calls = []
     model.backbone.register_forward_pre_hook(lambda *_: calls.append(1))
     head = [*range(5, 15), TOKENS.bot]
-    for halt in (ConfidentHalt(1.0, most=48), learned(model, most=48)):
+    for halt in (ConfidentHalt(1.0, max_thoughts=48), learned(model, max_thoughts=48)):
         with pytest.raises(
             ModelError, match="up to 48 thoughts and 5 new tokens need 65 .* model has 64"
         ):
@@ -199,7 +207,7 @@ def test_positions_are_counted_before_any_work_is_done():
     with pytest.raises(ModelError, match="need 65 positions but the model has 64"):
         generate(model, TOKENIZER, [head], 5, FixedThoughts(48))
     assert calls == []
-    fits = generate(model, TOKENIZER, [head], 5, ConfidentHalt(-1.0, most=47))
+    fits = generate(model, TOKENIZER, [head], 5, ConfidentHalt(-1.0, max_thoughts=47))
     assert fits[0].thoughts_used == 47
 
 
@@ -208,10 +216,9 @@ def test_a_halt_belongs_to_its_weights(tmp_path):
     halt = learned(model)
     with pytest.raises(HaltError, match="trained for another model"):
         generate(other, TOKENIZER, heads(), 5, halt)
-    folder = tmp_path / "halt"
-    halt.save(folder)
+    halt.save(tmp_path / "halt.safetensors")
     with pytest.raises(HaltError, match="train one for this model with train_halting"):
-        LearnedHalt.load(folder, other)
+        LearnedHalt.load(tmp_path / "halt.safetensors", other)
     copy = Coconut(language_model("llama", 0), TOKENIZER)
     assert weights_hash(copy) == weights_hash(model)
     with torch.no_grad():
@@ -228,39 +235,50 @@ def test_the_hash_survives_saving_the_model(tmp_path):
 
 def test_a_halt_is_saved_and_loaded(tmp_path):
     model = model_that_ends("llama", 1)
-    halt = learned(model, threshold=0.25, most=7)
+    halt = learned(model, threshold=0.25, max_thoughts=7)
     halt.about["labels"] = "steps"
-    halt.save(tmp_path / "halt")
-    found = LearnedHalt.load(tmp_path / "halt", model)
+    halt.save(tmp_path / "halt.safetensors")
+    found = LearnedHalt.load(tmp_path / "halt.safetensors", model)
     assert torch.equal(found.weight, halt.weight)
-    for name in ("bias", "model_hash", "threshold", "most", "about"):
+    for name in ("bias", "model_hash", "threshold", "max_thoughts", "about"):
         assert getattr(found, name) == getattr(halt, name)
+
+
+def rewritten(**changes):
+    """Give a damage that changes what the file says of itself."""
+
+    def damage(path):
+        with safe_open(path, "pt") as file:
+            facts, weight = file.metadata(), file.get_tensor("weight")
+        save_file({"weight": weight}, path, {**facts, **changes})
+
+    return damage
+
+
+def one_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "halt.json").unlink(), "no halt that can be read"),
-        (lambda folder: (folder / "halt.json").write_text("{"), "no halt that can be read"),
-        (lambda folder: (folder / "halt.json").write_text("[]"), "no halt that can be read"),
-        (lambda folder: (folder / "halt.safetensors").unlink(), "no halt that can be read"),
-        (
-            lambda folder: save_file({"weight": torch.zeros(3)}, folder / "halt.safetensors"),
-            "is not the file that halt.json describes",
-        ),
-        (lambda folder: change(folder, "format", 9), "has format 9; this version reads format 1"),
+        (lambda path: path.unlink(), "no halt that can be read"),
+        (lambda path: path.write_text("{"), "no halt that can be read"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-8]), "no halt that can be read"),
+        (lambda path: save_file({"weight": torch.zeros(3)}, path), "no halt that can be read"),
+        (one_bit, "is not as it was written; get it again, or train the halt anew"),
+        (rewritten(settings='{"bias": 1}'), "is not as it was written"),
+        (rewritten(format="9"), "has format 9; this version reads format 2"),
     ],
 )
 def test_damaged_files_are_named(tmp_path, damage, message):
-    learned(model_that_ends("llama", 1)).save(tmp_path / "halt")
-    damage(tmp_path / "halt")
+    path = tmp_path / "halt.safetensors"
+    learned(model_that_ends("llama", 1)).save(path)
+    damage(path)
     with pytest.raises(HaltError, match=message):
-        LearnedHalt.load(tmp_path / "halt")
-
-
-def change(folder, key, value):
-    values = json.loads((folder / "halt.json").read_text())
-    (folder / "halt.json").write_text(json.dumps(values | {key: value}))
+        LearnedHalt.load(path)
 
 
 def test_bad_settings_are_named():
@@ -271,7 +289,7 @@ def test_bad_settings_are_named():
     with pytest.raises(HaltError, match="unknown measure 'surprise'; choose from entropy, margin"):
         ConfidentHalt(1.0, "surprise")
     with pytest.raises(HaltError, match="largest number of thoughts is -2"):
-        ConfidentHalt(1.0, most=-2)
+        ConfidentHalt(1.0, max_thoughts=-2)
 
 
 def test_confidence_of_known_distributions():
@@ -286,13 +304,13 @@ def test_confidence_of_known_distributions():
 
 def test_a_rule_stops_at_its_threshold_and_not_just_past_it():
     logits = torch.tensor([[1.0, 2.0, 4.0]])
-    thinking = Thinking(0, torch.zeros(1, 16), lambda: logits)
+    context = HaltingContext(0, torch.zeros(1, 16), lambda: logits)
     found = {name: float(value) for name, value in answer_confidence(logits).items()}
     for rule, outwards in (
         (learned(model_that_ends("llama", 0), bias=0.0, threshold=0.5), 1),
         (ConfidentHalt(found["entropy"], "entropy"), -1),
         (ConfidentHalt(found["margin"], "margin"), 1),
     ):
-        assert rule.stop(thinking).tolist() == [True]
+        assert rule.stop(context).tolist() == [True]
         past = float(np.nextafter(rule.threshold, outwards * np.inf))
-        assert replace(rule, threshold=past).stop(thinking).tolist() == [False]
+        assert replace(rule, threshold=past).stop(context).tolist() == [False]

@@ -18,13 +18,9 @@ from coconut_lab.inference.halting import (
     LearnedHalt,
     weights_hash,
 )
-from coconut_lab.inference.halting_tradeoff import (
-    HaltStudy,
-    heads_of,
-    states_while_thinking,
-    study_halts,
-)
+from coconut_lab.inference.halting_tradeoff import HaltingTradeoff, study_halts
 from coconut_lab.inference.scoring import score
+from coconut_lab.inference.states_and_answers import heads_of, states_while_thinking
 from coconut_lab.tasks.prosqa import generate_prosqa
 
 MOST = 4
@@ -44,7 +40,7 @@ def problems():
 def halt(shipped):
     generator = torch.Generator().manual_seed(1)
     weight = torch.randn(64, generator=generator, dtype=torch.float64)
-    return LearnedHalt(weight / 4, 0.0, weights_hash(shipped.model), most=MOST)
+    return LearnedHalt(weight / 4, 0.0, weights_hash(shipped.model), max_thoughts=MOST)
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["answer now", "words allowed"])
@@ -127,7 +123,7 @@ def tables(draw):
     signal = draw(arrays.arrays(np.float64, shape, elements=st.sampled_from([0.1, 0.4, 0.5, 0.9])))
     hops = draw(arrays.arrays(int, count, elements=st.integers(1, 3)))
     zeros = np.zeros(shape, dtype=int)
-    return HaltStudy(hops, right, zeros, zeros + 3, {"p": signal, "entropy": signal})
+    return HaltingTradeoff(hops, right, zeros, zeros + 3, {"p": signal, "entropy": signal})
 
 
 @given(tables(), st.sampled_from([0.0, 0.3, 0.5, 0.95]))
@@ -136,7 +132,7 @@ def test_points_count_what_plain_loops_count(study, threshold):
         stops, kinds = [], []
         for right, values in zip(study.right, study.signals[signal], strict=True):
             stop = 0
-            while stop < study.most and not (
+            while stop < study.max_thoughts and not (
                 values[stop] <= threshold if signal == "entropy" else values[stop] >= threshold
             ):
                 stop += 1
@@ -167,7 +163,7 @@ def test_points_count_what_plain_loops_count(study, threshold):
 
 @given(tables(), st.sampled_from([0.0, 0.1, 0.5]))
 def test_the_chosen_threshold_needs_the_fewest_thoughts_that_do(study, within):
-    best = max(study.fixed(k).score.accuracy for k in range(study.most + 1))
+    best = max(study.fixed(k).score.accuracy for k in range(study.max_thoughts + 1))
     assert study.best_fixed().score.accuracy == best
     assert study.best_fixed(within).score.accuracy >= best - within - 1e-9
     chosen = study.choose("p", within).score
@@ -187,22 +183,22 @@ def test_thresholds_reach_from_stopping_at_once_to_never(study):
         stops = [study.stops(signal, threshold) for threshold in study.thresholds(signal, 9)]
         if signal == "entropy":
             stops.reverse()
-        assert not stops[0].any() and (stops[-1] == study.most).all()
+        assert not stops[0].any() and (stops[-1] == study.max_thoughts).all()
 
 
 def test_a_study_is_saved_and_loaded(studied, tmp_path):
     study, _ = studied
     study.save(tmp_path / "study.json")
-    found = HaltStudy.load(tmp_path / "study.json")
+    found = HaltingTradeoff.load(tmp_path / "study.json")
     for name in ("hops", "right", "tokens", "passes"):
         assert np.array_equal(getattr(found, name), getattr(study, name))
     for name, values in study.signals.items():
         np.testing.assert_allclose(found.signals[name], values, rtol=1e-6)
     (tmp_path / "bad.json").write_text('{"hops": [1]}')
     with pytest.raises(HaltError, match="no study that can be read"):
-        HaltStudy.load(tmp_path / "bad.json")
+        HaltingTradeoff.load(tmp_path / "bad.json")
     with pytest.raises(HaltError, match="no study that can be read"):
-        HaltStudy.load(tmp_path / "missing.json")
+        HaltingTradeoff.load(tmp_path / "missing.json")
 
 
 def test_bad_names_are_named(shipped, problems, halt, studied):

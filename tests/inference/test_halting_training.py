@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from coconut_lab.checkpoints.shipped import FOLDER, load
 from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.inference.halting import FixedThoughts, HaltError, LearnedHalt, weights_hash
-from coconut_lab.inference.halting_tradeoff import HaltStudy, heads_of, states_while_thinking
+from coconut_lab.inference.halting_tradeoff import HaltingTradeoff
 from coconut_lab.inference.halting_training import (
     _first_stop,
     calibrate,
@@ -20,8 +20,9 @@ from coconut_lab.inference.halting_training import (
     train_halting,
 )
 from coconut_lab.inference.scoring import score
+from coconut_lab.inference.states_and_answers import heads_of, states_while_thinking
 from coconut_lab.model.outputs import ModelError
-from coconut_lab.study.build_halting import main
+from coconut_lab.study.__main__ import main
 from coconut_lab.tasks.prosqa import generate_prosqa
 
 
@@ -104,7 +105,7 @@ def test_a_trained_halt_knows_more_than_the_base_rate(shipped, problems):
     before = weights_hash(shipped.model)
     halt = train_halting(shipped.model, shipped.curriculum, problems, labels="steps")
     assert weights_hash(shipped.model) == before == halt.model_hash
-    assert halt.most == 3 and halt.weight.shape == (64,)
+    assert halt.max_thoughts == 3 and halt.weight.shape == (64,)
     assert halt.about["accuracy"] > halt.about["base_rate"] + 0.1
     # The report is about the last fifth of the problems, and about the halt as it is used.
     last = problems[120:]
@@ -143,23 +144,24 @@ def test_what_cannot_be_trained_is_named(shipped, problems):
     with pytest.raises(HaltError, match="3 problems are too few"):
         train_halting(model, curriculum, problems[:3])
     with pytest.raises(HaltError, match="problems for fitting have the same label"):
-        train_halting(model, curriculum, generate_prosqa(30, 3, "tiny", hops=3), most=2)
+        train_halting(model, curriculum, generate_prosqa(30, 3, "tiny", hops=3), max_thoughts=2)
     with pytest.raises(ModelError, match="no <bot>"):
         train_halting(model, Curriculum("no_cot"), problems)
     with pytest.raises(ModelError, match="the model only 128"):
-        train_halting(model, curriculum, problems, most=120)
+        train_halting(model, curriculum, problems, max_thoughts=120)
 
 
 def test_halts_are_built_beside_the_model(tmp_path, capsys):
     folder = tmp_path / "model"
     shutil.copytree(FOLDER / "tiny-coconut", folder)
-    assert main([str(folder), "--hops", "1", "3", "--more-hops", "4", "4", "--count", "60"]) == 0
+    sizes = ["--hops", "1", "3", "--more-hops", "4", "4", "--count", "60"]
+    assert main(["halting", str(folder), *sizes]) == 0
     printed = capsys.readouterr().out
     figures = json.loads((folder / "halts.json").read_text())
     checkpoint = load(folder)
     problems = generate_prosqa(60, 515153, "tiny", hops=(1, 3))
     for labels in ("steps", "answer"):
-        halt = LearnedHalt.load(folder / f"halt-{labels}", checkpoint.model)
+        halt = LearnedHalt.load(folder / f"halt-{labels}.safetensors", checkpoint.model)
         row = figures["rules"][labels]
         found = score(
             checkpoint.model, checkpoint.tokenizer, problems, checkpoint.curriculum, 0,
@@ -170,5 +172,5 @@ def test_halts_are_built_beside_the_model(tmp_path, capsys):
         assert found.passes == pytest.approx(row["passes"], abs=1e-3)
         assert f"{labels} at" in printed
     assert figures["fixed"][3]["thoughts"] == 3
-    assert len(HaltStudy.load(folder / "halt-study.json").hops) == 60
-    assert set(HaltStudy.load(folder / "halt-study-more.json").hops.tolist()) == {4}
+    assert len(HaltingTradeoff.load(folder / "halt-study.json").hops) == 60
+    assert set(HaltingTradeoff.load(folder / "halt-study-more.json").hops.tolist()) == {4}

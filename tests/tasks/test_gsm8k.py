@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import itertools
 import operator
 import re
 from collections import Counter
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from published import GSM8K, needs_published
 
-from coconut_lab.tasks import gsm8k
 from coconut_lab.tasks.arithmetic import evaluate, number, numbers_in, read_equation, write_number
 from coconut_lab.tasks.gsm8k import (
     answer_fault,
     read_gsm8k,
     rounded_steps,
     step_faults,
-    write_gsm8k,
 )
 from coconut_lab.tasks.problems import Problem, ProblemError
 from coconut_lab.tasks.prosqa import ENTITIES
@@ -170,12 +166,8 @@ def test_numbers_of_a_text() -> None:
 
 
 @needs_published
-def test_every_published_row_is_read_and_holds(tmp_path: Path) -> None:
+def test_every_published_row_holds() -> None:
     problems = read_gsm8k(GSM8K)
-    lines = GSM8K.read_text(encoding="utf-8").splitlines()
-    assert len(problems) == len(lines) == 500
-    for one, line in zip(problems, lines, strict=True):
-        assert " ".join([f"{one.question}||{' '.join(one.steps)}", "####", one.answer]) == line
     steps = [step for one in problems for step in one.steps]
     faults = [fault for one in problems for fault in step_faults(one)]
     assert (len(steps), faults.count(None)) == (1573, 1573)
@@ -187,19 +179,6 @@ def test_every_published_row_is_read_and_holds(tmp_path: Path) -> None:
         ast.parse(left)
         assert eval(left, {"Fraction": Fraction}) == eval(right, {"Fraction": Fraction}), step
     assert sum(answer_fault(one) is not None for one in problems) == 28
-    write_gsm8k(problems, tmp_path / "again.txt")
-    assert (tmp_path / "again.txt").read_bytes().strip() == GSM8K.read_bytes().strip()
-
-
-@needs_published
-def test_a_changed_result_of_any_published_step_is_found() -> None:
-    for one in read_gsm8k(GSM8K):
-        for place, step in enumerate(one.steps):
-            wrong = f"{step[:-2]}1>>"  # one more digit
-            steps = (*one.steps[:place], wrong, *one.steps[place + 1 :])
-            faults = step_faults(Problem(one.question, steps, one.answer))
-            same = evaluate(wrong[2:-2].split("=")[1]) == evaluate(step[2:-2].split("=")[1])
-            assert [i for i, fault in enumerate(faults) if fault] == ([] if same else [place])
 
 
 @needs_published
@@ -210,78 +189,6 @@ def test_figures_of_the_published_file() -> None:
     assert scores[COMMONEST] == pytest.approx(0.042)
     assert scores["the last number"] == pytest.approx(0.008)
     assert max(v for name, v in scores.items() if name != COMMONEST) == pytest.approx(0.022)
-
-
-# --- the text format ---------------------------------------------------------------------------
-
-LINE = "Sam has 4 pens.||<<4-2=2>> <<2/.5=4>> #### 4"
-
-
-@pytest.mark.parametrize(
-    ("content", "steps", "answer"),
-    [
-        (LINE, ("<<4-2=2>>", "<<2/.5=4>>"), "4"),
-        (f"\ufeff{LINE}\r\n", ("<<4-2=2>>", "<<2/.5=4>>"), "4"),
-        ("Sam has 4 pens.|| #### 1,000\n\n", (), "1,000"),
-        ("Sam has 4 pens.||<<4 - 2 = 2>><<1=1>>####  4", ("<<4 - 2 = 2>>", "<<1=1>>"), "4"),
-    ],
-)
-def test_lines_are_read(tmp_path: Path, content: str, steps: tuple[str], answer: str) -> None:
-    (tmp_path / "x.txt").write_bytes(content.encode())
-    assert read_gsm8k(tmp_path / "x.txt") == [Problem("Sam has 4 pens.", steps, answer)]
-
-
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        (b"Sam has 4 pens.", r"no \|\| after the question; write question\|\|<<4-2=2>>"),
-        (b"Sam||<<4-2=2>> 4", "no #### before the answer"),
-        (b"Sam||<<4-2=2>> so <<1+1=2>> #### 2", "'so' is no equation; write <<3"),
-        (b"Sam||<<4-2=2>> <<1+1=2 #### 2", "'<<1[+]1=2' is no equation"),
-        (b"Sam||<<4-2=2>> <<apples>> #### 2", "step 2: '<<apples>>' is no equation"),
-        (b"Sam||<<4-2>> #### 2", "step 1: '<<4-2>>' is no equation"),
-        (b"Sam||<<4-2=2>> ####  ", "the answer is empty"),
-        (b" ||<<4-2=2>> #### 2", "the question is empty"),
-        ("Zoë||<<4-2=2>> #### 2".encode("latin-1"), r"byte 3 \(0xeb\) is not UTF-8; convert"),
-        ("Zoë||<<4-2=2>> #### 2".encode("utf-16-le")[:-1], "0xeb"),
-        ("Zo||<<4-2=2>> #### 2".encode("utf-16-le"), "holds a null character"),
-    ],
-)
-def test_bad_lines_are_named(tmp_path: Path, bad: bytes, message: str) -> None:
-    file = tmp_path / "x.txt"
-    file.write_bytes(b"\n".join([LINE.encode(), b"", bad, LINE.encode()]))
-    with pytest.raises(ProblemError, match=rf"x\.txt: row 1 \(line 3\): .*{message}"):
-        read_gsm8k(file)
-    assert read_gsm8k(file, limit=1) == read_gsm8k(file, limit=1)[:1]
-
-
-def test_a_huge_line_is_refused_without_being_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gsm8k, "LONGEST_LINE", 5000)
-    file = tmp_path / "x.txt"
-    file.write_text(LINE + "\n" + LINE.replace("pens", "pens " * 2000))
-    with pytest.raises(ProblemError, match=r"row 1 \(line 2\): longer than 5,000 bytes; one line"):
-        read_gsm8k(file)
-
-
-def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ProblemError, match=r"absent\.txt: cannot be read: No such file"):
-        read_gsm8k(tmp_path / "absent.txt")
-
-
-def test_problems_that_do_not_fit_on_a_line(tmp_path: Path) -> None:
-    good = Problem("Sam has 4 pens.", ("<<4-2=2>>",), "2")
-    for bad, message in (
-        (Problem("Sam\nhas 4.", (), "2"), "problem 1 does not fit on a line"),
-        (Problem("Sam||has 4.", (), "2"), "problem 1: "),
-        (Problem("Sam", ("Tom is a x.",), "2"), "problem 1: .*no equation"),
-        (Problem("Sam ", (), "2"), "problem 1 does not fit"),
-        (Problem("Sam", (), ""), "problem 1: the answer is empty"),
-    ):
-        with pytest.raises(ProblemError, match=message):
-            write_gsm8k([good, bad], tmp_path / "x.txt")
-        assert not list(tmp_path.iterdir())
 
 
 # --- answers and shortcuts ---------------------------------------------------------------------
@@ -322,8 +229,6 @@ def test_shortcuts_on_a_hand_made_list() -> None:
     )
     assert scores["the first number"] == 0
     assert list(scores.values()) == sorted(scores.values(), reverse=True)
-    with pytest.raises(ProblemError, match="there are no problems"):
-        gsm8k_shortcuts([])
     with pytest.raises(ProblemError, match="problem 1: the answer 'many' is no number"):
         gsm8k_shortcuts([problems[0], Problem("q", (), "many")])
 
@@ -355,12 +260,10 @@ def solve(question: str) -> tuple[int, int]:
     return have[person]
 
 
-@given(st.integers(0, 2**40), st.integers(1, 7), st.sampled_from([20, 50, 99, 1000]))
-@settings(max_examples=60)
-def test_every_word_problem_is_right(seed: int, steps: int, largest: int) -> None:
-    problems = generate_arithmetic(4, seed, steps=steps, largest=largest)
-    assert generate_arithmetic(2, seed, steps=steps, largest=largest) == problems[:2]
-    for one in problems:
+@given(st.integers(0, 2**40), st.integers(1, 7), st.sampled_from([20, 50, 99, 1000]), st.booleans())
+@settings(max_examples=80)
+def test_every_word_problem_is_right(seed: int, steps: int, largest: int, one_chain: bool) -> None:
+    for one in generate_arithmetic(4, seed, steps=steps, largest=largest, one_chain=one_chain):
         assert solve(one.question) == (int(one.answer), steps)
         assert step_faults(one) == [None] * steps
         assert answer_fault(one) is None
@@ -371,59 +274,17 @@ def test_every_word_problem_is_right(seed: int, steps: int, largest: int) -> Non
         values = [int(number) for result in results for number in result]
         assert min(values) > 0 and max(values) <= largest
         assert Fraction(one.answer) not in numbers_in(one.question)
+        if one_chain:
+            people = [text.split()[0] for text in one.question.split(". ")[:-1]]
+            named = [text.split()[-1] for text in one.question.split(". ")[1:-1]]
+            assert named == people[:-1]  # each sentence speaks of the person before
+            assert f"does {people[-1]} have?" in one.question
 
 
-@given(st.integers(0, 2**40), st.integers(1, 7), st.sampled_from([20, 50, 99]))
-@settings(max_examples=40)
-def test_one_chain_is_right_and_in_order(seed: int, steps: int, largest: int) -> None:
-    problems = generate_arithmetic(3, seed, steps=steps, largest=largest, one_chain=True)
-    assert (
-        generate_arithmetic(2, seed, steps=steps, largest=largest, one_chain=True) == (problems[:2])
-    )
-    for one in problems:
-        assert solve(one.question) == (int(one.answer), steps)
-        assert step_faults(one) == [None] * steps
-        assert answer_fault(one) is None
-        assert Fraction(one.answer) not in numbers_in(one.question)
-        people = [text.split()[0] for text in one.question.split(". ")[:-1]]
-        named = [text.split()[-1] for text in one.question.split(". ")[1:-1]]
-        assert named == people[:-1]  # each sentence speaks of the person before
-        assert f"does {people[-1]} have?" in one.question
-
-
-def test_word_problems_in_the_text_format_come_back(tmp_path: Path) -> None:
-    problems = generate_arithmetic(200, 5)
-    write_gsm8k(problems, tmp_path / "new.txt")
-    assert read_gsm8k(tmp_path / "new.txt") == problems
-    assert Counter(len(one.steps) for one in problems) == {2: 100, 3: 100}
-
-
-def test_no_shortcut_solves_word_problems() -> None:
+def test_word_problems_use_every_name_and_sign() -> None:
     problems = generate_arithmetic(3000, 11)
-    rule, score = next(iter(gsm8k_shortcuts(problems).items()))
-    assert score <= 0.04, rule
+    assert Counter(len(one.steps) for one in problems) == {2: 1500, 3: 1500}
     asked = Counter(re.findall(r"does (\w+) have", " ".join(p.question for p in problems)))
     assert set(asked) == set(ENTITIES) and asked.total() == 3000
     signs = Counter(re.findall(r"<<\d+(\D)", " ".join(s for p in problems for s in p.steps)))
     assert set(signs) == set("+-*/") and min(signs.values()) > 0.1 * signs.total()
-
-
-def test_same_word_problems_on_every_machine() -> None:
-    text = repr(generate_arithmetic(20, 0))
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "60bca54247776bf5"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"count": -1}, "count=-1"),
-        ({"seed": True}, "seed=True"),
-        ({"steps": 0}, "steps=0; give a number above 0"),
-        ({"steps": 8}, "steps=8; there are names for at most 7 steps"),
-        ({"largest": 19}, "largest=19; give at least 20"),
-        ({"largest": 99.0}, "largest=99.0; give a whole number"),
-    ],
-)
-def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
-    with pytest.raises(ProblemError, match=message):
-        generate_arithmetic(**({"count": 1, "seed": 0} | arguments))  # type: ignore[arg-type]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from published import PRONTOQA, needs_published
 
-from coconut_lab.tasks.loading import load_problems
 from coconut_lab.tasks.problems import Problem, ProblemError
 from coconut_lab.tasks.prontoqa import (
     ORDERINGS,
@@ -23,7 +20,6 @@ from coconut_lab.tasks.prontoqa import (
     generate_prontoqa,
     read_prontoqa,
     step_faults,
-    write_prontoqa,
 )
 from coconut_lab.tasks.prontoqa_logic import (
     STYLES,
@@ -207,40 +203,9 @@ def test_orderings_run_along_the_chain() -> None:
     assert not texts & {one.question for one in generate_prontoqa(20, 1, ordering="forward")}
 
 
-@pytest.mark.parametrize("ordering", ORDERINGS)
-def test_no_shortcut_works(ordering: str) -> None:
-    problems = generate_prontoqa(2000, 7, ordering=ordering)
-    rule, score = next(iter(prontoqa_shortcuts(problems).items()))
-    assert score <= 0.54, rule
-    asked = Counter(parse_question(one.question).query.subject for one in problems)
-    assert set(asked) == set(ENTITIES)
-
-
-def test_same_problems_on_every_machine() -> None:
-    text = repr(generate_prontoqa(20, 0))
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "4b5400cfa947a369"
-
-
 def test_hops_can_be_a_range() -> None:
     lengths = Counter(len(one.steps) - 1 for one in generate_prontoqa(60, 0, hops=(2, 4)))
     assert lengths == {2: 20, 3: 20, 4: 20}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"count": -1}, "count=-1; give a whole number from 0 on"),
-        ({"seed": 0.5}, "seed=0.5"),
-        ({"distractors": -1}, "distractors=-1"),
-        ({"hops": 0}, "hops=0; give a number above 0"),
-        ({"hops": (3, 2)}, r"hops=\(3, 2\)"),
-        ({"hops": 14}, "14 hops and 6 distractors may need 40 concepts, but there are 38 names"),
-        ({"ordering": "sorted"}, "ordering='sorted'; there are random, forward, backward"),
-    ],
-)
-def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
-    with pytest.raises(ProblemError, match=message):
-        generate_prontoqa(**({"count": 1, "seed": 0} | arguments))  # type: ignore[arg-type]
 
 
 # --- checks and shortcuts ----------------------------------------------------------------------
@@ -318,91 +283,5 @@ def test_shortcuts_where_there_is_nothing_to_choose() -> None:
     assert scores["believe the fact stated first"] == scores["believe the fact stated last"] == 1
     none = prontoqa_shortcuts([replace(ONE, question="Max is shy. True or false: Max is wooden.")])
     assert none["believe the fact stated first"] == 0.5
-    with pytest.raises(ProblemError, match="there are no problems"):
-        prontoqa_shortcuts([])
     with pytest.raises(ProblemError, match="problem 1: the question does not ask"):
         prontoqa_shortcuts([ONE, replace(ONE, question="Why?")])
-
-
-# --- bad files ---------------------------------------------------------------------------------
-
-EXAMPLE = {
-    "question": "Each vumpus is wooden. Max is a vumpus.",
-    "query": "True or false: Max is wooden.",
-    "chain_of_thought": ["Max is a vumpus.", "Each vumpus is wooden.", "Max is wooden."],
-    "answer": "True",
-}
-
-
-def test_an_example_is_read_as_coconut_does(tmp_path: Path) -> None:
-    file = tmp_path / "raw.json"
-    file.write_text(json.dumps({"example1": {"test_example": EXAMPLE}}))
-    (one,) = load_problems(file)
-    assert one.question == "Each vumpus is wooden. Max is a vumpus. True or false: Max is wooden."
-    assert one.steps == ("Max is a vumpus. Each vumpus is wooden.", "Max is wooden.")
-    assert (one.answer, one.graph) == ("True", None)
-
-
-@given(st.integers(0, 1000), st.integers(1, 6))
-@settings(max_examples=20)
-def test_raw_files_of_our_problems_come_back(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, hops: int
-) -> None:
-    problems = generate_prontoqa(3, seed, hops=hops)
-    path = tmp_path_factory.mktemp("raw") / "raw.json"
-    write_prontoqa(problems, path)
-    assert load_problems(path) == problems
-    assert load_problems(path, limit=2) == problems[:2]
-    test = json.loads(path.read_text())["example2"]["test_example"]
-    assert len(test["chain_of_thought"]) == 2 * hops + 1
-    assert test["query"].startswith("True or false: ")
-
-
-@needs_published
-def test_the_published_file_is_written_as_it_is(tmp_path: Path) -> None:
-    write_prontoqa(read_prontoqa(PRONTOQA), tmp_path / "raw.json")
-    assert json.loads((tmp_path / "raw.json").read_text()) == json.loads(PRONTOQA.read_text())
-    with pytest.raises(ProblemError, match="problem 1 does not ask 'True or false:'"):
-        write_prontoqa([ONE, replace(ONE, question="Why?")], tmp_path / "new.json")
-    assert not (tmp_path / "new.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"question": None}, "key 'question' is null, not str"),
-        ({"query": 3}, "key 'query' is int, not str"),
-        ({"chain_of_thought": "Max."}, "key 'chain_of_thought' is str, not list"),
-        ({"chain_of_thought": ["Max.", 1]}, "key 'chain_of_thought': entry 1 is int"),
-        ({"answer": ""}, "the answer is empty; fill it in"),
-        ({"answer": "Maybe"}, "key 'answer' is 'Maybe'; it must be 'True' or 'False'"),
-        ({"query": "Is Max wooden?"}, "the question does not ask 'True or false:'"),
-        ({"query": "True or false: who?"}, r"cannot read the query 'who\?'"),
-        ({"question": "Max is a vumpus. Wood floats."}, "fact 2 cannot be read: 'Wood floats.'"),
-        ({"chain_of_thought": ["Max is a vumpus.", "", ""]}, None),
-    ],
-)
-def test_bad_examples_are_named(
-    tmp_path: Path, changes: dict[str, object], message: str | None
-) -> None:
-    rows = {"example1": EXAMPLE, "example2": EXAMPLE | changes}
-    file = tmp_path / "raw.json"
-    file.write_text(json.dumps({name: {"test_example": row} for name, row in rows.items()}))
-    message = "(key .test_example.: )?" + (message or "step 2 is empty")
-    with pytest.raises(ProblemError, match=rf"raw\.json: row 1 \(example2\): {message}"):
-        read_prontoqa(file)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("[]", "expected a dict of examples, found list"),
-        ('{"example1": 3}', r"row 0 \(example1\): expected keys and values, found int"),
-        ('{"example1": {}}', r"row 0 \(example1\): key 'test_example' is missing"),
-        ('{"example1"', "line 1, column 12: .*cut off"),
-    ],
-)
-def test_malformed_files_are_named(tmp_path: Path, content: str, message: str) -> None:
-    (tmp_path / "raw.json").write_text(content)
-    with pytest.raises(ProblemError, match=message):
-        read_prontoqa(tmp_path / "raw.json")

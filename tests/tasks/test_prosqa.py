@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 from statistics import fmean
 from typing import Any
@@ -16,13 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from published import PROSQA, needs_published
 
-from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.loading import load_problems
 from coconut_lab.tasks.notation import read_statement
-from coconut_lab.tasks.problems import Problem, ProblemError, verify
+from coconut_lab.tasks.problems import Problem, verify
 from coconut_lab.tasks.prosqa import (
-    CONCEPTS,
-    ENTITIES,
     PRESETS,
     Preset,
     generate_prosqa,
@@ -55,13 +49,6 @@ def problems(preset: Preset) -> list[Problem]:
     return generate_prosqa(1500, 2024, preset.name)
 
 
-def test_names_of_the_published_data() -> None:
-    assert (len(set(ENTITIES)), len(set(CONCEPTS))) == (17, 38)
-    for preset in PRESETS.values():
-        assert set(preset.entities) <= set(ENTITIES)
-        assert set(preset.concepts) <= set(CONCEPTS)
-
-
 def test_every_problem_is_right(preset: Preset, problems: list[Problem]) -> None:
     for one in problems:
         verify(one)
@@ -89,11 +76,6 @@ def test_options_are_leaves_matched_in_depth(problems: list[Problem]) -> None:
         assert graph.distances(other)[graph.target] is None
 
 
-def test_no_shortcut_works(problems: list[Problem]) -> None:
-    rule, score = next(iter(shortcut_audit(problems).items()))
-    assert score <= 0.55, rule
-
-
 def test_no_place_and_no_name_tells(preset: Preset, problems: list[Problem]) -> None:
     targets = Counter(one.answer for one in problems)
     roots = Counter(one.graph.root for one in problems if one.graph)
@@ -118,14 +100,6 @@ def test_paper_preset_has_the_published_statistics() -> None:
     assert found["hop_shares"] == pytest.approx(published_hops, rel=0.05)
 
 
-@needs_published
-def test_paper_preset_agrees_with_the_published_file() -> None:
-    published = describe(load_problems(PROSQA))
-    found = describe(generate_prosqa(3000, 6, "paper"))
-    for figure in ("nodes", "edges", "hops", "shortest_paths"):
-        assert found[figure] == pytest.approx(published[figure], rel=0.05), figure
-
-
 @pytest.mark.parametrize(
     ("name", "nodes", "hops"), [("tiny", 10, 2.5), ("small", 16, 3.5), ("paper", 22.81, 3.782)]
 )
@@ -133,38 +107,6 @@ def test_size_of_presets(name: str, nodes: float, hops: float) -> None:
     found = describe(generate_prosqa(1000, 3, name))
     assert found["nodes"] == pytest.approx(nodes, rel=0.01)
     assert found["hops"] == pytest.approx(hops, abs=1e-9)  # dealt in full rounds, so exact
-
-
-# --- repeatable ------------------------------------------------------------------------------
-
-# The start of the SHA-256 of 20 problems of seed 0. A change means that every shipped model was
-# trained on other problems than its card says.
-FINGERPRINTS = {
-    "tiny": "2d488c5ac6017a35",
-    "small": "5b53a6e7ac1bcbed",
-    "paper": "bedf8ce3ef7532de",
-}
-
-
-def fingerprint(problems: list[Problem]) -> str:
-    return hashlib.sha256(repr(problems).encode()).hexdigest()[:16]
-
-
-def test_same_problems_on_every_machine(preset: Preset) -> None:
-    assert fingerprint(generate_prosqa(20, 0, preset.name)) == FINGERPRINTS[preset.name]
-
-
-@given(st.integers(0, 2**64), st.sampled_from(list(PRESETS)), st.integers(0, 6), st.integers(0, 6))
-@settings(max_examples=40, deadline=None)
-def test_a_list_starts_with_every_shorter_list(seed: int, name: str, less: int, more: int) -> None:
-    long = generate_prosqa(less + more, seed, name)
-    assert generate_prosqa(less, seed, name) == long[:less]
-    assert len(long) == less + more
-
-
-def test_seeds_differ() -> None:
-    texts = {one.question for seed in range(20) for one in generate_prosqa(50, seed)}
-    assert len(texts) == 1000
 
 
 @given(st.integers(0, 1000), st.sampled_from(list(PRESETS)))
@@ -178,13 +120,6 @@ def test_english_says_the_same(seed: int, name: str) -> None:
         verify(one)
 
 
-def test_written_problems_come_back(tmp_path: Path) -> None:
-    for notation in ("symbols", "english"):
-        problems = generate_prosqa(30, 1, "small", notation)
-        write_json(problems, tmp_path / "new.json")
-        assert load_problems(tmp_path / "new.json") == problems
-
-
 # --- choices ---------------------------------------------------------------------------------
 
 
@@ -195,34 +130,6 @@ def test_hops_and_nodes_can_be_chosen() -> None:
     assert describe(generate_prosqa(20, 0, "paper", hops=9, nodes=(20, 30)))["hops"] == 9
     own = replace(PRESETS["tiny"], name="own", hops={4: 1}, nodes={10: 1})  # the least that can be
     assert describe(generate_prosqa(20, 0, own))["hops"] == 4
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"count": -1}, "count=-1; give a whole number from 0 on"),
-        ({"count": 1.5}, "count=1.5"),
-        ({"seed": -1}, "seed=-1"),
-        ({"seed": "one"}, "seed='one'"),
-        ({"preset": "huge"}, "preset='huge'; there are tiny, small, paper"),
-        ({"notation": "french"}, "notation='french'; there are 'symbols' and 'english'"),
-        ({"hops": 0}, "hops=0"),
-        ({"hops": "two"}, "hops='two'; give a number above 0, or"),
-        ({"nodes": (10, 11, 12)}, r"nodes=\(10, 11, 12\); give"),
-        ({"hops": (3, 2)}, r"hops=\(3, 2\)"),
-        ({"hops": 5}, "5 hops need at least 12 nodes, but a graph may have 10"),
-        ({"nodes": 7}, "3 hops need at least 8 nodes"),
-        ({"nodes": 15}, "15 nodes need 13 names of concepts, but preset 'tiny' has 8"),
-        ({"preset": replace(PRESETS["tiny"], hops={})}, "hops needs numbers and counts above 0"),
-        ({"preset": replace(PRESETS["tiny"], nodes={9: 0})}, "nodes needs numbers and counts"),
-        ({"preset": replace(PRESETS["tiny"], mean_parents=0)}, "mean_parents=0"),
-        ({"preset": replace(PRESETS["tiny"], newcomers=2)}, "newcomers=2"),
-        ({"preset": replace(PRESETS["tiny"], entities=("Tom",))}, "fewer than two names of ent"),
-    ],
-)
-def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
-    with pytest.raises(ProblemError, match=message):
-        generate_prosqa(**({"count": 1, "seed": 0} | arguments))  # type: ignore[arg-type]
 
 
 # --- the parts -------------------------------------------------------------------------------
@@ -268,13 +175,6 @@ def test_a_round_of_a_quota_has_every_number(counts: dict[int, int], seed: int) 
     quota, random = Quota(counts), Random(seed).random
     for _ in range(3):
         assert Counter(quota.draw(random()) for _ in range(sum(counts.values()))) == counts
-
-
-def test_small_generator_is_fast() -> None:
-    # About 6,000 a second on one idle core; the bound leaves room for a busy machine.
-    start = time.process_time()
-    generate_prosqa(2000, 1)
-    assert time.process_time() - start < 2.0
 
 
 # --- shortcuts -------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def in_words(setting: Setting) -> str:
 def strip(state: HaltState) -> str:
     """Draw the sample: one row per problem, one cell per number of thoughts, the stop in it."""
     study, setting = state.study, state.setting
-    columns = study.most + 1
+    columns = study.max_thoughts + 1
     edge = _LEFT + columns * _CELL
     drawing = Drawing()
     drawing.label(_LEFT, 12, "answer forced after k thoughts", size=11.5)
@@ -134,7 +134,7 @@ def curve(state: HaltState) -> str:
     """Draw accuracy against mean thoughts: fixed lengths, the rule, the current setting."""
     setting, line, fixed = state.setting, state.settings[state.rule], state.settings[FIXED]
     base, drawing = _base(state), Drawing()
-    x = scale(_X0, _X1, 0, max(1, state.study.most))
+    x = scale(_X0, _X1, 0, max(1, state.study.max_thoughts))
     y = scale(_Y0, _Y1, base, 1)
 
     def place(one: Setting) -> tuple[float, float]:
@@ -149,7 +149,7 @@ def curve(state: HaltState) -> str:
         at = y(tenth / 10)
         drawing.path(f"M{_X0} {at:.1f}H{_X1}", stroke=FAINT)
         drawing.label(_X0 - 6, at + 4, f"{tenth * 10}%", "end", 11.5)
-    for k in range(state.study.most + 1):
+    for k in range(state.study.max_thoughts + 1):
         drawing.label(x(k), _Y0 + 17, str(k), "middle", 11.5)
     drawing.text((_X0 + _X1) / 2, _Y0 + 36, "mean thoughts per problem", "middle")
     best = y(max(one.point.score.accuracy for one in fixed))

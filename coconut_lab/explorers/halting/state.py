@@ -25,7 +25,7 @@ MOST_ROWS = 36  # of the strip
 
 def verdicts(study: HaltStudy, stops: NDArray[Any]) -> tuple[str, ...]:
     """Say what came of stopping each problem where it was; `HaltPoint` counts the same."""
-    counts = np.arange(study.most + 1)
+    counts = np.arange(study.max_thoughts + 1)
     right = study.right[np.arange(len(stops)), stops]
     before = (study.right & (counts < stops[:, None])).any(1)
     after = (study.right & (counts > stops[:, None])).any(1)
@@ -127,7 +127,7 @@ def read_study(
     settings = {
         FIXED: tuple(
             setting(FIXED, study.fixed(k), np.full(len(study.hops), k), best)
-            for k in range(study.most + 1)
+            for k in range(study.max_thoughts + 1)
         )
     }
     for signal in study.signals:

@@ -163,7 +163,7 @@ def test_rows_that_halt_at_their_own_pace_are_those_of_the_library(rows):
         initializer_range=0.4, bos_token_id=None, eos_token_id=1, pad_token_id=0,
     )  # fmt: skip
     models = [Coconut(language, TOKENIZER) for language in twins(config, 3)]
-    rules = [ConfidentHalt(2.5, most=5), FixedThoughts([0, 1, 2, 3, 4])]
+    rules = [ConfidentHalt(2.5, max_thoughts=5), FixedThoughts([0, 1, 2, 3, 4])]
     for rule in rules:
         want, got = (
             generate(
