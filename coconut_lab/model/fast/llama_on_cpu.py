@@ -147,8 +147,8 @@ class FusedLlama:
 class FusedCache:
     """The keys and values of some rows; keys are rotated, with rotated pairs side by side.
 
-    As in `preallocated_cache`, there is room for the expected columns at first, more is taken when it is
-    needed, and the memory of a cache that is no longer needed may be used again.
+    As in `preallocated_cache`, there is room for the expected columns at first, more is taken when
+    it is needed, and the memory of a cache that is no longer needed may be used again.
     """
 
     def __init__(self, layers: Any, columns: int, recycled: FusedCache | None = None) -> None:
