@@ -64,18 +64,13 @@ def read_statement(text: str) -> Statement:
         ProblemError: something is malformed; the message says which fact or which part.
     """
     statement = _read_symbols(text) if is_symbolic(text) else _read_english(text)
-    for number, fact in enumerate(statement.facts, start=1):
-        for name in fact:
-            _check_word(name, f"fact {number}")
-    for name in (*statement.options, statement.asked):
-        _check_word(name, "the question")
+    places = [(f"fact {n}", name) for n, fact in enumerate(statement.facts, 1) for name in fact]
+    places += [("the question", name) for name in (*statement.options, statement.asked)]
+    for place, name in places:
+        fault = word_fault(name)
+        if fault:
+            raise ProblemError(f"{place}: the name {name!r} {fault}")
     return statement
-
-
-def _check_word(name: str, place: str) -> None:
-    fault = word_fault(name)
-    if fault:
-        raise ProblemError(f"{place}: the name {name!r} {fault}")
 
 
 def _read_symbols(text: str) -> Statement:

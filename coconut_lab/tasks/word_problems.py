@@ -8,8 +8,9 @@ With `one_chain` there is no second chain, and the sentences are in order: a sma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import pairwise
+from operator import add, floordiv, mul, sub
 from random import Random
 from typing import NamedTuple
 
@@ -22,25 +23,20 @@ THINGS = ("apples", "books", "coins", "marbles", "pens", "stamps")
 
 
 class _Relation(NamedTuple):
-    """How one person's number follows from another's: words, and the step."""
+    """How one person's number follows from another's."""
 
     words: str
     sign: str
+    result: Callable[[int, int], int]
     amounts: Callable[[int, int], range]  # (number so far, largest allowed) → possible amounts
 
 
 _RELATIONS = (
-    _Relation("{n} more {things} than", "+", lambda have, top: range(1, top - have + 1)),
-    _Relation("{n} fewer {things} than", "-", lambda have, top: range(1, have)),
-    _Relation("{n} times as many {things} as", "*", lambda have, top: range(2, top // have + 1)),
-    _Relation("half as many {things} as", "/", lambda have, top: range(2, 3 - have % 2)),
+    _Relation("{n} more {things} than", "+", add, lambda x, top: range(1, top - x + 1)),
+    _Relation("{n} fewer {things} than", "-", sub, lambda x, top: range(1, x)),
+    _Relation("{n} times as many {things} as", "*", mul, lambda x, top: range(2, top // x + 1)),
+    _Relation("half as many {things} as", "/", floordiv, lambda x, top: range(2, 3 - x % 2)),
 )
-_RESULT: Mapping[str, Callable[[int, int], int]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-    "/": lambda a, b: a // b,
-}
 
 
 def generate_arithmetic(
@@ -113,7 +109,7 @@ def _chain(random: Uniform, people: list[str], things: str, largest: int) -> _Ch
         possible = [r for r in _RELATIONS if r.amounts(have, largest)]
         relation = pick(random, possible)
         amount = pick(random, relation.amounts(have, largest))
-        result = _RESULT[relation.sign](have, amount)
+        result = relation.result(have, amount)
         words = relation.words.format(n=amount, things=things)
         sentences.append(f"{person} has {words} {before}.")
         steps.append(f"<<{have}{relation.sign}{amount}={result}>>")

@@ -268,19 +268,14 @@ def test_truncated_json_is_refused(
         (
             b'[{"answer": "1", "steps": [], "question": "',
             b'"}]',
-            "row 0: the question has 100,000,000 characters, more than 1,000,000; the file is dam",
+            "row 0: the question has 100,000,",
         ),
     ],
     ids=["plain", "text", "json"],
 )
-def test_a_line_of_100_megabytes(tmp_path: Path, start: bytes, end: bytes, message: str) -> None:
-    file = tmp_path / "huge"
-    with file.open("wb") as out:
-        out.write(start)
-        for _ in range(100):
-            out.write(b"x" * 1_000_000)
-        out.write(end)
-    with pytest.raises(ProblemError, match=f"huge: {message}"):
+def test_a_line_of_100_megabytes(file: Path, start: bytes, end: bytes, message: str) -> None:
+    file.write_bytes(start + b"x" * 100_000_000 + end)
+    with pytest.raises(ProblemError, match=f"data: {message}"):
         load_problems(file)
 
 
