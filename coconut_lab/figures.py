@@ -1,4 +1,7 @@
-"""The matplotlib figures of the notebooks; letters repeat what the colours say."""
+"""The matplotlib figures of the notebooks; letters repeat what the colours say.
+
+Every function returns the figure; a notebook cell that ends in it shows it.
+"""
 
 from __future__ import annotations
 
@@ -36,15 +39,9 @@ WORK = {
 
 
 def column_kinds(input_ids: Sequence[int], mask: Sequence[int], tokenizer: Any) -> list[str]:
-    """Say of every column of one row what it is: a key of `KINDS`.
+    """Say of every column of one row what it is, a key of `KINDS`; `mask` is 1 for real tokens.
 
-    Args:
-        input_ids: the ids of the row, padding included.
-        mask: 1 for real tokens.
-        tokenizer: the tokenizer, with the thought tokens.
-
-    Returns:
-        One kind per column. Without `<bot>`, everything before the answer is question.
+    Without `<bot>`, everything before the answer is question.
     """
     tokens = thought_tokens(tokenizer)
     mark = token_id(tokenizer, ANSWER_MARK)
@@ -68,10 +65,7 @@ def draw_batch(batch: dict[str, Tensor], tokenizer: Any, title: str = "") -> Fig
     Args:
         batch: `input_ids` and `attention_mask`, each (B, T) int64.
         tokenizer: the tokenizer, with the thought tokens.
-        title: what stands above.
-
-    Returns:
-        The figure; a notebook cell that ends in it shows it.
+        title: what is written above.
     """
     ids, masks = batch["input_ids"].tolist(), batch["attention_mask"].tolist()
     rows, width = len(ids), len(ids[0])
@@ -89,19 +83,12 @@ def draw_batch(batch: dict[str, Tensor], tokenizer: Any, title: str = "") -> Fig
     for column in starts[1:]:
         axes.plot([column, column], [-0.15, rows + 0.15], color="black", linewidth=1.8)
     axes.set(xlim=(-0.1, width + 0.1), ylim=(rows + 0.2, -0.2), xlabel="column", ylabel="row")
-    axes.set_xticks(
-        [column + 0.5 for column in range(0, width, 5)], list(map(str, range(0, width, 5)))
-    )
+    _number(axes, width)
     axes.set_yticks([row + 0.5 for row in range(rows)], list(map(str, range(rows))))
     passes = f"{len(starts)} passes" if len(starts) > 1 else "1 pass"
     axes.set_title(f"{title}: {passes}" if title else passes, loc="left", fontsize=10)
     _bare(axes)
-    handles = [
-        Patch(facecolor=colour, edgecolor="grey", label=f"{letter}  {kind}")
-        for kind, (letter, colour) in KINDS.items()
-        if kind in found
-    ]
-    _legend_below(figure, handles)
+    _legend_below(figure, _patches(found))
     return figure
 
 
@@ -111,10 +98,7 @@ def draw_stages(examples: Sequence[Example], tokenizer: Any, names: Sequence[str
     Args:
         examples: the encoded problem, one per row.
         tokenizer: the tokenizer, with the thought tokens.
-        names: what stands left of each row.
-
-    Returns:
-        The figure; a notebook cell that ends in it shows it.
+        names: what is written left of each row.
     """
     width = max(len(example.input_ids) for example in examples)
     figure, axes = plt.subplots(figsize=(0.235 * width + 0.9, 0.3 * len(examples) + 0.8))
@@ -128,15 +112,12 @@ def draw_stages(examples: Sequence[Example], tokenizer: Any, names: Sequence[str
             if learned:
                 axes.plot([column + 0.15, column + 0.85], [row + 0.86] * 2, "k", linewidth=1.8)
     axes.set(xlim=(-0.1, width + 0.1), ylim=(len(examples) + 0.1, -0.1), xlabel="column")
-    axes.set_xticks([c + 0.5 for c in range(0, width, 5)], list(map(str, range(0, width, 5))))
+    _number(axes, width)
     axes.set_yticks([row + 0.5 for row in range(len(names))], list(names))
     _bare(axes)
-    handles = [
-        Patch(facecolor=colour, edgecolor="grey", label=f"{letter}  {kind}")
-        for kind, (letter, colour) in KINDS.items()
-        if kind in found
-    ]
-    _legend_below(figure, [*handles, Line2D([], [], color="k", linewidth=1.8, label="has a label")])
+    _legend_below(
+        figure, [*_patches(found), Line2D([], [], color="k", linewidth=1.8, label="has a label")]
+    )
     return figure
 
 
@@ -146,10 +127,7 @@ def draw_losses(curves: dict[str, list[float]], changes: Sequence[int], window: 
     Args:
         curves: for each run its loss at every optimizer step.
         changes: the steps at which a new stage begins.
-        window: each point is the mean of so many steps.
-
-    Returns:
-        The figure; a notebook cell that ends in it shows it.
+        window: each point is the mean of that many steps.
     """
     figure, axes = plt.subplots(figsize=(7.5, 2.7))
     styles = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", ":"))
@@ -179,9 +157,6 @@ def draw_passes(columns: Sequence[str], first_thought: int, thoughts: int) -> Fi
         columns: a short label for every column.
         first_thought: the column of the first placeholder.
         thoughts: how many there are.
-
-    Returns:
-        The figure; a notebook cell that ends in it shows it.
     """
     width = len(columns)
     starts = [0, *range(first_thought, first_thought + thoughts)]
@@ -196,7 +171,7 @@ def draw_passes(columns: Sequence[str], first_thought: int, thoughts: int) -> Fi
                 name = "computed in this pass" if new else "read from the cache"
                 _box(axes, column, row, WORK[name], columns[column] if new else "·")
         axes.set(xlim=(-0.1, width + 0.1), ylim=(len(starts) + 0.1, -0.1), xlabel="column")
-        axes.set_xticks([column + 0.5 for column in range(width)], list(map(str, range(width))))
+        _number(axes, width, 1)
         axes.set_yticks(
             [row + 0.5 for row in range(len(starts))], [str(row + 1) for row in range(len(starts))]
         )
@@ -221,9 +196,6 @@ def draw_gradients(
         batch: `input_ids` and `attention_mask`, each (1, T) int64.
         tokenizer: the tokenizer, with the thought tokens.
         sizes: for each of two settings the lengths of the gradient, one per column.
-
-    Returns:
-        The figure; a notebook cell that ends in it shows it.
     """
     kinds = column_kinds(
         batch["input_ids"][0].tolist(), batch["attention_mask"][0].tolist(), tokenizer
@@ -254,9 +226,6 @@ def draw_halting(study: HaltingTradeoff, names: Mapping[str, str], count: int = 
         study: what the rules look at.
         names: signal → what the rule is called; one line each.
         count: how many thresholds of each rule.
-
-    Returns:
-        The figure.
     """
     figure, axes = plt.subplots(figsize=(6.4, 4.0))
     fixed = [study.fixed(thoughts).score for thoughts in range(study.max_thoughts + 1)]
@@ -299,6 +268,20 @@ def _bare(axes: Axes) -> None:
     axes.tick_params(length=0, labelsize=8)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def _patches(kinds: set[str]) -> list[Artist]:
+    return [
+        Patch(facecolor=colour, edgecolor="grey", label=f"{letter}  {kind}")
+        for kind, (letter, colour) in KINDS.items()
+        if kind in kinds
+    ]
+
+
+def _number(axes: Axes, width: int, step: int = 5) -> None:
+    """Number the boxes of a row below them."""
+    places = range(0, width, step)
+    axes.set_xticks([column + 0.5 for column in places], list(map(str, places)))
 
 
 def _legend_below(figure: Figure, handles: Sequence[Artist]) -> None:

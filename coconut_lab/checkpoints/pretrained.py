@@ -46,6 +46,28 @@ CURRICULA = {
 }
 
 
+_UNKNOWN = (
+    "there is no model {name!r} on the hub, and no folder of that name; check the spelling "
+    "(owner/name), or log in with `hf auth login` if it is private"
+)
+_UNREACHABLE = (
+    "{name!r} is not in the cache and the hub cannot be reached. Three ways: (1) give the path of "
+    "a folder that save_pretrained wrote; (2) connect to the network, without HF_HUB_OFFLINE; (3) "
+    "load it once with network, and it stays in the cache"
+)
+#: Errors of the hub, the most telling first, with what to say.
+REASONS = {
+    "GatedRepoError": "{name!r} is on the hub but asks you to accept its licence: do so on its "
+    "page, then log in with `hf auth login`",
+    "RepositoryNotFoundError": _UNKNOWN,
+    "HFValidationError": _UNKNOWN,
+    "RevisionNotFoundError": "{name!r} has no such revision; leave revision out for the newest",
+    "LocalEntryNotFoundError": _UNREACHABLE,
+    "OfflineModeIsEnabled": _UNREACHABLE,
+    "ConnectionError": _UNREACHABLE,
+}
+
+
 def from_hub(
     name: str | Path,
     task: str | Curriculum,
@@ -84,7 +106,11 @@ def from_hub(
         TokenizerError: no end-of-sequence token, or `copy_from` is no token.
         ImportError: `lora` without `peft`.
     """
-    curriculum = _curriculum(task)
+    curriculum = CURRICULA.get(task) if isinstance(task, str) else task
+    if curriculum is None:
+        raise ModelError(
+            f"task={task!r}; there are {', '.join(CURRICULA)}, or give a Curriculum of your own"
+        )
     peft = import_peft() if lora else None
     name = str(name)
     settings: dict[str, Any] = {"revision": revision} if revision else {}
@@ -92,11 +118,8 @@ def from_hub(
     _check_decoder(name, config)
     tokenizer = _load(name, AutoTokenizer.from_pretrained, settings)
     _complete(name, tokenizer)
-    language_model = _load(
-        name,
-        AutoModelForCausalLM.from_pretrained,
-        settings | {"dtype": dtype, "use_safetensors": True},
-    )
+    settings |= {"dtype": dtype, "use_safetensors": True}
+    language_model = _load(name, AutoModelForCausalLM.from_pretrained, settings)
     new = [token for token in (BOT, EOT, THOUGHT) if token_id(tokenizer, token) is None]
     copied = add_to_model(language_model, tokenizer, copy_from)
     _check_causal(name, language_model, tokenizer)
@@ -122,16 +145,6 @@ def from_hub(
     return Checkpoint(model, tokenizer, curriculum, card)
 
 
-def _curriculum(task: str | Curriculum) -> Curriculum:
-    if isinstance(task, Curriculum):
-        return task
-    if task not in CURRICULA:
-        raise ModelError(
-            f"task={task!r}; there are {', '.join(CURRICULA)}, or give a Curriculum of your own"
-        )
-    return CURRICULA[task]
-
-
 # --- loading -----------------------------------------------------------------------------------
 
 
@@ -155,24 +168,9 @@ def _reason(name: str, error: BaseException) -> str:
             f"the folder {name} cannot be loaded as a model with its tokenizer: {error}; "
             "save_pretrained of both writes what is needed, with weights as safetensors"
         )
-    if "GatedRepoError" in kinds:
-        return (
-            f"{name!r} is on the hub but asks you to accept its licence: do so on its page, then "
-            "log in with `hf auth login`"
-        )
-    if "RepositoryNotFoundError" in kinds or "HFValidationError" in kinds:
-        return (
-            f"there is no model {name!r} on the hub, and no folder of that name; check the "
-            "spelling (owner/name), or log in with `hf auth login` if it is private"
-        )
-    if "RevisionNotFoundError" in kinds:
-        return f"{name!r} has no such revision; leave revision out for the newest"
-    if {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectionError"} & set(kinds):
-        return (
-            f"{name!r} is not in the cache and the hub cannot be reached. Three ways: (1) give the "
-            "path of a folder that save_pretrained wrote; (2) connect to the network, without "
-            "HF_HUB_OFFLINE; (3) load it once with network, and it stays in the cache"
-        )
+    for kind, reason in REASONS.items():
+        if kind in kinds:
+            return reason.format(name=name)
     return f"{name!r} cannot be loaded: {error}"
 
 
@@ -221,20 +219,10 @@ def _complete(name: str, tokenizer: Any) -> None:
 
 @torch.no_grad()
 def add_to_model(language_model: Any, tokenizer: Any, copy_from: str = "<<") -> str:
-    """Add the thought tokens to a tokenizer and its model, as copies of a known token.
+    """Add the thought tokens to a tokenizer and its model, as copies of the first of a text.
 
-    Tokens that are there already keep their embeddings.
-
-    Args:
-        language_model: a decoder-only `transformers` model; changed in place.
-        tokenizer: its tokenizer; changed in place.
-        copy_from: the text whose first token is copied.
-
-    Returns:
-        The token that was copied.
-
-    Raises:
-        TokenizerError: `copy_from` is empty or not in the vocabulary.
+    Both are changed in place; tokens that are there already keep their embeddings. Gives the token
+    that was copied.
     """
     ids = tokenizer(copy_from, add_special_tokens=False).input_ids
     if not ids or ids[0] == tokenizer.unk_token_id:
@@ -286,7 +274,7 @@ def check_positions(
             f"in training at stage {stage}": len(
                 curriculum.arrange(parts, model.tokenizer, stage).input_ids
             )
-            for stage in range(curriculum.max_stage + 2)
+            for stage in range(curriculum.max_stage + 1)  # past the last, none is longer
         }
         thoughts = curriculum.thoughts_in_prompt(len(parts.steps), curriculum.max_stage)
         sizes[f"for its prompt and {max_new_tokens} new tokens"] = (

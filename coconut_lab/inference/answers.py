@@ -35,7 +35,7 @@ PATH_CLASSES = {
 
 
 def answer_of(text: str) -> str | None:
-    """Take the answer from what a model wrote: the words behind the last `###`, or None."""
+    """Take the answer from what a model wrote: the words after the last `###`, or None."""
     _, mark, answer = text.rpartition(ANSWER_MARK)
     return " ".join(answer.split()) if mark else None
 
@@ -43,7 +43,7 @@ def answer_of(text: str) -> str | None:
 def path_class(text: str, problem: Problem, *, partial: bool = False) -> str:
     """Say in which of the six classes an output is.
 
-    With steps, the steps decide and the answer behind them does not: the destination is where the
+    With steps, the steps decide and the answer after them does not: the destination is where the
     last step ends.
 
     Args:
@@ -84,20 +84,9 @@ def path_class(text: str, problem: Problem, *, partial: bool = False) -> str:
 def count_path_classes(
     texts: Sequence[str], problems: Sequence[Problem], *, partial: bool = False
 ) -> dict[str, int]:
-    """Count the classes of many outputs.
-
-    Args:
-        texts: one output per problem.
-        problems: the ProsQA problems.
-        partial: as for `path_class`.
-
-    Returns:
-        Every class with how many outputs are in it, in the order of `PATH_CLASSES`.
-    """
-    found = [
-        path_class(text, problem, partial=partial)
-        for text, problem in zip(texts, problems, strict=True)
-    ]
+    """Count how many outputs, one per problem, are in each class (see `path_class`)."""
+    pairs = zip(texts, problems, strict=True)
+    found = [path_class(text, problem, partial=partial) for text, problem in pairs]
     return {name: found.count(name) for name in PATH_CLASSES}
 
 
@@ -132,7 +121,7 @@ def numeric_answer(text: str) -> Fraction | None:
     a trailing period, negative numbers, fractions and mixed numbers as written (3/4, 1 1/2).
 
     Args:
-        text: an answer, or all that a model wrote. Behind `###` (or `####`) the first number
+        text: an answer, or all that a model wrote. After `###` (or `####`) the first number
             counts; without that mark, the last.
 
     Returns:

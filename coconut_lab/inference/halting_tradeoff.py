@@ -34,6 +34,7 @@ from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
 
 Array = NDArray[Any]
+_INTEGERS = ("hops", "tokens", "passes")
 
 
 @dataclass(frozen=True)
@@ -185,15 +186,11 @@ class HaltingTradeoff:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the study as JSON, whole or not at all; signals keep seven digits."""
-        values = {
-            "hops": self.hops.tolist(),
-            "right": self.right.astype(int).tolist(),
-            "tokens": self.tokens.tolist(),
-            "passes": self.passes.tolist(),
-            "signals": {
-                name: [[float(f"{value:.7g}") for value in row] for row in rows.tolist()]
-                for name, rows in self.signals.items()
-            },
+        values: dict[str, Any] = {name: getattr(self, name).tolist() for name in _INTEGERS}
+        values["right"] = self.right.astype(int).tolist()
+        values["signals"] = {
+            name: [[float(f"{value:.7g}") for value in row] for row in rows.tolist()]
+            for name, rows in self.signals.items()
         }
         write_text(path, json.dumps(values, separators=(",", ":")) + "\n")
 
@@ -207,11 +204,9 @@ class HaltingTradeoff:
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
             found = cls(
-                np.array(values["hops"]),
-                np.array(values["right"], dtype=bool),
-                np.array(values["tokens"]),
-                np.array(values["passes"]),
-                {name: np.array(rows) for name, rows in values["signals"].items()},
+                right=np.array(values["right"], dtype=bool),
+                signals={name: np.array(rows) for name, rows in values["signals"].items()},
+                **{name: np.array(values[name]) for name in _INTEGERS},
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise HaltError(f"{path} is no study that can be read: {error}") from error

@@ -116,19 +116,15 @@ def train_halting(
 
 
 def _first_stop(
-    model: Coconut,
-    curriculum: Curriculum,
-    problems: Sequence[Problem],
-    labels: str,
-    max_thoughts: int,
+    model: Coconut, curriculum: Curriculum, problems: Sequence[Problem], labels: str, limit: int
 ) -> Tensor:
-    """Give the first k at which each problem should stop (N,); K + 1 where there is none."""
+    """Give the first k at which each problem should stop (N,); past `limit` where there is none."""
     if labels == "steps":
         steps = torch.tensor([len(problem.steps) for problem in problems])
         return steps * curriculum.thoughts_per_step
-    answers = answers_after(model, curriculum, problems, max_thoughts)
+    answers = answers_after(model, curriculum, problems, limit)
     right = torch.from_numpy(right_after(answers, problems))
-    return torch.where(right.any(1), right.int().argmax(1), max_thoughts + 1)
+    return torch.where(right.any(1), right.int().argmax(1), limit + 1)
 
 
 @dataclass(frozen=True, eq=False)

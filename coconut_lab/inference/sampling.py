@@ -45,14 +45,9 @@ class Sampling:
             raise ValueError(f"seed {self.seed} and first {self.first} must both be 0 or more")
 
     def draws(self, prompts: int, tokens: int) -> Tensor:
-        """Draw the uniform random numbers that decide every token.
+        """Draw the uniform random numbers that decide every token: (prompts, tokens) float64.
 
-        Args:
-            prompts: how many prompts there are.
-            tokens: how many tokens each may get.
-
-        Returns:
-            (prompts, tokens) float64 in [0, 1); a row depends on the seed and its number only.
+        A row depends on the seed and its number only.
         """
         rows = []
         for number in range(self.first, self.first + prompts):
@@ -62,15 +57,7 @@ class Sampling:
         return torch.stack(rows)
 
     def choose(self, logits: Tensor, draws: Tensor) -> Tensor:
-        """Turn one random number per row into one token per row.
-
-        Args:
-            logits: (B, V).
-            draws: (B,) float64 in [0, 1).
-
-        Returns:
-            (B,) int64 token ids.
-        """
+        """Turn logits (B, V) and one random number per row (B,) into one token per row (B,)."""
         probabilities = torch.softmax(logits.double() / self.temperature, dim=-1)
         ordered, tokens = probabilities.sort(dim=-1, descending=True, stable=True)  # (B, V)
         total = ordered.cumsum(-1)

@@ -51,12 +51,7 @@ class Score:
         return self.right / self.total
 
     def to_dict(self, *also: str) -> dict[str, Any]:
-        """Give it as plain data for a file, rounded.
-
-        Args:
-            also: what to add to counts, accuracy and interval: names of costs, or `"outcomes"`,
-                which are kept as a string of 0 and 1.
-        """
+        """Give it as plain data, rounded; `also` names costs, or `"outcomes"`, as 0 and 1."""
         low, high = self.interval
         rounded = {"accuracy": self.accuracy, "low": low, "high": high}
         found: dict[str, Any] = {"right": self.right, "total": self.total}

@@ -9,16 +9,17 @@ comes with its control: what a uniform distribution over the nodes of the graph 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from coconut_lab.curriculum.batching import collate, pad_prompts
+from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, Example
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK, thought_tokens
+from coconut_lab.inference.states_and_answers import last_states
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.notation import is_symbolic, read_statement
 from coconut_lab.tasks.problems import Graph, Problem, ProblemError
@@ -65,7 +66,7 @@ class ThoughtReading:
 
 @dataclass(frozen=True)
 class ForcedAnswer:
-    """What a model would answer if it had to after so many thoughts.
+    """What a model would answer if it had to after some number of thoughts.
 
     Attributes:
         thoughts: how many thoughts it had; the rest of its thinking is cut by `<eot>`.
@@ -102,7 +103,7 @@ class FrontierMass:
         hop: its frontier.
         mass: mean probability on the nodes of that frontier.
         uniform: the same for a uniform distribution over each graph's nodes: the control.
-        problems: how many problems have a path of at least so many hops; the others do not count.
+        problems: how many problems have a path of at least that many hops; the others do not count.
     """
 
     number: int
@@ -154,32 +155,19 @@ def read_thoughts(
     top: int = 5,
     batch_size: int = 256,
 ) -> list[tuple[ThoughtReading, ...]]:
-    """Decode every thought through the language-model head.
+    """Decode thoughts 1 to n of each problem through the language-model head, as for `probe`.
 
     A name of several tokens is read by its first one; names that share it share its probability.
-
-    Args:
-        model, tokenizer, problems, curriculum, top, batch_size: as for `probe`.
-
-    Returns:
-        For each problem its thoughts 1 to n.
-
-    Raises:
-        As `probe`.
     """
-    read: list[tuple[ThoughtReading, ...]] = []
-    for part in _parts(problems, batch_size):
-        prompts = _prompts(part, tokenizer, curriculum, _most_thoughts(curriculum))
-        batch = {name: v.to(model.device) for name, v in pad_prompts(prompts, tokenizer).items()}
-        states = model.latent_states(
-            batch["input_ids"], batch["attention_mask"], batch["position_ids"]
-        )
-        thoughts = states.thoughts  # (B, n, d)
-        if not thoughts.shape[1]:
-            read += [()] * len(part)
-            continue
-        probabilities = model.head(thoughts).float().softmax(-1).cpu()  # (B, n, V)
-        for problem, table in zip(part, probabilities, strict=True):
+    count = _max_thoughts(curriculum)
+    prompts = _prompts(problems, tokenizer, curriculum, count)
+    if not count:
+        return [()] * len(problems)
+    read, left = [], iter(problems)
+    for states in last_states(model, prompts, count + 2, batch_size):
+        thoughts = states[:, :count]  # (b, n, d), at the columns before the placeholders
+        tables = model.head(thoughts).float().softmax(-1).cpu()  # (b, n, V)
+        for table, problem in zip(tables, left, strict=False):
             read.append(_read_rows(problem, table, tokenizer, curriculum.thoughts_per_step, top))
     return read
 
@@ -197,20 +185,13 @@ def forced_answers(
 
     After `<eot>` comes `###` ("### Tom is a" in English), then the probability of each option as
     the next name: the product over its tokens. Interpolation as in section 5 of the paper.
-
-    Args:
-        model, tokenizer, problems, curriculum, batch_size: as for `probe`.
-
-    Returns:
-        For each problem the answers after 0 to n thoughts.
-
-    Raises:
-        As `probe`.
     """
-    budgets = range(_most_thoughts(curriculum) + 1)
+    budgets = range(_max_thoughts(curriculum) + 1)
     rows_each = 2 * len(budgets)
     found: list[tuple[ForcedAnswer, ...]] = []
-    for part in _parts(problems, max(1, batch_size // rows_each)):
+    size = max(1, batch_size // rows_each)
+    for start in range(0, len(problems), size):
+        part = problems[start : start + size]
         tails = [_answer_tokens(problem, tokenizer) for problem in part]
         rows: dict[int, list[Example]] = {}
         for budget in budgets:
@@ -278,11 +259,6 @@ def on_shortest_paths(graph: Graph) -> frozenset[int]:
     return frozenset(found)
 
 
-def _parts(problems: Sequence[Problem], size: int) -> Iterator[Sequence[Problem]]:
-    for start in range(0, len(problems), size):
-        yield problems[start : start + size]
-
-
 def _graph(problem: Problem) -> Graph:
     if problem.graph is None:
         raise ProblemError(
@@ -291,7 +267,7 @@ def _graph(problem: Problem) -> Graph:
     return problem.graph
 
 
-def _most_thoughts(curriculum: Curriculum) -> int:
+def _max_thoughts(curriculum: Curriculum) -> int:
     if curriculum.rule.stand_in != "thoughts":
         raise ValueError(f"the method {curriculum.method!r} has no thoughts to look into")
     return curriculum.max_stage * curriculum.thoughts_per_step
@@ -300,7 +276,7 @@ def _most_thoughts(curriculum: Curriculum) -> int:
 def _prompts(
     problems: Sequence[Problem], tokenizer: Any, curriculum: Curriculum, thoughts: int
 ) -> list[list[int]]:
-    """Prompts of stage 0, question `<bot> <eot>`, with so many placeholders put between."""
+    """Prompts of stage 0, question `<bot> <eot>`, with that many placeholders put between."""
     placeholder = thought_tokens(tokenizer).thought
     prompts = []
     for problem in problems:
@@ -347,7 +323,7 @@ def _read_rows(
 
 
 def _name_tokens(before: str, names: Sequence[str], tokenizer: Any) -> list[list[int]]:
-    """Tokenize names as they stand behind `before` in a text."""
+    """Tokenize names as they are after `before` in a text."""
     texts = [before, *(f"{before} {name}" for name in names)]
     head, *whole = tokenizer(texts, add_special_tokens=False).input_ids
     return [ids[len(head) :] for ids in whole]

@@ -41,25 +41,19 @@ def measure(
 ) -> dict[str, list[dict[str, Any]]]:
     """Measure what a card says: accuracy and frontier mass per number of thoughts.
 
-    Args:
-        model: the trained model, in evaluation mode.
-        curriculum: what it was trained with.
-        problems: unseen problems.
-
-    Returns:
-        `accuracy`, one entry per number of thoughts with its 95% interval, when the model must
-        answer right after its thoughts; `accuracy_with_words`, the same when it may write steps
-        before; and, for models that think, `frontier_mass`, one entry per thought with its control.
+    Gives `accuracy`, one entry per number of thoughts with its 95% interval, when the model must
+    answer right after its thoughts; `accuracy_with_words`, the same when it may write steps before;
+    and, for models that think, `frontier_mass`, one entry per thought with its control.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for key, answer_now in (("accuracy", True), ("accuracy_with_words", False)):
-        found[key] = [
-            {"thoughts": curriculum.thoughts_in_prompt(curriculum.max_stage, stage)}
-            | score(
+        found[key] = []
+        for stage in graded_stages(curriculum):
+            thoughts = curriculum.thoughts_in_prompt(curriculum.max_stage, stage)
+            graded = score(
                 model, model.tokenizer, problems, curriculum, stage, answer_now=answer_now
-            ).to_dict()
-            for stage in graded_stages(curriculum)
-        ]
+            )
+            found[key].append({"thoughts": thoughts} | graded.to_dict())
     if curriculum.rule.stand_in != "thoughts":
         return found
     masses = frontier_mass(model, model.tokenizer, problems, curriculum)

@@ -71,11 +71,10 @@ def build_halts(
         what = f"{count} {preset} problems of {hops[0]} to {hops[1]} hops, seed {seed + 2}"
         return {"problems": what} | compare_halts(study, thresholds, within)
 
-    about = {name: halt.about for name, halt in halts.items()}
-    figures = measured(hops, "halt-study.json")
-    figures = {
-        "problems": figures.pop("problems"), "most": max_thoughts, "halts": about, **figures
-    }  # fmt: skip
+    figures = measured(hops, "halt-study.json") | {
+        "most": max_thoughts,
+        "halts": {name: halt.about for name, halt in halts.items()},
+    }
     if more_hops is not None:
         figures["more_hops"] = measured(more_hops, "halt-study-more.json")
     write_text(folder / "halts.json", json.dumps(figures, indent=1) + "\n")
@@ -85,16 +84,11 @@ def build_halts(
 def compare_halts(
     study: HaltingTradeoff, thresholds: dict[str, float], within: float
 ) -> dict[str, Any]:
-    """Compare rules at given thresholds with fixed lengths, on the problems of a study.
+    """Compare rules at thresholds that were chosen on other problems with fixed lengths.
 
-    Args:
-        study: the study.
-        thresholds: signal → threshold, chosen on other problems.
-        within: also name the shortest fixed length that loses no more than this.
-
-    Returns:
-        Plain data: `fixed` (one entry per number of thoughts), `best_fixed`, `enough_fixed`, and
-        `rules`, each with its share of thoughts saved and the paired test against `best_fixed`.
+    Gives `fixed` (one entry per number of thoughts), `best_fixed`, `enough_fixed` (the shortest
+    that loses no more than `within`), and `rules`, each with its share of thoughts saved and the
+    paired test against `best_fixed`.
     """
     best, enough = study.best_fixed(), study.best_fixed(within)
     rules = {}

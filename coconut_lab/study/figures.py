@@ -19,14 +19,7 @@ MARKS = (("o", "#0072B2"), ("s", "#E69F00"), ("^", "#009E73"), ("D", "#CC79A7"),
 
 
 def draw_methods(scores: Mapping[str, Mapping[int, Score]]) -> Figure:
-    """Draw the accuracy of every method and seed with its 95% interval.
-
-    Args:
-        scores: from `method_scores`.
-
-    Returns:
-        The figure; a notebook cell that ends in it shows it.
-    """
+    """Draw the accuracy of every method and seed (from `method_scores`) with its 95% interval."""
     seeds = sorted({seed for by_seed in scores.values() for seed in by_seed})
     figure, axes = plt.subplots(figsize=(8, 0.55 * len(METHODS) + 1.1))
     for index, seed in enumerate(seeds):
@@ -73,9 +66,6 @@ def draw_depth(
         methods: one map each, from left to right.
         layers: the rows.
         hops: the columns.
-
-    Returns:
-        The figure; a notebook cell that ends in it shows it.
     """
     colours = plt.get_cmap("cividis")
     scale = plt.Normalize(40, 100)

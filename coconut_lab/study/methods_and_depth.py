@@ -142,18 +142,10 @@ def run(
     runs: Path,
     folder: Path = FOLDER,
 ) -> list[dict[str, Any]]:
-    """Measure the cells of a study that have no result in `folder/name.json` yet.
+    """Measure the cells of a study that have no result in `folder/name.json` yet, and give all.
 
-    Args:
-        name: of the study.
-        cells: the settings of each cell.
-        measure_cell: called with the settings and `runs`.
-        facts: what the results hold for, kept beside them.
-        runs: where training runs are kept.
-        folder: where results are kept.
-
-    Returns:
-        The results of all cells of the file.
+    `measure_cell` is called with the settings of a cell and `runs`; `facts` say what the results
+    hold for, and are kept beside them.
     """
     path = folder / f"{name}.json"
     for cell in cells:

@@ -74,14 +74,7 @@ Cells = dict[tuple[str, int, int], dict[int, Score]]
 
 
 def read_results(name: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """Read the results of a study.
-
-    Args:
-        name: `"methods"` or `"depth"`.
-        folder: where the results are.
-
-    Returns:
-        What `coconut_lab.study.methods_and_depth` wrote: `what`, `recipes`, and `results`, a list.
+    """Read what a study wrote: `what`, `recipes`, and `results`, a list.
 
     Raises:
         FileNotFoundError: it was not measured yet.
@@ -158,11 +151,7 @@ def paper_table() -> Table:
 def methods_table(scores: Mapping[str, Mapping[int, Score]]) -> Table:
     """One row per method: accuracy and 95% interval in % for every seed, tokens, thoughts.
 
-    Args:
-        scores: from `method_scores`.
-
-    Returns:
-        The table; tokens and thoughts are means over problems and seeds.
+    Tokens and thoughts are means over problems and seeds.
     """
     seeds = _seeds(scores.values())
 
@@ -185,12 +174,7 @@ def methods_table(scores: Mapping[str, Mapping[int, Score]]) -> Table:
 def comparison_table(scores: Mapping[str, Mapping[int, Score]], first: str = "coconut") -> Table:
     """One row per other method: how far the first is ahead, and the p-value, for every seed.
 
-    Args:
-        scores: from `method_scores`.
-        first: the method that the others are compared with.
-
-    Returns:
-        The table; differences are in points (hundredths of the problems), with 95% intervals.
+    Differences are in points (hundredths of the problems), with 95% intervals.
     """
     seeds = _seeds(scores.values())
     start = scores.get(first, {})
@@ -221,13 +205,9 @@ def p_value_table(scores: Mapping[str, Mapping[int, Score]], seed: int) -> Table
 
 
 def depth_table(cells: Cells) -> Table:
-    """One row per method and depth: mean accuracy over the seeds in %, and lowest to highest.
+    """One row per method and depth, one column per number of hops.
 
-    Args:
-        cells: from `depth_scores`.
-
-    Returns:
-        The table, one column per number of hops.
+    A cell is the mean accuracy over the seeds in %, and lowest to highest.
     """
     hops = sorted({hop for _, _, hop in cells})
     rows = []
