@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from coconut_lab.curriculum.methods import METHODS, Method
 from coconut_lab.curriculum.tokenizer import (
     ANSWER_MARK,
     TokenizerError,
@@ -24,63 +25,6 @@ from coconut_lab.tasks.problems import Problem, ProblemError
 
 IGNORED = -100
 
-
-@dataclass(frozen=True)
-class Method:
-    """One row of the table of methods.
-
-    Attributes:
-        name: how recipes and cards call it.
-        removes: what goes at stage k: `"steps"` (the first k), `"tokens"` (the first k tokens of
-            the steps), `"all"` (everything at once), `"nothing"`.
-        stand_in: what takes the place of removed steps: `"thoughts"`, `"pauses"`, or None.
-        markers: whether `<bot>` and `<eot>` are there, at every stage.
-        in_words: one sentence for learners.
-        last_stage_only: whether every stage is trained as if it came after the last one.
-    """
-
-    name: str
-    removes: str
-    stand_in: str | None
-    markers: bool
-    in_words: str
-    last_stage_only: bool = False
-
-
-#: Baselines and ablations of section 4 of the paper. The published code drops the markers for CoT,
-#: No-CoT and "without thought"; a pause as a thought keeps them, so that only the feedback differs.
-METHODS = {
-    method.name: method
-    for method in (
-        Method(
-            "coconut",
-            "steps",
-            "thoughts",
-            True,
-            "stage k replaces the first k steps by k·c thoughts",
-        ),
-        Method("cot", "nothing", None, False, "all steps stay in language"),
-        Method("no_cot", "all", None, False, "the answer follows the question at once"),
-        Method("icot", "tokens", None, False, "stage k drops the first k tokens of the steps"),
-        Method("pause", "all", "pauses", False, "pause tokens stand between question and answer"),
-        Method(
-            "no_curriculum",
-            "steps",
-            "thoughts",
-            True,
-            "Coconut's last stage from the start: all thoughts, no steps",
-            last_stage_only=True,
-        ),
-        Method("no_thought", "steps", None, False, "stage k drops the first k steps"),
-        Method(
-            "pause_as_thought",
-            "steps",
-            "pauses",
-            True,
-            "stage k replaces the first k steps by k·c pause tokens",
-        ),
-    )
-}
 
 #: How fast iCoT's random extra removal falls off: P(o) is proportional to exp(-4 o) (Deng et al.).
 ICOT_LAMBDA = 4.0
@@ -211,16 +155,7 @@ class Curriculum:
         return stage * self.thoughts_per_step
 
     def steps_kept(self, steps: list[list[int]], stage: int, extra: int = 0) -> list[int]:
-        """Give the step tokens that are left at `stage`.
-
-        Args:
-            steps: token ids of each step.
-            stage: the stage.
-            extra: iCoT's random extra number of tokens to drop.
-
-        Returns:
-            The token ids that stay, in order.
-        """
+        """Give the step tokens that are left at `stage`; iCoT drops some `extra` ones."""
         tokens = [token for step in steps for token in step]
         if self.rule.removes == "nothing":
             return tokens
@@ -266,17 +201,7 @@ class Curriculum:
         return self.arrange(tokenize([problem], tokenizer)[0], tokenizer, stage)
 
     def arrange(self, parts: Tokenized, tokenizer: Any, stage: int, extra: int = 0) -> Example:
-        """Do what `encode` does, for a problem that is tokenized already.
-
-        Args:
-            parts: the tokenized problem.
-            tokenizer: the tokenizer.
-            stage: the stage.
-            extra: iCoT's random extra number of tokens to drop (`draw_extra`).
-
-        Returns:
-            Token ids and labels.
-        """
+        """Do what `encode` does, for a tokenized problem; `extra` as from `draw_extra`."""
         if stage < 0:
             raise ValueError(f"stage is {stage}; the first stage is 0")
         count = self.thoughts_in_training(len(parts.steps), stage)
@@ -288,7 +213,7 @@ class Curriculum:
         """Encode one problem for inference: question, `<bot>`, placeholders, `<eot>`.
 
         Args:
-            problem: the problem; only its number of steps is used beside the question.
+            problem: the problem; of its steps only their number is used.
             tokenizer: a Hugging Face tokenizer with the thought tokens.
             stage: how many steps are left to thoughts; more than `max_stage` changes nothing.
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 BOT, EOT, THOUGHT, PAUSE = "<bot>", "<eot>", "<thought>", "<pause>"
 PAD, EOS = "<pad>", "<eos>"
 ANSWER_MARK = "###"
-#: Words that have a meaning of their own in the symbolic notation: no node may bear them.
+#: Words with a meaning in the symbolic notation: no node may bear them.
 MARKS = ("|", "[Q]", "[R]", ANSWER_MARK)
 
 
@@ -35,7 +35,7 @@ def word_tokenizer(names: Iterable[str]) -> PreTrainedTokenizerFast:
     """Make a word-level tokenizer for the symbolic notation.
 
     Every word is one token: the marks `| [Q] [R] ###`, then the names in the order given, then
-    the thought tokens. Line breaks separate words and have no token of their own.
+    the thought tokens. Line breaks separate words and have no token.
 
     Args:
         names: the names a node may have; no duplicates, no whitespace, none of the marks.
@@ -84,17 +84,7 @@ def add_thought_tokens(tokenizer: Any) -> int:
 
 
 def thought_tokens(tokenizer: Any) -> ThoughtTokens:
-    """Look up the ids of the thought tokens.
-
-    Args:
-        tokenizer: a Hugging Face tokenizer.
-
-    Returns:
-        Their ids.
-
-    Raises:
-        TokenizerError: one of them is missing; the message says how to add it.
-    """
+    """Look up the ids of the thought tokens; TokenizerError says how to add one that is missing."""
     found = {token: token_id(tokenizer, token) for token in (BOT, EOT, THOUGHT)}
     missing = [token for token, index in found.items() if index is None]
     if missing:
@@ -120,11 +110,7 @@ def add_pause_token(tokenizer: Any) -> int:
 
 
 def pause_token(tokenizer: Any) -> int:
-    """Look up the id of `<pause>`.
-
-    Raises:
-        TokenizerError: it is missing; the message says how to add it.
-    """
+    """Look up the id of `<pause>`; TokenizerError says how to add it if it is missing."""
     index = token_id(tokenizer, PAUSE)
     if index is None:
         raise TokenizerError(
@@ -144,14 +130,7 @@ def token_id(tokenizer: Any, token: str) -> int | None:
 
 
 def padding_id(tokenizer: Any) -> int:
-    """Return the id that fills padded positions: the padding token, else the end of sequence.
-
-    Args:
-        tokenizer: a Hugging Face tokenizer.
-
-    Raises:
-        TokenizerError: the tokenizer has neither.
-    """
+    """Give the id that fills padded positions: the padding token, else the end of sequence."""
     for index in (tokenizer.pad_token_id, tokenizer.eos_token_id):
         if index is not None:
             return int(index)
