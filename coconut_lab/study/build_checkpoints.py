@@ -18,8 +18,10 @@ from coconut_lab.interpretability.probing import frontier_mass
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
 from coconut_lab.tasks.prosqa import generate_prosqa
+from coconut_lab.training.data import graded_stages
 from coconut_lab.training.recipe import Recipe, load_recipe
-from coconut_lab.training.trainer import LOG_FILE, Trainer, graded_stages
+from coconut_lab.training.run_folder import LOG_FILE
+from coconut_lab.training.trainer import Trainer
 
 #: The problems that cards are measured on: another seed than any recipe's.
 UNSEEN = 1000

@@ -29,7 +29,8 @@ from coconut_lab.study.build_checkpoints import UNSEEN_SEED, run_path, unseen_pr
 from coconut_lab.tasks.problems import Problem
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training.recipe import Phase, Recipe, load_recipe
-from coconut_lab.training.trainer import LOG_FILE, Trainer
+from coconut_lab.training.run_folder import LOG_FILE
+from coconut_lab.training.trainer import Trainer
 
 FOLDER = Path(__file__).parents[2] / "results"
 

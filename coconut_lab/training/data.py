@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from coconut_lab.curriculum.batching import collate
-from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, Example, Tokenized, tokenize
-from coconut_lab.curriculum.tokenizer import thought_tokens
+from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, Tokenized, tokenize
 from coconut_lab.tasks.loading import cache_file, load_problems
-from coconut_lab.tasks.problems import Graph, Problem
+from coconut_lab.tasks.problems import Problem
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 from coconut_lab.training.recipe import Phase, Recipe, RecipeError, WalksPart
+from coconut_lab.training.walks import encode_walks
 
+Step = TypeVar("Step")
 #: Batches are cut from that many batches' worth of problems sorted by length: less padding.
 POOL = 16
 #: Training problems of the data sets known by name (Hao et al. 2024, appendix A).
@@ -83,6 +85,12 @@ def count_problems(recipe: Recipe) -> int:
     if source in PUBLISHED and not cache_file(source, "train").is_file():
         return PUBLISHED[source]
     return len(load_problems(source, split="train"))
+
+
+def graded_stages(curriculum: Curriculum) -> Sequence[int]:
+    """List the stages at which prompts differ in their number of thoughts (or pauses)."""
+    graded = curriculum.rule.stand_in is not None and curriculum.rule.removes == "steps"
+    return range(curriculum.max_stage + 1) if graded else [curriculum.max_stage]
 
 
 def names_of(recipe: Recipe) -> list[str]:
@@ -153,16 +161,13 @@ class Batches:
     def curriculum(
         self, step: int, curriculum: Curriculum, stage: int, mix_probability: float | None = None
     ) -> dict[str, Tensor]:
-        """Make the batch of a step at a stage.
+        """Make the batch of a step at a scheduled stage, as `collate` gives it.
 
         Args:
             step: the optimizer step, from 0.
             curriculum: encodes each problem.
             stage: the scheduled stage.
             mix_probability: overrides the curriculum's.
-
-        Returns:
-            As `collate`.
         """
         rng = random.Random(f"{self.seed}/mix/{step}")
         if mix_probability is not None:
@@ -205,69 +210,23 @@ class Batches:
         }
 
 
-def encode_walks(
-    graph: Graph | None,
-    parts: Tokenized,
-    tokenizer: Any,
-    settings: WalksPart,
-    rng: random.Random,
-) -> Example:
-    """Encode a graph's facts and random walks on it, `[R] start <bot> next next <eot> next …`.
-
-    This is the pre-training of the tiny models. Where Coconut will put thoughts there are words
-    here. Each marker comes and goes, so that the position of either learns to predict the next
-    node, as any position of a pre-trained language model does. Only the nodes walked to are
-    supervised.
-
-    Args:
-        graph: the graph of the problem.
-        parts: the tokenized problem, in symbols.
-        tokenizer: its word-level tokenizer.
-        settings: how many walks, how long, how often with markers.
-        rng: makes the choices.
-
-    Returns:
-        Token ids and labels.
-
-    Raises:
-        ValueError: the problem has no graph.
-    """
-    if graph is None:
-        raise ValueError("random walks need problems that have a graph")
-    tokens = thought_tokens(tokenizer)
-    names = tokenizer.convert_tokens_to_ids(list(graph.names))
-    start = tokenizer.convert_tokens_to_ids("[R]")
-    children: dict[int, list[int]] = {}
-    for parent, child in graph.edges:
-        children.setdefault(parent, []).append(child)
-    starts = sorted(children)
-    ids = parts.question[: 3 * len(graph.edges)]
-    labels = [IGNORED] * len(ids)
-    for _ in range(settings.per_problem):
-        node = rng.choice(starts)
-        path = [node]
-        while path[-1] in children and len(path) <= settings.max_hops:
-            path.append(rng.choice(children[path[-1]]))
-        head = [start, names[node]]
-        if rng.random() < settings.bot_probability:
-            head.append(tokens.bot)
-        walked = [names[node] for node in path[1:]]
-        learned = list(walked)
-        if len(walked) > 1 and rng.random() < settings.eot_probability:
-            place = rng.randrange(1, len(walked))
-            walked.insert(place, tokens.eot)
-            learned.insert(place, IGNORED)
-        ids += head + walked
-        labels += [IGNORED] * len(head) + learned
-    return Example(ids, labels)
+def made_ahead(
+    steps: Iterable[Step], make: Callable[[Step], dict[str, Tensor]]
+) -> Iterator[tuple[Step, dict[str, Tensor]]]:
+    """Give every step with its batch; while one is trained on, the next batch is made."""
+    waiting: tuple[Step, Future[dict[str, Tensor]]] | None = None
+    with ThreadPoolExecutor(1) as pool:
+        for step in steps:
+            coming = step, pool.submit(make, step)
+            if waiting:
+                yield waiting[0], waiting[1].result()
+            waiting = coming
+        if waiting:
+            yield waiting[0], waiting[1].result()
 
 
 def share_out(recipe: Recipe, processes: int) -> list[list[slice]]:
-    """Cut the rows of a batch: a share for each process, in parts of at most `micro_batch`.
-
-    Raises:
-        RecipeError: the batch does not divide among the processes.
-    """
+    """Cut the rows of a batch: a share for each process, in parts of at most `micro_batch`."""
     share, rest = divmod(recipe.batch_size, processes)
     if rest:
         raise RecipeError(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 import pydantic
 import yaml
-from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, Strict, ValidationError
 
 from coconut_lab.curriculum.curriculum import Curriculum
 
@@ -67,7 +67,8 @@ def _first_error(error: ValidationError, kind: Any) -> str:
         return f"the key {where} is missing"
     if first["type"] == "unexpected_keyword_argument":
         if len(first["loc"]) > 1:
-            kind = PARTS[str(first["loc"][0])]
+            parts = {entry.name: entry.default_factory for entry in dataclasses.fields(kind)}
+            kind = (parts | {"phases": Phase})[str(first["loc"][0])]
         known = ", ".join(entry.name for entry in dataclasses.fields(kind))
         return f"unknown key {where}; known are {known}"
     if first["type"] == "value_error":
@@ -236,19 +237,14 @@ class Recipe:
         return max(1, problems // self.batch_size)
 
     def in_steps(self, problems: int) -> Recipe:
-        """Give the same recipe with the epochs of its phases turned into steps.
-
-        Args:
-            problems: how many problems there are to train on.
-        """
+        """Turn the epochs of phases into steps, with that many problems to train on."""
         epoch = self.steps_per_epoch(problems)
-        phases = tuple(
-            dataclasses.replace(phase, steps=phase.epochs * epoch, epochs=0)
-            if phase.epochs
-            else phase
-            for phase in self.phases
-        )
-        return dataclasses.replace(self, phases=phases)
+        steps = [phase.steps or phase.epochs * epoch for phase in self.phases]
+        phases = [
+            dataclasses.replace(phase, steps=number, epochs=0)
+            for phase, number in zip(self.phases, steps, strict=True)
+        ]
+        return dataclasses.replace(self, phases=tuple(phases))
 
     @property
     def total_steps(self) -> int:
@@ -261,26 +257,8 @@ class Recipe:
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Recipe:
-        """Make a recipe from plain data, as `to_dict` gives it; keys left out take defaults.
-
-        Raises:
-            RecipeError: as `load_recipe`.
-        """
-        try:
-            return TypeAdapter(Recipe).validate_python(data)
-        except ValidationError as error:
-            raise RecipeError(_first_error(error, Recipe)) from None
-
-
-#: The keys of a recipe that hold keys themselves.
-PARTS = {
-    "phases": Phase,
-    "problems": ProblemsPart,
-    "model": ModelPart,
-    "walks": WalksPart,
-    "curriculum": CurriculumPart,
-    "optimizer": OptimizerPart,
-}
+        """Make a recipe from what `to_dict` gives; a RecipeError says which key does not fit."""
+        return Recipe(**{str(key): value for key, value in data.items()})
 
 
 def load_recipe(source: str | os.PathLike[str], **changes: Any) -> Recipe:

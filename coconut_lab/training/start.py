@@ -16,16 +16,7 @@ from coconut_lab.training.recipe import ModelPart
 
 
 def new_model(part: ModelPart, names: Sequence[str], seed: int) -> Coconut:
-    """Make a Llama-shaped model with random weights and a word-level tokenizer.
-
-    Args:
-        part: its sizes.
-        names: the names a node may have.
-        seed: of the weights; the global generator is left as it was.
-
-    Returns:
-        The model.
-    """
+    """Make a Llama-shaped model with weights from the seed, and a word-level tokenizer of names."""
     tokenizer = word_tokenizer(names)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -49,21 +40,7 @@ def new_model(part: ModelPart, names: Sequence[str], seed: int) -> Coconut:
 def first_model(
     part: ModelPart, names: Sequence[str], seed: int, curriculum: Curriculum
 ) -> Coconut:
-    """Make or load the model that a recipe starts from.
-
-    Args:
-        part: what the recipe says.
-        names: the names a node may have, for a model from scratch.
-        seed: of the weights of a model from scratch.
-        curriculum: what the model will be trained with.
-
-    Returns:
-        The model.
-
-    Raises:
-        CheckpointError: there is no such model to start from.
-        ModelError: the hub does not have it, or it cannot be reached.
-    """
+    """Make or load the model that a recipe starts from; names and seed are for a new one."""
     if part.hub is not None:
         return from_hub(part.hub, curriculum).model
     if part.start is not None:
@@ -74,10 +51,8 @@ def first_model(
 def add_pause(model: Coconut) -> None:
     """Give a model the token `<pause>`; its embedding starts as a copy of that of `<thought>`.
 
-    In the tiny models nothing has trained that row, and a copy needs no random numbers.
-
-    Args:
-        model: changed in place, unless it has the token already.
+    In the tiny models nothing has trained that row, and a copy needs no random numbers. A model
+    that has the token stays as it is.
     """
     if not add_pause_token(model.tokenizer):
         return
@@ -85,9 +60,8 @@ def add_pause(model: Coconut) -> None:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         language_model.resize_token_embeddings(len(model.tokenizer), mean_resizing=False)
         pause = pause_token(model.tokenizer)
-        embeddings, head = (
+        for table in (
             language_model.get_input_embeddings(),
             language_model.get_output_embeddings(),
-        )
-        for layer in (embeddings, head):
-            layer.weight[pause] = layer.weight[model.tokens.thought]
+        ):
+            table.weight[pause] = table.weight[model.tokens.thought]

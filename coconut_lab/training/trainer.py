@@ -8,14 +8,14 @@ the whole batch and takes its share of the rows, so several processes do what on
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from coconut_lab.curriculum.curriculum import IGNORED, Curriculum
+from coconut_lab.curriculum.curriculum import IGNORED
 from coconut_lab.files import new_folder
 from coconut_lab.inference.scoring import score
 from coconut_lab.model.coconut import Coconut
@@ -33,6 +33,8 @@ from coconut_lab.tasks.problems import Problem
 from coconut_lab.training.data import (
     Batches,
     check_fit,
+    graded_stages,
+    made_ahead,
     names_of,
     share_out,
     training_problems,
@@ -47,11 +49,9 @@ from coconut_lab.training.distributed import (
 )
 from coconut_lab.training.estimate import Gpu, dry_run
 from coconut_lab.training.recipe import Phase, Recipe
-from coconut_lab.training.run_folder import LOG_FILE, RunFolder, TrainingError, first_interrupt
+from coconut_lab.training.run_folder import RunFolder, TrainingError, first_interrupt
 from coconut_lab.training.schedule import ScheduledStep, schedule, schedule_table
 from coconut_lab.training.start import add_pause, first_model
-
-__all__ = ["LOG_FILE", "Trainer", "TrainingError", "graded_stages"]
 
 
 class Trainer:
@@ -135,7 +135,7 @@ class Trainer:
         )
 
     def dry_run(self, gpu: Gpu | None = None) -> str:
-        """Say what the run needs on a GPU (see `estimate.dry_run`), without running it."""
+        """Say what the run needs on a GPU, without running it; a RecipeError if it cannot fit."""
         processes = self.accelerator.num_processes
         return dry_run(self.recipe, self.model, self.batches, self.curriculum, gpu, processes)
 
@@ -171,17 +171,16 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         model = self._prepare()
         self._resume()
+        steps = schedule(self.recipe, len(self.batches.problems))
+        left = itertools.islice(steps, self.step, None)
         began = time.perf_counter()
+        total, name = self.recipe.total_steps, self.recipe.name
         bar = tqdm(
-            total=self.recipe.total_steps,
-            initial=self.step,
-            disable=not self.progress,
-            unit="step",
-            desc=self.recipe.name,
+            total=total, initial=self.step, disable=not self.progress, unit="step", desc=name
         )
         # Dropout draws from the global generators: they are seeded per step, and given back after.
         with first_interrupt(self.stop), torch.random.fork_rng(), bar:
-            for now, batch in self._made_ahead():
+            for now, batch in made_ahead(left, lambda now: self.batch(now.step, now.phase)):
                 if now.reset:
                     self._optimizer.optimizer.state.clear()
                     self._since_reset = 0
@@ -199,27 +198,11 @@ class Trainer:
                 bar.update()
                 bar.set_postfix(stage=now.phase.stage, loss=f"{entry['loss']:.3f}", refresh=False)
                 stopped = self._anyone_stopped()
-                last = self.step == self.recipe.total_steps
-                if last or stopped or self.step % self.save_every == 0:
+                if self.step == total or stopped or self.step % self.save_every == 0:
                     self._save_checkpoint()
                 if stopped:
                     raise KeyboardInterrupt(f"stopped after step {now.step}; run again to go on")
         return self.model.eval()
-
-    def _made_ahead(self) -> Iterator[tuple[ScheduledStep, dict[str, Tensor]]]:
-        """Give every step to do with its batch; while one is trained on, the next is made."""
-        first = self.step
-        waiting: tuple[ScheduledStep, Future[dict[str, Tensor]]] | None = None
-        with ThreadPoolExecutor(1) as pool:
-            for step in schedule(self.recipe, len(self.batches.problems)):
-                if step.step < first:
-                    continue
-                coming = step, pool.submit(self.batch, step.step, step.phase)
-                if waiting:
-                    yield waiting[0], waiting[1].result()
-                waiting = coming
-            if waiting:
-                yield waiting[0], waiting[1].result()
 
     def _prepare(self) -> Any:
         """Give the model as `accelerate` wraps it, and make its optimizer."""
@@ -309,8 +292,7 @@ class Trainer:
     def _validate(self) -> dict[str, float]:
         """Score on the validation problems for every number of thoughts (or pauses)."""
         self.model.eval()
-        curriculum = self.curriculum
-        found = {}
+        curriculum, found = self.curriculum, {}
         for stage in graded_stages(curriculum):
             thoughts = curriculum.thoughts_in_prompt(curriculum.max_stage, stage)
             with whole_outside_layers(self.model):
@@ -324,9 +306,3 @@ class Trainer:
             return self._stopped.is_set()
         flag = torch.tensor(float(self._stopped.is_set()), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
-
-
-def graded_stages(curriculum: Curriculum) -> Sequence[int]:
-    """List the stages at which prompts differ in their number of thoughts (or pauses)."""
-    graded = curriculum.rule.stand_in is not None and curriculum.rule.removes == "steps"
-    return range(curriculum.max_stage + 1) if graded else [curriculum.max_stage]

@@ -17,7 +17,8 @@ import torch
 from coconut_lab.files import write_text
 from coconut_lab.study.build_checkpoints import UNSEEN_SEED, measure, unseen_problems
 from coconut_lab.training.recipe import Recipe, load_recipe
-from coconut_lab.training.trainer import LOG_FILE, Trainer
+from coconut_lab.training.run_folder import LOG_FILE
+from coconut_lab.training.trainer import Trainer
 
 RESULTS = Path(__file__).parents[2] / "results" / "tiny-coconut-seeds.json"
 

@@ -24,7 +24,7 @@ from coconut_lab.study.methods_and_depth import (
 )
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training.recipe import Recipe, load_recipe
-from coconut_lab.training.trainer import LOG_FILE
+from coconut_lab.training.run_folder import LOG_FILE
 
 
 def test_cells_are_measured_once_and_written_as_they_come(tmp_path):

@@ -8,8 +8,9 @@ import torch
 from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import word_tokenizer
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
-from coconut_lab.training.data import Batches, encode_walks
+from coconut_lab.training.data import Batches
 from coconut_lab.training.recipe import WalksPart
+from coconut_lab.training.walks import encode_walks
 
 
 def test_batches_are_a_function_of_the_step_and_go_through_every_problem():

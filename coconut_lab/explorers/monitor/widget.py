@@ -24,7 +24,8 @@ from coconut_lab.explorers.monitor.state import (
     read_log,
 )
 from coconut_lab.training.recipe import Recipe, load_recipe
-from coconut_lab.training.trainer import LOG_FILE, Trainer
+from coconut_lab.training.run_folder import LOG_FILE
+from coconut_lab.training.trainer import Trainer
 
 REDRAW_SECONDS = 0.25
 _HINT = "A cell waits for this run: to stop it, interrupt the kernel (■ in the toolbar)."
