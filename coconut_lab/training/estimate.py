@@ -17,10 +17,10 @@ from torch import Tensor
 
 from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, Tokenized
 from coconut_lab.model.coconut import Coconut
+from coconut_lab.tables import Table
 from coconut_lab.training.costs import Shape, activation_bytes, pass_flops, shape_of
 from coconut_lab.training.data import Batches, share_out
 from coconut_lab.training.recipe import Phase, Recipe, RecipeError
-from coconut_lab.training.schedule import text_table
 
 #: Share of the peak rate that training reaches. Table 3 of Chowdhery et al. 2022 (PaLM,
 #: arXiv 2204.02311) gives 21 to 46% for well-tuned runs; short rows in plain PyTorch get less.
@@ -216,7 +216,7 @@ class Estimate:
         return "\n".join(
             [
                 "per optimizer step:",
-                text_table([row[:shown] for row in (heads, *rows)]),
+                str(Table(heads[:shown], tuple(row[:shown] for row in rows))),
                 f"memory of a process: {held} ({self.rows} rows of {self.columns} columns, "
                 f"{self.labelled} labelled, the longest there are)",
                 self.line(),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.curriculum.in_words import removed
+from coconut_lab.tables import Table
 from coconut_lab.training.recipe import Phase, Recipe
 
 
@@ -57,7 +58,7 @@ def schedule(recipe: Recipe, problems: int) -> Iterator[ScheduledStep]:
 def schedule_table(recipe: Recipe, curriculum: Curriculum) -> str:
     """Write the phases of a recipe, in steps, as a table of plain text: a line per phase."""
     heads = ("phase", "stage", "replaced", "thoughts", "mixing", "steps", "learning rate", "resets")
-    rows = [heads]
+    rows = []
     previous = None
     for number, phase in enumerate(recipe.phases):
         if recipe.objective == "walks":
@@ -80,13 +81,4 @@ def schedule_table(recipe: Recipe, curriculum: Curriculum) -> str:
         falls = "" if phase.final_rate == 1 else f" to {rate * phase.final_rate:g}"
         rows.append((str(number), *trained, f"{phase.steps:,}", f"{rate:g}{falls}", resets))
         previous = phase.stage
-    return text_table(rows)
-
-
-def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Set rows of texts under each other in columns, two spaces apart."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    return str(Table(heads, tuple(rows)))

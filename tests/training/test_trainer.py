@@ -18,54 +18,55 @@ from coconut_lab.curriculum.tokenizer import PAUSE, pause_token, token_id
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prosqa import generate_prosqa
-from coconut_lab.training.recipe import RecipeError
+from coconut_lab.training.recipe import RecipeError, load_recipe
 from coconut_lab.training.run_folder import RunFolder, TrainingError
 from coconut_lab.training.schedule import schedule
 from coconut_lab.training.start import add_pause, new_model
 
 
-def test_the_same_recipe_gives_the_same_weights_and_leaves_the_generators(recipe, tmp_path):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Weights and log of a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "trial.yaml").write_text(SMALL)
+    model = trainer(load_recipe(folder / "trial.yaml"), folder).train()
+    return weights(model), log(folder)
+
+
+def test_the_same_recipe_gives_the_same_weights_and_leaves_the_generators(recipe, tmp_path, whole):
     torch.manual_seed(1)
     random.seed(1)
     before = torch.random.get_rng_state(), random.getstate()
-    first = weights(trainer(recipe, tmp_path / "a").train())
+    assert same(weights(trainer(recipe, tmp_path / "a").train()), whole[0])
     assert torch.equal(torch.random.get_rng_state(), before[0]) and random.getstate() == before[1]
-    assert same(first, weights(trainer(recipe, tmp_path / "b").train()))
     other = dataclasses.replace(recipe, seed=4)
-    assert not same(first, weights(trainer(other, tmp_path / "c").train()))
-
-
-@pytest.mark.parametrize("stop", [1, 3, 5, 8])
-def test_a_stopped_run_goes_on_bit_for_bit(recipe, tmp_path, stop):
-    want = weights(trainer(recipe, tmp_path / "whole").train())
-
-    class Stop(Exception):
-        pass
-
-    def stop_there(entry):
-        if entry["step"] == stop:
-            raise Stop
-
-    with pytest.raises(Stop):
-        trainer(recipe, tmp_path / "parts", save_every=2).train(stop_there)
-    again = trainer(recipe, tmp_path / "parts", save_every=2)
-    got = weights(again.train())
-    assert same(got, want)
-    assert log(tmp_path / "parts") == log(tmp_path / "whole")
+    assert not same(weights(trainer(other, tmp_path / "b").train()), whole[0])
 
 
 @pytest.mark.usefixtures("usual_interrupts")
-def test_ctrl_c_leaves_a_checkpoint_after_the_current_step(recipe, tmp_path):
-    def interrupt(entry):
-        if entry["step"] == 4:
-            os.kill(os.getpid(), signal.SIGINT)
+@pytest.mark.parametrize(
+    ("how", "step"),
+    [("fails", 1), ("fails", 3), ("fails", 5), ("fails", 8), ("Ctrl-C", 4), ("stop", 2)],
+)
+def test_a_run_that_ended_early_goes_on_bit_for_bit(recipe, tmp_path, whole, how, step):
+    run = trainer(recipe, tmp_path, save_every=2 if how == "fails" else 200)
 
-    with pytest.raises(KeyboardInterrupt, match="run again to go on"):
-        trainer(recipe, tmp_path / "run").train(interrupt)
-    assert [path.name for path in (tmp_path / "run").glob("step-*")] == ["step-000005"]
+    def end_there(entry):
+        if entry["step"] == step:
+            {"fails": lambda: 1 / 0, "Ctrl-C": lambda: os.kill(os.getpid(), signal.SIGINT)}.get(
+                how, run.stop
+            )()
+
+    with pytest.raises((ZeroDivisionError, KeyboardInterrupt)) as ended:
+        run.train(end_there)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    want = weights(trainer(recipe, tmp_path / "whole").train())
-    assert same(weights(trainer(recipe, tmp_path / "run").train()), want)
+    if how != "fails":  # with a checkpoint after the current step
+        assert str(ended.value) == f"stopped after step {step}; run again to go on"
+        assert [path.name for path in tmp_path.glob("step-*")] == [f"step-{step + 1:06d}"]
+        assert run.step == step + 1
+    again = run if how == "stop" else trainer(recipe, tmp_path, save_every=2)
+    assert same(weights(again.train()), whole[0])
+    assert log(tmp_path) == whole[1]
 
 
 def test_a_step_trains_with_dropout_of_its_own_and_a_clipped_gradient(
@@ -208,15 +209,6 @@ def test_a_folder_that_cannot_be_written_to(recipe, tmp_path):
         trainer(recipe, tmp_path / "file" / "run").train()
 
 
-def test_stop_ends_after_the_step(recipe, tmp_path):
-    run = trainer(recipe, tmp_path / "run")
-    with pytest.raises(KeyboardInterrupt, match="stopped after step 2"):
-        run.train(lambda entry: run.stop() if entry["step"] == 2 else None)
-    assert run.step == 3
-    want = weights(trainer(recipe, tmp_path / "whole").train())
-    assert same(weights(run.train()), want)
-
-
 def test_tensorboard_is_optional(recipe, tmp_path):
     try:
         import tensorboard  # noqa: F401
@@ -228,37 +220,32 @@ def test_tensorboard_is_optional(recipe, tmp_path):
         assert list((tmp_path / "run").glob("events.out.*"))
 
 
-def test_kill_9_at_random_moments(recipe, tmp_path):
+def test_kill_9_at_random_times(tmp_path):
     source = tmp_path / "trial.yaml"
-    command = [sys.executable, "-m", "coconut_lab.training", str(source), "--output"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    source.write_text(SMALL.replace("steps: 3", "steps: 40"))
     path = tmp_path / "killed"
-    # Long enough that kills fall into steps and into saving.
-    text = SMALL.replace("steps: 3}", "steps: 60}").replace("steps: 3,", "steps: 60,")
-    source.write_text(text)
+    # Saves so often that kills fall into steps and into saving.
+    code = f"""
+from coconut_lab.training import Trainer, load_recipe
+Trainer(load_recipe({str(source)!r}), {str(path)!r}, save_every=2, progress=False).train()
+"""
     rng = random.Random(0)
     hit = 0
-    for _ in range(5):
-        process = subprocess.Popen(
-            [*command, str(path)], env=environment, stderr=subprocess.DEVNULL
-        )
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", code])
         # Some steps after it has begun to train, whatever it is doing then.
-        goal = len(log_lines(path)) + rng.randint(1, 20)
+        goal = len(log_lines(path)) + rng.randint(3, 20)
         while process.poll() is None and len(log_lines(path)) < goal:
             time.sleep(0.01)
         hit += process.poll() is None
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
     assert hit >= 2, "the runs were over before they could be killed"
-    done = subprocess.run([*command, str(path)], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    whole = subprocess.run(
-        [*command, str(tmp_path / "whole")], env=environment, capture_output=True, text=True
-    )
-    assert whole.returncode == 0, whole.stderr
-    got = Coconut.from_pretrained(path / "model")
-    want = Coconut.from_pretrained(tmp_path / "whole" / "model")
-    assert same(weights(got), weights(want))
+    run = trainer(load_recipe(source), path)
+    steps = []
+    got = weights(run.train(lambda entry: steps.append(entry["step"])))
+    assert steps[0] > 0
+    assert same(got, weights(trainer(load_recipe(source), tmp_path / "whole").train()))
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_checkpoint(recipe, tmp_path):
@@ -281,8 +268,8 @@ def test_a_run_of_another_recipe_is_not_continued(recipe, tmp_path):
         trainer(other, tmp_path / "run").train()
 
 
-def test_a_full_disk_while_saving_leaves_the_older_checkpoint(recipe, tmp_path, monkeypatch):
-    run = trainer(recipe, tmp_path / "run", save_every=2)
+def test_a_full_disk_while_saving_leaves_the_older_checkpoint(recipe, tmp_path, monkeypatch, whole):
+    run = trainer(recipe, tmp_path, save_every=2)
     usual = Coconut.write_files
 
     def fails_later(self, folder, *rest):
@@ -294,6 +281,5 @@ def test_a_full_disk_while_saving_leaves_the_older_checkpoint(recipe, tmp_path, 
     with pytest.raises(OSError, match="No space left"):
         run.train()
     monkeypatch.undo()
-    assert [path.name for path in (tmp_path / "run").iterdir() if path.is_dir()] == ["step-000002"]
-    want = weights(trainer(recipe, tmp_path / "whole").train())
-    assert same(weights(trainer(recipe, tmp_path / "run").train()), want)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["step-000002"]
+    assert same(weights(trainer(recipe, tmp_path).train()), whole[0])
