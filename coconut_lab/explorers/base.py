@@ -57,6 +57,13 @@ def control(
     return kind(description=name, tooltip=tooltip, layout=layout, style=whole, **traits)
 
 
+def button(name: str, tooltip: str, width: str, press: Callable[[], object], **more: Any) -> Any:
+    """Make a button."""
+    made = widgets.Button(description=name, tooltip=tooltip, layout={"width": width}, **more)
+    made.on_click(lambda _: press())
+    return made
+
+
 def row(*controls: Any, gap: int = 20) -> widgets.HBox:
     """Put controls side by side, and below each other where there is no room."""
     flow = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": f"4px {gap}px"}

@@ -66,9 +66,9 @@ class CurriculumView(Explorer):
         add_thought_tokens(tokenizer)
         add_pause_token(tokenizer)
         self.tokenizer = tokenizer
-        parts = tokenize([self.problem], tokenizer)[0]
+        steps = tokenize([self.problem], tokenizer)[0].steps
         # iCoT removes tokens, the others steps: each has its own last stage.
-        self._last = {False: len(parts.steps), True: sum(map(len, parts.steps))}
+        self._last = {False: len(steps), True: sum(map(len, steps))}
         self._furthest = {unit: max(MOST_STAGES, last) for unit, last in self._last.items()}
         self._make_controls(methods)
         last = self.max_stage.value

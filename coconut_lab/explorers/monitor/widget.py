@@ -7,13 +7,15 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Mapping
+from concurrent import futures
+from concurrent.futures import Future
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 
-from coconut_lab.explorers.base import Explorer, control, row
+from coconut_lab.explorers.base import Explorer, button, control, row
 from coconut_lab.explorers.monitor.drawing import render
 from coconut_lab.explorers.monitor.state import (
     Entry,
@@ -64,13 +66,14 @@ class TrainingMonitor(Explorer):
         self._status, self._message = Status.READY, ""
         self._fresh = False  # whether this session has not logged yet
         self._asked = threading.Event()
-        self._over = threading.Event()  # whether the run that `start` began has ended
-        self._started = False
+        self._ending: Future[Any] | None = None  # what the run that `start` began gives or raises
         self._blocking = False  # whether a cell lasts as long as the run
-        self._outcome: tuple[Any, BaseException | None] = (None, None)
         self._drawn = 0.0
         self._drawing = threading.RLock()  # training and the button come from two threads
-        self._make_controls()
+        tooltip = "End after this step, with a checkpoint"
+        self.stop_button = button("Stop", tooltip, "100px", self.stop, disabled=True)
+        self.hint = widgets.HTML()
+        self.children = [row(self.stop_button, self.hint, gap=12), self.picture]
         self._draw()
 
     @classmethod
@@ -119,9 +122,9 @@ class TrainingMonitor(Explorer):
             RuntimeError: it runs already.
             TrainingError: as the trainer raises it; the picture says it too.
         """
-        self._begin(blocking=True)
-        self._run()
-        return self._result()
+        ending = self._begin(blocking=True)
+        self._run(ending)
+        return ending.result()
 
     def start(self) -> None:
         """Train in the background: the cell returns at once, and the Stop button works.
@@ -129,9 +132,8 @@ class TrainingMonitor(Explorer):
         Raises:
             RuntimeError: it runs already.
         """
-        self._begin()
-        self._started = True
-        threading.Thread(target=self._run, name="training", daemon=True).start()
+        self._ending = ending = self._begin()
+        threading.Thread(target=self._run, args=[ending], name="training", daemon=True).start()
 
     def wait(self) -> Any:
         """Wait until a training that `start` began is over; an interrupt stops it.
@@ -144,18 +146,18 @@ class TrainingMonitor(Explorer):
             RuntimeError: nothing was started.
             TrainingError: as the trainer raises it.
         """
-        if not self._started:
+        if self._ending is None:
             raise RuntimeError("no training was started; call start() or train() first")
-        # An event, as an interrupted join() takes a running thread for one that has ended.
+        # Not join(), which after an interrupt takes a running thread for one that has ended.
         try:
             self._block(True)
-            self._over.wait()
+            futures.wait([self._ending])
         except KeyboardInterrupt:
             self.stop()
-            self._over.wait()
+            futures.wait([self._ending])
         finally:
             self._block(False)
-        return self._result()
+        return self._ending.result()
 
     def stop(self) -> None:
         """End the run after its current step, with a checkpoint; nothing happens if none runs."""
@@ -187,46 +189,38 @@ class TrainingMonitor(Explorer):
         self._blocking = blocking
         self._draw()
 
-    def _begin(self, *, blocking: bool = False) -> None:
+    def _begin(self, *, blocking: bool = False) -> Future[Any]:
         if self.trainer is None:
             raise RuntimeError("this monitor shows a log; give it a trainer to train")
         if self._status in (Status.RUNNING, Status.STOPPING):
             raise RuntimeError("the training runs already; press Stop, or call wait()")
         self._asked.clear()
-        self._over.clear()
         self._entries, self._fresh = self._logged(), True
         self._blocking = blocking
-        self._status, self._message, self._outcome = Status.RUNNING, "", (None, None)
+        self._status, self._message = Status.RUNNING, ""
         self._draw()
+        return Future()
 
-    def _run(self) -> None:
+    def _run(self, ending: Future[Any]) -> None:
         trainer: Any = self.trainer
         # The picture shows the progress, so the trainer's own bar would only print.
-        bar = getattr(trainer, "progress", None)
-        if bar:
-            trainer.progress = False
-        status = Status.FAILED
+        bar, trainer.progress = getattr(trainer, "progress", None), False
+        status, model = Status.FAILED, None
+        error: BaseException | None = None
         try:
-            self._outcome = (trainer.train(on_step=self.update), None)
-            status = Status.DONE
-        except KeyboardInterrupt as error:
-            self._outcome, status = (None, error), Status.STOPPED
-        except Exception as error:
-            self._outcome, self._message = (None, error), str(error) or type(error).__name__
+            model, status = trainer.train(on_step=self.update), Status.DONE
+        except KeyboardInterrupt as stopped:
+            status, error = Status.STOPPED, stopped
+        except Exception as failure:
+            self._message = str(failure) or type(failure).__name__
+            error = failure
         finally:
-            if bar:
-                trainer.progress = bar
+            trainer.progress = bar
             self._status = status
             try:
                 self._draw()
             finally:
-                self._over.set()
-
-    def _result(self) -> Any:
-        result, error = self._outcome
-        if error is not None:
-            raise error
-        return result
+                ending.set_exception(error) if error else ending.set_result(model)
 
     def _logged(self) -> list[Entry]:
         """Read what earlier sessions of this run logged."""
@@ -236,17 +230,6 @@ class TrainingMonitor(Explorer):
         return read_log(Path(folder) / LOG_FILE)
 
     # --- what is shown --------------------------------------------------------------------------
-
-    def _make_controls(self) -> None:
-        self.stop_button = widgets.Button(
-            description="Stop",
-            tooltip="End after this step, with a checkpoint",
-            disabled=True,
-            layout={"width": "100px"},
-        )
-        self.stop_button.on_click(lambda button: self.stop())
-        self.hint = widgets.HTML()
-        self.children = [row(self.stop_button, self.hint, gap=12), self.picture]
 
     def _show_log(self, entries: list[Entry]) -> None:
         self._all = entries

@@ -23,35 +23,22 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Layout:
-    """A drawn graph, in units of about one pixel.
-
-    Attributes:
-        width, height: size of the picture.
-        nodes: centre of each node.
-        edges: for each edge its corner points, from the side of the parent to that of the child;
-            between two points goes a curve that leaves and arrives horizontally.
-        columns: column of each node, from 0.
-    """
+    """A drawn graph, in units of about one pixel."""
 
     width: float
     height: float
-    nodes: tuple[Point, ...]
+    nodes: tuple[Point, ...]  # centre of each
+    # Corners of each edge from parent to child: between two, a curve that is level at both ends.
     edges: tuple[tuple[Point, ...], ...]
-    columns: tuple[int, ...]
+    columns: tuple[int, ...]  # of each node, from 0
 
 
 def columns_of(graph: Graph) -> tuple[int, ...]:
-    """Give every node a column, so that every edge goes from left to right.
+    """Give every node a column, so that every edge leads to the right.
 
-    A node that the root reaches stands as many columns right of the root as the longest path to
-    it has hops, so thoughts spread from left to right. Nodes out of reach stand close to what they
-    lead to.
-
-    Args:
-        graph: the graph.
-
-    Returns:
-        The column of each node; the first is 0.
+    A node that the root reaches is as many columns right of the root as the longest path to it
+    has hops, so thoughts spread from left to right. Nodes out of reach are close to what they lead
+    to.
     """
     reach = graph.distances(graph.root)
     order = sorted(range(len(graph.names)), key=graph.layers().__getitem__)  # parents first
@@ -77,32 +64,20 @@ def columns_of(graph: Graph) -> tuple[int, ...]:
 
 @lru_cache(maxsize=64)
 def lay_out(graph: Graph) -> Layout:
-    """Arrange a graph in columns from left to right.
-
-    Args:
-        graph: the graph.
-
-    Returns:
-        Places of nodes and edges; the same for the same graph, always.
-    """
+    """Arrange a graph in columns from left to right, always in the same way."""
     columns = columns_of(graph)
     # Vertices: the nodes, then one for every column that an edge passes on its way.
-    column_of = list(columns)
-    chains: list[list[int]] = []
+    column_of, chains = list(columns), []
     for parent, child in graph.edges:
         passed = range(columns[parent] + 1, columns[child])
-        chain = [parent, *range(len(column_of), len(column_of) + len(passed)), child]
+        chains.append([parent, *range(len(column_of), len(column_of) + len(passed)), child])
         column_of.extend(passed)
-        chains.append(chain)
     before: list[list[int]] = [[] for _ in column_of]
     after: list[list[int]] = [[] for _ in column_of]
-    for chain in chains:
-        for a, b in pairwise(chain):
-            after[a].append(b)
-            before[b].append(a)
-    rows: list[list[int]] = [[] for _ in range(max(columns) + 1)]
-    for vertex, column in enumerate(column_of):
-        rows[column].append(vertex)
+    for a, b in (pair for chain in chains for pair in pairwise(chain)):
+        after[a].append(b)
+        before[b].append(a)
+    rows = [[v for v, c in enumerate(column_of) if c == at] for at in range(max(columns) + 1)]
     rows = _least_crossings(rows, before, after)
     heights = _heights(rows, before, after, len(graph.names))
     return _place(graph, columns, chains, rows, heights)
@@ -222,24 +197,20 @@ def _place(
     top = min(y.values()) - NODE_HEIGHT / 2 - MARGIN_Y
     x_of = {v: MARGIN_X + NODE_WIDTH / 2 + i * step for i, row in enumerate(rows) for v in row}
     y = {v: round(height - top, 1) for v, height in y.items()}
-    leaving: dict[int, list[int]] = {}
-    arriving: dict[int, list[int]] = {}
-    for number, chain in enumerate(chains):
-        leaving.setdefault(chain[0], []).append(number)
-        arriving.setdefault(chain[-1], []).append(number)
-    shift: dict[tuple[int, int], float] = {}
-    for ends, near, side in ((leaving, 1, 0), (arriving, -2, 1)):
-        for numbers in ends.values():
-            numbers.sort(key=lambda n: y[chains[n][near]])
-            room = min(9.0, (NODE_HEIGHT - 16) / len(numbers))
-            for i, number in enumerate(numbers):
-                shift[number, side] = (i - (len(numbers) - 1) / 2) * room
+    shift: dict[tuple[int, int], float] = {}  # of a chain at its first or last node
+    for end, near in ((0, 1), (-1, -2)):
+        for node in range(len(graph.names)):
+            ends = [number for number, chain in enumerate(chains) if chain[end] == node]
+            ends.sort(key=lambda number: y[chains[number][near]])
+            for i, number in enumerate(ends):
+                room = min(9.0, (NODE_HEIGHT - 16) / len(ends))
+                shift[number, end] = (i - (len(ends) - 1) / 2) * room
     edges = []
     for number, (parent, *passed, child) in enumerate(chains):
         points = [(x_of[parent] + NODE_WIDTH / 2, y[parent] + shift[number, 0])]
         for vertex in passed:
             points += [(x_of[vertex] + side * NODE_WIDTH / 2, y[vertex]) for side in (-1, 1)]
-        points.append((x_of[child] - NODE_WIDTH / 2, y[child] + shift[number, 1]))
+        points.append((x_of[child] - NODE_WIDTH / 2, y[child] + shift[number, -1]))
         edges.append(tuple(points))
     return Layout(
         width=2 * MARGIN_X + len(rows) * step - COLUMN_GAP,

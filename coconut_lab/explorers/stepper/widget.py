@@ -11,7 +11,7 @@ import ipywidgets as widgets
 
 from coconut_lab.checkpoints.shipped import Checkpoint, load
 from coconut_lab.curriculum.tokenizer import TokenizerError
-from coconut_lab.explorers.base import Explorer, control, row
+from coconut_lab.explorers.base import Explorer, button, control, row
 from coconut_lab.explorers.html import INK, VERMILLION, div, safe, shortened
 from coconut_lab.explorers.stepper import naming
 from coconut_lab.explorers.stepper.drawing import render
@@ -185,11 +185,8 @@ class ThoughtStepper(Explorer):
             widgets.BoundedIntText, "seed", "The seed that the problem is made from", "150px",
             min=0, max=2**31 - 1, value=FIRST_NEW_SEED,
         )  # fmt: skip
-        self.new_problem = widgets.Button(
-            description="New problem",
-            tooltip="Make a problem from the next seed",
-            layout={"width": "120px"},
-        )
+        tip = "Make a problem from the next seed"
+        self.new_problem = button("New problem", tip, "120px", self._next_seed)
         self.own_text = widgets.Textarea(
             value=OWN_GRAPH,
             description="graph",
@@ -197,11 +194,9 @@ class ThoughtStepper(Explorer):
             layout={"width": "auto", "height": "120px"},
             style={"description_width": "initial"},
         )
-        self.use_text = widgets.Button(
-            description="Show my graph",
-            tooltip="Read the text and show its graph",
-            layout={"width": "130px", "flex": "0 0 auto"},
-        )
+        tip = "Read the text and show its graph"
+        self.use_text = button("Show my graph", tip, "130px", lambda: self._choose(OWN))
+        self.use_text.layout.flex = "0 0 auto"
         typing = widgets.HBox([self.use_text, widgets.HTML(_HELP)])
         self._of_source = {
             LIST: widgets.HBox([self.index]),
@@ -244,8 +239,6 @@ class ThoughtStepper(Explorer):
         self._on(self.index, lambda _: self._choose(LIST))
         self._on(self.seed, lambda _: self._choose(NEW))
         self._on(self.own_text, lambda _: self._choose(OWN))
-        self.use_text.on_click(lambda button: self._choose(OWN))
-        self.new_problem.on_click(lambda button: self._next_seed())
 
     def _reveal_source(self) -> None:
         # Hidden, not taken away: a control that is made anew loses the keyboard's focus.
