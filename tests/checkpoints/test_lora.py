@@ -1,15 +1,16 @@
-"""Low-rank adapters, with the library that makes them: what they train, what they leave."""
+"""What of a large model is trained: its new tokens alone, or low-rank adapters as well."""
 
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hub_models import PROBLEMS, save
 from naive import naive_loss, naive_row
-from shapes import CONFIGS, bpe_tokenizer
 from transformers import AutoModelForCausalLM
 
 from coconut_lab.checkpoints.lora import Lora, merge_lora
@@ -21,30 +22,12 @@ from coconut_lab.inference.generation import generate
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
 from coconut_lab.tasks.json_files import write_json
-from coconut_lab.tasks.problems import Problem
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training.recipe import CurriculumPart, Phase, ProblemsPart, Recipe
 from coconut_lab.training.trainer import Trainer
 
 SHAPES = ["gpt2", "llama", "qwen", "gemma", "mistral"]
 CLOSE = {"rtol": 2e-4, "atol": 2e-5}
-PROBLEMS = [
-    Problem("Every yumpus is a rempus. Tom is a yumpus.", ("Tom is a yumpus.", "So."), "Rempus."),
-    Problem("Tom is a lempus. Is Tom a lempus or rempus?", ("Tom is a lempus.",), "Tom."),
-]
-
-
-def save(folder: Path, shape: str) -> Path:
-    """Write a random model of a shape with a BPE tokenizer, as the hub would hold it."""
-    tokenizer = bpe_tokenizer(thoughts=False)
-    config = CONFIGS[shape](len(tokenizer))
-    config.max_position_embeddings = 512
-    config.eos_token_id = tokenizer.eos_token_id
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def adapted(folder: Path, shape: str, awake: bool = True, **settings: Any) -> Checkpoint:
@@ -63,6 +46,19 @@ def batch_of(made: Checkpoint, stage: int = 2) -> dict[str, torch.Tensor]:
     """Both problems at a stage."""
     rows = [made.curriculum.encode(one, made.tokenizer, stage) for one in PROBLEMS]
     return collate(rows, made.tokenizer)
+
+
+def learn(made: Checkpoint, lr: float) -> None:
+    """A few steps of training; the loss must fall."""
+    optimizer = torch.optim.AdamW(made.model.parameters(), lr=lr, weight_decay=0)
+    losses = []
+    for _ in range(6):
+        optimizer.zero_grad()
+        loss = made.model.train()(**batch_of(made)).loss
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -95,15 +91,7 @@ def test_adapters_and_new_tokens_learn_and_the_model_s_own_weights_stay(
     made = adapted(tmp_path / "m", shape, awake=False)
     model, tokens = made.model, made.model.tokens
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02, weight_decay=0)
-    losses = []
-    for _ in range(6):
-        optimizer.zero_grad()
-        loss = model.train()(**batch_of(made)).loss
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    assert losses[-1] < losses[0]
+    learn(made, lr=0.02)
     learned = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
     adapters = {name for name in before if "lora_" in name}
     (embedding,) = learned - adapters
@@ -145,6 +133,35 @@ def test_merging_keeps_what_the_model_says_and_gives_a_plain_model(
     model.save_pretrained(tmp_path / "merged")
     loaded = Coconut.from_pretrained(tmp_path / "merged")
     assert torch.equal(loaded(**batch).loss, got.loss)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_frozen_model_learns_its_new_tokens_only(tmp_path: Path, tied: bool) -> None:
+    folder = save(tmp_path / "m", "llama", tie_word_embeddings=tied)
+    made = from_hub(folder, Curriculum(max_stage=2), freeze=True)
+    model, tokens = made.model, made.model.tokens
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    learn(made, lr=0.1)
+    after = model.state_dict()
+    learned = {name for name in before if not torch.equal(after[name], before[name])}
+    embedding = "language_model.model.embed_tokens.weight"
+    assert learned == {embedding} | ({"language_model.lm_head.weight"} if tied else set())
+    rows = (before[embedding] != after[embedding]).any(1).nonzero().flatten().tolist()
+    # With tied embeddings the rows are outputs too, so even an unused one learns.
+    assert set(rows) == {tokens.bot, tokens.eot, tokens.thought} - (
+        set() if tied else {tokens.thought}
+    )
+    weight = model.language_model.get_input_embeddings().weight
+    assert made.card["parameters_that_get_gradient"] == weight.numel()
+    assert from_hub(folder, "prosqa").card["parameters_that_get_gradient"] > weight.numel()
+
+
+def test_lora_without_peft_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ImportError, match=r"pip install 'coconut-lab\[lora\]'"):
+        from_hub(tmp_path / "no model is looked for", "prosqa", lora=Lora())
 
 
 def test_adapters_are_seeded_and_leave_the_generator_alone(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ TEXT = "| Tom a | a b | b c | a c | a d | e f [Q] c f [R] Tom"
     ("written", "want"),
     [
         ("a c ### c", "Correct Path"),
-        ("a c ### f", "Correct Path"),  # the path decides, not the answer behind it
+        ("a c ### f", "Correct Path"),  # the path decides, not the answer after it
         ("a b c ### c", "Longer Path"),
         ("b c ### c", "Hallucination"),
         ("a e f ### f", "Hallucination"),
@@ -233,5 +233,5 @@ def test_any_text_gives_a_number_or_none(text):
         assert found is None
 
 
-def test_answers_stand_behind_the_last_mark():
+def test_an_answer_is_what_follows_the_last_mark():
     assert answer_of("x ### y ### z") == "z" and answer_of("x") is None

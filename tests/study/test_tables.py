@@ -112,10 +112,7 @@ def test_comparison_table_agrees_with_a_count_by_hand(scores):
     assert cot[1].startswith("+10.0 (") and cot[1].endswith("p\u00a0= 1.0000")
     # Seed 7: Coconut is right everywhere, No-CoT in every second: five against none, 2 / 32.
     assert no_cot[2].startswith("+50.0 (") and no_cot[2].endswith("p\u00a0= 0.0625")
-
-
-def test_comparing_with_a_method_that_was_not_measured_shows_dashes(scores):
-    for row in views.comparison_table(scores, first="pause").rows:
+    for row in views.comparison_table(scores, first="pause").rows:  # not measured
         assert set(row[1:]) == {MISSING}
 
 
@@ -150,14 +147,12 @@ def test_depth_table_gives_mean_and_range_over_seeds(cells):
 def test_above_chance_asks_every_seed():
     good, guessing = Score(90, 100), Score(55, 100)
     assert views.above_chance({0: good, 1: good})
-    assert not views.above_chance({0: good, 1: guessing})
-    assert not views.above_chance({})
+    assert not views.above_chance({0: good, 1: guessing}) and not views.above_chance({})
 
 
 def test_nothing_measured_gives_empty_tables():
-    for table in (views.methods_table({}), views.comparison_table({}), views.p_value_table({}, 0)):
-        assert table.rows == ()
-    assert views.depth_table({}).rows == ()
+    tables = (views.methods_table({}), views.comparison_table({}), views.p_value_table({}, 0))
+    assert {table.rows for table in (*tables, views.depth_table({}))} == {()}
 
 
 def test_the_papers_table_is_complete():
