@@ -57,6 +57,9 @@ from coconut_lab.training.start import add_pause, first_model
 class Trainer:
     """Trains one model by one recipe.
 
+    A script of one's own that `accelerate` launches in several processes runs its main function
+    through `distributed.end_process`, so that they end together.
+
     Args:
         recipe: what to do.
         folder: where log and checkpoints go; a run found there is continued.

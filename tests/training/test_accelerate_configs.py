@@ -166,16 +166,15 @@ end_process(main)
     assert done.returncode == status and told in done.stdout + done.stderr, done.stderr
 
 
-def test_one_process(recipe: Path, whole: Path, tmp_path: Path) -> None:
-    told = start("one_gpu.yaml", 1, recipe, tmp_path / "run")
-    assert "1 process(es) x 4 part(s) of 2 problems" in told
-    assert_same_run(tmp_path / "run", whole)
-    assert_same_model(tmp_path / "run" / "model", whole / "model")
-
-
-def test_two_processes_with_the_whole_model_each(recipe: Path, whole: Path, tmp_path: Path) -> None:
-    told = start("several_gpus.yaml", 2, recipe, tmp_path / "run")
-    assert told.count("effective batch 8: 2 process(es) x 2 part(s) of 2 problems") == 1
+@pytest.mark.parametrize(
+    ("config", "processes", "parts"), [("one_gpu.yaml", 1, 4), ("several_gpus.yaml", 2, 2)]
+)
+def test_processes_with_the_whole_model_each(
+    config: str, processes: int, parts: int, recipe: Path, whole: Path, tmp_path: Path
+) -> None:
+    told = start(config, processes, recipe, tmp_path / "run")
+    line = f"effective batch 8: {processes} process(es) x {parts} part(s) of 2 problems"
+    assert told.count(line) == 1
     assert_same_run(tmp_path / "run", whole)
     assert_same_model(tmp_path / "run" / "model", whole / "model")
 
