@@ -26,8 +26,6 @@ def test_a_whole_run_prints_nothing(capsys) -> None:
     assert said(monitor.picture.value, "pace").startswith("step 40 of 40 · 0:40 of training")
     assert trainer.progress, "the bar was only off while the monitor watched"
     assert capsys.readouterr() == ("", "")
-    assert repr(monitor) == "TrainingMonitor(trial, 40 steps)"
-    assert monitor._repr_mimebundle_()["text/plain"] == repr(monitor)
 
 
 def test_it_is_drawn_often_enough_and_not_more_often(monkeypatch) -> None:
