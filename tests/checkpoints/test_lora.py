@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from hub_models import PROBLEMS, save
-from naive import naive_loss, naive_row
+from oracle import latent_row, mean_loss
 from transformers import AutoModelForCausalLM
 
 from coconut_lab.checkpoints.lora import Lora, merge_lora
@@ -70,16 +70,16 @@ def test_fresh_adapters_change_nothing(tmp_path: Path, shape: str) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_model_with_adapters_thinks_as_the_naive_forward_does(tmp_path: Path, shape: str) -> None:
+def test_a_model_with_adapters_thinks_as_the_oracle_does(tmp_path: Path, shape: str) -> None:
     made = adapted(tmp_path / "m", shape)
     model, thought = made.model, made.model.tokens.thought
     rows = [made.curriculum.encode(one, made.tokenizer, 2) for one in PROBLEMS]
     output = model(**collate(rows, made.tokenizer))
-    loss = naive_loss(model.language_model, rows, thought)
+    loss = mean_loss(model.language_model, rows, thought)
     torch.testing.assert_close(output.loss, loss, **CLOSE)
     for index, (ids, _) in enumerate(rows):
-        thoughts = naive_row(model.language_model, ids, thought)[0]
-        torch.testing.assert_close(output.thoughts[index], torch.stack(thoughts), **CLOSE)
+        thoughts = latent_row(model.language_model, ids, thought)[0]
+        torch.testing.assert_close(output.thoughts[index], thoughts, **CLOSE)
     plain = from_hub(tmp_path / "m", Curriculum(max_stage=2)).model
     assert not torch.allclose(plain(**batch_of(made)).loss, loss, **CLOSE)
 

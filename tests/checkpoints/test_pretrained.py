@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from hub_models import PROBLEMS, ROOM, SHAPES, save, tokenizer
-from naive import naive_loss, naive_row
+from oracle import answer, latent_row, mean_loss
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
@@ -28,7 +28,7 @@ from coconut_lab.tasks.prosqa import generate_prosqa
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_model_of_any_shape_thinks_as_the_naive_forward_does(tmp_path: Path, shape: str) -> None:
+def test_a_model_of_any_shape_thinks_as_the_oracle_does(tmp_path: Path, shape: str) -> None:
     made = from_hub(save(tmp_path / "m", shape), Curriculum(max_stage=2))
     model = made.model
     assert not model.training and made.tokenizer is model.tokenizer
@@ -36,15 +36,15 @@ def test_a_model_of_any_shape_thinks_as_the_naive_forward_does(tmp_path: Path, s
     output = model(**collate(rows, made.tokenizer))
     assert output.thought_counts.tolist() == [2, 2]
     close = {"rtol": 2e-4, "atol": 2e-5}
-    loss = naive_loss(model.language_model, rows, model.tokens.thought)
+    loss = mean_loss(model.language_model, rows, model.tokens.thought)
     torch.testing.assert_close(output.loss, loss, **close)
     for index, (ids, _) in enumerate(rows):
-        thoughts = naive_row(model.language_model, ids, model.tokens.thought)[0]
-        torch.testing.assert_close(output.thoughts[index], torch.stack(thoughts), **close)
+        thoughts = latent_row(model.language_model, ids, model.tokens.thought)[0]
+        torch.testing.assert_close(output.thoughts[index], thoughts, **close)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_model_of_any_shape_writes_what_the_naive_one_writes(tmp_path: Path, shape: str) -> None:
+def test_a_model_of_any_shape_writes_what_the_oracle_writes(tmp_path: Path, shape: str) -> None:
     # Copies of a token that is never the likeliest here: equal rows give equal logits.
     made = from_hub(save(tmp_path / "m", shape), Curriculum(max_stage=2), copy_from="?")
     prompts = [made.curriculum.prompt(one, made.tokenizer, stage)
@@ -52,15 +52,9 @@ def test_a_model_of_any_shape_writes_what_the_naive_one_writes(tmp_path: Path, s
     for prompt, got in zip(
         prompts, generate(made.model, made.tokenizer, prompts, max_new_tokens=5), strict=True
     ):
-        ids = list(prompt)
-        for _ in range(5):
-            logits = naive_row(made.model.language_model, ids, made.model.tokens.thought)[1]
-            token = int(logits[-1].argmax())
-            if token == made.tokenizer.eos_token_id:
-                break
-            assert token != made.model.tokens.thought  # the naive one would think there
-            ids.append(token)
-        assert got.token_ids == ids[len(prompt) :]
+        thought, end = made.model.tokens.thought, made.tokenizer.eos_token_id
+        want = answer(made.model.language_model, prompt, thought, end, 5)
+        assert (got.token_ids, got.finished) == want
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from naive import naive_forced_logits, naive_halting
+from oracle import answer, halted, logits_of
 from safetensors import safe_open
 from safetensors.torch import save_file
 from shapes import language_model, ragged, tokenizer
@@ -55,10 +55,12 @@ def test_a_learned_halt_stops_each_row_as_if_it_were_alone(shape, seed):
     for prompt, got in zip(asked, batch, strict=True):
         head = prompt[: prompt.index(TOKENS.bot) + 1]
         tail = prompt[len(head) :] or [TOKENS.eot]
-        written, finished, thoughts = naive_halting(
-            model.language_model, head, tail, 6, 1, 5,
-            lambda k, hidden, pieces: float(halt.probability(hidden.detach())) >= threshold,
+        thoughts = halted(
+            model.language_model, head, TOKENS.thought, 5,
+            lambda hidden, inputs: float(halt.probability(hidden.detach())) >= threshold,
         )  # fmt: skip
+        same = [*head, *[TOKENS.thought] * len(thoughts), *tail]
+        written, finished = answer(model.language_model, same, TOKENS.thought, 1, 6)
         assert (got.token_ids, got.finished) == (written, finished)
         assert got.thoughts_used == len(thoughts)
         assert got.halted == ("rule" if len(thoughts) < 5 else "limit of 5 thoughts")
@@ -89,8 +91,8 @@ def test_a_confident_halt_looks_ahead_without_a_trace(shape, measure, share, mon
     threshold = float(torch.cat(seen).quantile(share))  # so that some rows stop early and some late
     halt = ConfidentHalt(threshold, measure, max_thoughts=4)
 
-    def stops(k, hidden, pieces):
-        logits = naive_forced_logits(model.language_model, pieces, [TOKENS.eot, *MARK])
+    def stops(hidden, inputs):
+        logits = logits_of(model.language_model, inputs, [TOKENS.eot, *MARK])[-1]
         probabilities = torch.softmax(logits.detach(), -1).sort(descending=True).values
         if measure == "margin":
             return float(probabilities[0] - probabilities[1]) >= threshold
@@ -98,9 +100,9 @@ def test_a_confident_halt_looks_ahead_without_a_trace(shape, measure, share, mon
 
     batch = generate(model, TOKENIZER, asked, 5, halt)
     for head, got in zip(asked, batch, strict=True):
-        written, finished, thoughts = naive_halting(
-            model.language_model, head, [TOKENS.eot], 5, 1, 4, stops
-        )
+        thoughts = halted(model.language_model, head, TOKENS.thought, 4, stops)
+        same = [*head, *[TOKENS.thought] * len(thoughts), TOKENS.eot]
+        written, finished = answer(model.language_model, same, TOKENS.thought, 1, 5)
         assert (got.token_ids, got.finished) == (written, finished)
         assert got.thoughts_used == len(thoughts)
         # It looks after every number of thoughts but the largest allowed.

@@ -1,4 +1,4 @@
-"""The latent forward on most decoder architectures of `transformers`, against naive passes.
+"""The latent forward on most decoder architectures of `transformers`, against `minimal_coconut`.
 
 Each is built tiny, with random weights. Where its last layer can be shortened, it is; where that
 fails or would be wrong, it has to be left whole, and the result is the same.
@@ -7,7 +7,7 @@ fails or would be wrong, it has to be left whole, and the result is the same.
 import pytest
 import torch
 import transformers
-from naive import naive_loss, naive_row, published_generate
+from oracle import answer, latent_row, mean_loss
 from shapes import tokenizer
 
 from coconut_lab import FixedThoughts, generate
@@ -64,7 +64,7 @@ def batch(tokens):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_architecture_thinks_as_naive_passes_do(name):
+def test_an_architecture_thinks_as_the_oracle_does(name):
     words = tokenizer()
     language_model = made(name, len(words))
     model = Coconut(language_model, words).eval()
@@ -73,7 +73,7 @@ def test_an_architecture_thinks_as_naive_passes_do(name):
     with torch.no_grad():
         output = model(ids, mask)
         short = model(ids, mask, labels=labels)
-        logits = [naive_row(language_model, row, tokens.thought)[1] for row in rows]
+        logits = [latent_row(language_model, row, tokens.thought)[1] for row in rows]
     for got, want, real in zip(output.logits, logits, mask.bool(), strict=True):
         torch.testing.assert_close(got[real], want, rtol=1e-3, atol=1e-3)
     want = torch.stack([row[-3:-1] for row in logits]).flatten(0, 1)
@@ -93,8 +93,7 @@ def test_an_architecture_writes_as_the_published_algorithm_does(name):
         for head, count in zip(heads, counts, strict=True)
     ]
     want = [
-        published_generate(language_model, prompt, tokens.thought, words.eos_token_id, 5)
-        for prompt in prompts
+        answer(language_model, prompt, tokens.thought, words.eos_token_id, 5) for prompt in prompts
     ]
     assert [(one.token_ids, one.finished) for one in generate(model, words, prompts, 5)] == want
     ruled = generate(
@@ -105,7 +104,7 @@ def test_an_architecture_writes_as_the_published_algorithm_does(name):
 
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_an_architecture_learns_what_naive_passes_would(name, recompute):
+def test_an_architecture_learns_what_the_oracle_would(name, recompute):
     words = tokenizer()
     language_model = made(name, len(words))
     model = Coconut(language_model, words).eval()
@@ -119,7 +118,7 @@ def test_an_architecture_learns_what_naive_passes_would(name, recompute):
         return {name: gradient.clone() for name, gradient in found.items() if gradient is not None}
 
     pairs = [(row, [-100] * (len(row) - 2) + row[-2:]) for row in rows]
-    want_loss = naive_loss(language_model, pairs, tokens.thought)
+    want_loss = mean_loss(language_model, pairs, tokens.thought)
     want = gradients(want_loss)
     loss = model(ids, mask, labels=labels, recompute=recompute).loss
     got = gradients(loss)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive import naive_loss, naive_row
+from oracle import latent_row, mean_loss
 from shapes import CONFIGS, example, language_model, ragged, tokenizer
 from transformers import T5Config, T5ForConditionalGeneration
 
@@ -32,7 +32,7 @@ def gradients(module):
 
 @pytest.mark.parametrize("shape", CONFIGS)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_loss_gradients_and_thoughts_equal_the_naive_ones(shape, seed):
+def test_loss_gradients_and_thoughts_equal_the_oracles(shape, seed):
     model = Coconut(language_model(shape, seed), TOKENIZER)
     rows = ragged(seed)
     output = model(**collate(rows, TOKENIZER))
@@ -40,7 +40,7 @@ def test_loss_gradients_and_thoughts_equal_the_naive_ones(shape, seed):
     ours = gradients(model.language_model)
     model.zero_grad()
 
-    loss = naive_loss(model.language_model, rows, TOKENS.thought)
+    loss = mean_loss(model.language_model, rows, TOKENS.thought)
     loss.backward()
     theirs = gradients(model.language_model)
 
@@ -51,18 +51,13 @@ def test_loss_gradients_and_thoughts_equal_the_naive_ones(shape, seed):
     assert output.thought_counts.tolist() == [3, 0, 1, 2, 0]
     assert output.passes == 4
     for row, (ids, _) in enumerate(rows):
-        thoughts = naive_row(model.language_model, ids, TOKENS.thought)[0]
-        for index in range(3):
-            want = (
-                thoughts[index]
-                if index < len(thoughts)
-                else torch.zeros_like(output.thoughts[0, 0])
-            )
-            torch.testing.assert_close(output.thoughts[row, index], want, **EXACT)
+        thoughts = latent_row(model.language_model, ids, TOKENS.thought)[0]
+        want = torch.cat([thoughts, torch.zeros(3 - len(thoughts), 16)])
+        torch.testing.assert_close(output.thoughts[row], want, **EXACT)
 
 
 @pytest.mark.parametrize("shape", CONFIGS)
-def test_logits_without_labels_equal_the_naive_ones_everywhere(shape):
+def test_logits_without_labels_equal_the_oracles_everywhere(shape):
     model = Coconut(language_model(shape), TOKENIZER)
     rows = ragged()
     batch = collate(rows, TOKENIZER)
@@ -70,7 +65,7 @@ def test_logits_without_labels_equal_the_naive_ones_everywhere(shape):
     output = model(**batch)
     assert output.loss is None
     for row, (ids, _) in enumerate(rows):
-        logits = naive_row(model.language_model, ids, TOKENS.thought)[1]
+        logits = latent_row(model.language_model, ids, TOKENS.thought)[1]
         torch.testing.assert_close(
             output.logits[row][batch["attention_mask"][row].bool()], logits, **EXACT
         )
@@ -97,7 +92,7 @@ def test_padding_on_either_side_has_no_influence(seed, pads):
         batch["attention_mask"].append([0] * left + [1] * len(row.input_ids) + [0] * right)
         batch["labels"].append([-100] * left + row.labels + [-100] * right)
     output = model(**{name: torch.tensor(value) for name, value in batch.items()})
-    loss = naive_loss(model.language_model, rows, TOKENS.thought)
+    loss = mean_loss(model.language_model, rows, TOKENS.thought)
     torch.testing.assert_close(output.loss, loss, **EXACT)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive import published_generate
+from oracle import answer
 from shapes import exact, language_model, tokenizer
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -146,7 +146,7 @@ def test_any_batch_is_one_by_one_and_as_published(config, asked, seed):
     model = Coconut(plain, TOKENIZER)
     batch = generate(model, TOKENIZER, asked, 12)
     for prompt, got in zip(asked, batch, strict=True):
-        want = published_generate(whole, prompt, model.tokens.thought, TOKENIZER.eos_token_id, 12)
+        want = answer(whole, prompt, model.tokens.thought, TOKENIZER.eos_token_id, 12)
         assert (got.token_ids, got.finished) == want
         assert generate(model, TOKENIZER, [prompt], 12) == [got]
 
