@@ -101,14 +101,9 @@ def read_study(
 ) -> HaltState:
     """Look up every rule at many thresholds; nothing has to be computed afterwards.
 
-    Args:
-        study: the study.
-        chosen: signal → threshold that was chosen on other problems; marked, and shown first.
-        count: how many thresholds of each rule.
-        per_hops: how many problems of each number of steps the strip shows, where there is room.
-
-    Returns:
-        The state, at the best fixed number of thoughts.
+    A threshold in `chosen` (signal → threshold) was chosen on other problems: it is marked, and
+    shown first. `count` thresholds of each rule are looked up; the strip has `per_hops` problems
+    of each number of steps, where there is room.
 
     Raises:
         HaltError: no problems, or a chosen threshold for a signal that the study does not have.

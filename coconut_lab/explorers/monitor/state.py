@@ -41,17 +41,11 @@ class Band(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is going to do, as far as the picture shows it.
-
-    Attributes:
-        name: of the recipe.
-        bands: its phases, in order.
-        curriculum: the method and its settings; None for a base model, which has no stages.
-    """
+    """What a run is going to do, as far as the picture shows it."""
 
     name: str
-    bands: tuple[Band, ...]
-    curriculum: Curriculum | None
+    bands: tuple[Band, ...]  # its phases, in order
+    curriculum: Curriculum | None  # None for a base model, which has no stages
 
     @classmethod
     def of(cls, recipe: Recipe | Mapping[str, Any]) -> Plan:

@@ -22,19 +22,19 @@ def render(state: State) -> str:
 
     It has its own background, and needs nothing from anywhere else.
     """
-    graph, thought, most = state.graph, state.thought, len(state.reading.thoughts)
+    graph, thought, last = state.graph, state.thought, len(state.reading.thoughts)
     first, second = _options(state.reading.problem.question)
     asked = f"Is {graph.names[graph.root]} a {first} or a {second}?"
     facts = f"{len(graph.names)} names, {len(graph.edges)} facts, {count(graph.hops, 'hop')}"
     source = f"{state.source} · " if state.source else ""
-    looking = f"Thought {thought} of {most}, read through the language-model head"
+    looking = f"Thought {thought} of {last}, read through the language-model head"
     said = tag(
         "p", safe(caption(state)), class_="caption", style="margin:14px 0 0;font-size:14.5px"
     )
     note = tag("p", safe(state.note), style=f"margin:10px 0 0;color:{MUTED}")
     shown = html.column(
         "1 1 440px",
-        html.heading(looking if thought else f"Before thought 1 of {most}", below=8),
+        html.heading(looking if thought else f"Before thought 1 of {last}", below=8),
         graph_picture(state) + _legend(state) + said + (note if state.note else ""),
     )
     words = html.column(

@@ -1,7 +1,7 @@
 """Where the nodes and edges of a graph go in a picture: columns, few crossings, smooth curves.
 
 Sugiyama, Tagawa and Toda (1981): columns first, then the order within each column by barycentres,
-then heights. An edge that passes a column gets a place of its own there, so it crosses no node.
+then heights. An edge that passes a column gets its own place there, so it crosses no node.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class State:
         budget: after how many thoughts the model has to answer.
         scores: accuracy per budget, from the model's card.
         source: where the problem comes from, for the reader.
-        note: a further remark on the problem, such as who stands for whom.
+        note: a further remark on the problem, such as which words the model reads.
     """
 
     reading: Reading
@@ -48,10 +48,10 @@ class State:
     note: str = ""
 
     def __post_init__(self) -> None:
-        most = len(self.reading.thoughts)
+        last = len(self.reading.thoughts)
         for name in ("thought", "budget"):
-            if not 0 <= getattr(self, name) <= most:
-                raise ValueError(f"{name} is {getattr(self, name)}; it goes from 0 to {most}")
+            if not 0 <= getattr(self, name) <= last:
+                raise ValueError(f"{name} is {getattr(self, name)}; it goes from 0 to {last}")
 
     @property
     def graph(self) -> Graph:
