@@ -10,6 +10,7 @@ from itertools import cycle
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -229,12 +230,9 @@ def draw_halting(study: HaltingTradeoff, names: Mapping[str, str], count: int = 
     """
     figure, axes = plt.subplots(figsize=(6.4, 4.0))
     fixed = [study.fixed(thoughts).score for thoughts in range(study.max_thoughts + 1)]
-    ends = [
-        [found.accuracy - found.interval[0] for found in fixed],
-        [found.interval[1] - found.accuracy for found in fixed],
-    ]
+    shares, low, high = np.array([(found.accuracy, *found.interval) for found in fixed]).T
     axes.errorbar(
-        [found.thoughts or 0.0 for found in fixed], [found.accuracy for found in fixed], ends,
+        [found.thoughts or 0.0 for found in fixed], shares, [shares - low, high - shares],
         fmt="s--", color="#D55E00", capsize=3, label="fixed number",
     )  # fmt: skip
     looks = (("o-", "#0072B2"), ("^:", "#009E73"), ("v-.", "#CC79A7"), ("d-", "#000000"))

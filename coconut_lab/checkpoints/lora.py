@@ -86,9 +86,8 @@ def merge_lora(model: Coconut) -> int:
 def train_new_tokens(model: Coconut, keep: bool = False) -> None:
     """Let gradient reach the input embeddings of the thought tokens, and no other own weight.
 
-    Args:
-        model: changed in place. Other rows of its embedding get zero gradient.
-        keep: leave other parameters as they are, trained or not.
+    The model is changed in place; other rows of its embedding get zero gradient. `keep` leaves
+    other parameters as they are, trained or not.
     """
     if not keep:
         model.requires_grad_(False)

@@ -140,13 +140,9 @@ class ConfidentHalt:
 
 
 def answer_confidence(logits: Tensor) -> dict[str, Tensor]:
-    """Measure how sure a distribution over the next token is.
+    """Measure how sure distributions over the next token are, from their logits (R, V).
 
-    Args:
-        logits: (R, V).
-
-    Returns:
-        `entropy` (R,) in nats, and `margin` (R,), largest minus second largest probability.
+    Gives `entropy` (R,) in nats, and `margin` (R,), largest minus second largest probability.
     """
     log_probabilities = torch.log_softmax(logits.double(), dim=-1)
     best = log_probabilities.topk(2, dim=-1).values.exp()

@@ -187,21 +187,19 @@ def forced_answers(
     the next name: the product over its tokens. Interpolation as in section 5 of the paper.
     """
     budgets = range(_max_thoughts(curriculum) + 1)
-    rows_each = 2 * len(budgets)
     found: list[tuple[ForcedAnswer, ...]] = []
-    size = max(1, batch_size // rows_each)
+    size = max(1, batch_size // (2 * len(budgets)))
     for start in range(0, len(problems), size):
         part = problems[start : start + size]
-        tails = [_answer_tokens(problem, tokenizer) for problem in part]
-        rows: dict[int, list[Example]] = {}
-        for budget in budgets:
-            for index, prompt in enumerate(_prompts(part, tokenizer, curriculum, budget)):
-                forced, *options = tails[index]
+        examples = []
+        for problem in part:
+            forced, *options = _answer_tokens(problem, tokenizer)
+            for budget in budgets:
+                (prompt,) = _prompts([problem], tokenizer, curriculum, budget)
                 masked = prompt + forced
-                rows.setdefault(index, []).extend(
+                examples += [
                     Example(masked + name, [IGNORED] * len(masked) + name) for name in options
-                )
-        examples = [row for index in range(len(part)) for row in rows[index]]
+                ]
         batch = {n: value.to(model.device) for n, value in collate(examples, tokenizer).items()}
         probabilities = _row_probabilities(model, batch).view(len(part), len(budgets), 2)
         found += [

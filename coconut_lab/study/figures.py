@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -29,12 +30,10 @@ def draw_methods(scores: Mapping[str, Mapping[int, Score]]) -> Figure:
             for method, by_seed in scores.items()
             if seed in by_seed
         ]
-        shares = [100 * score.accuracy for _, score in found]
-        ends = [[100 * end for end in score.interval] for _, score in found]
-        bars = [  # at 0% and 100% rounding may put an end a hair's breadth inside
-            [max(0.0, share - low) for share, (low, _) in zip(shares, ends, strict=True)],
-            [max(0.0, high - share) for share, (_, high) in zip(shares, ends, strict=True)],
-        ]
+        measured = [(score.accuracy, *score.interval) for _, score in found]
+        shares, low, high = 100 * np.array(measured).T
+        # At 0% and 100% rounding may put an end a hair's breadth inside.
+        bars = np.maximum(0, [shares - low, high - shares])
         axes.errorbar(
             shares, [place for place, _ in found], xerr=bars,
             fmt=mark, color=colour, markersize=5, capsize=2.5, label=f"seed {seed}",

@@ -120,8 +120,9 @@ def depth_cell(method: str, layers: int, seed: int, runs: Path) -> dict[str, Any
     for hops in HOPS:
         problems = generate_prosqa(PER_HOP, UNSEEN_SEED, "tiny", hops=hops)
         by_hops.append({"hops": hops} | measured(model, curriculum, problems))
-    place = {"method": method, "layers": layers, "seed": seed}
-    return place | {"by_hops": by_hops, "seconds": seconds}
+    return {
+        "method": method, "layers": layers, "seed": seed, "by_hops": by_hops, "seconds": seconds
+    }  # fmt: skip
 
 
 def commit() -> str:
