@@ -9,13 +9,8 @@ from coconut_lab.checks.nb01_tasks import (
     fed_from,
     step_holds,
 )
-from coconut_lab.checks.nb02_latent_forward import (
-    align,
-    feed_back,
-    think_with_cache,
-    think_without_cache,
-    thought_gradients,
-)
+from coconut_lab.checks.nb02_batch_and_gradient import align, thought_gradients
+from coconut_lab.checks.nb02_latent_forward import feed_back, think_with_cache, think_without_cache
 from coconut_lab.checks.nb03_curriculum import encode_stage
 from coconut_lab.checks.nb04_parts_of_a_batch import accumulate, loss_share
 from coconut_lab.checks.nb04_training import rate_at, train_part

@@ -190,7 +190,9 @@ class Exercise:
 
     def _arguments(self, *case: Any) -> str:
         names = inspect.signature(self.right).parameters
-        shown = [f"{n}={v!r}" for n, v in zip(names, case, strict=True) if len(repr(v)) < 200]
+        known = (str, int, float, list, tuple, dict)  # tensors and models tell a reader nothing
+        plainly = {n: v for n, v in zip(names, case, strict=True) if isinstance(v, known)}
+        shown = [f"{name}={value!r}" for name, value in plainly.items() if len(repr(value)) < 200]
         return f" with {', '.join(shown)}" if shown else ""
 
     def _guarded(self, function: Function, first: bool) -> Function:

@@ -210,7 +210,7 @@ def _lengths(
     """The lengths (n, m); `combine` may spoil the gradients (n, m, d) before they are measured."""
     if cut:
         leaves = [thought.detach().requires_grad_() for thought in unroll(model, ids)[1]]
-        hidden, _ = unroll(model, ids, pick=lambda moment: leaves[len(moment.thoughts)])
+        hidden, _ = unroll(model, ids, pick=lambda _, index: leaves[index])
     else:
         hidden, leaves = unroll(model, ids)
     logits = model.lm_head(hidden)[0]  # (T, V)

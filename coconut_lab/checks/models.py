@@ -8,21 +8,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from transformers import (
-    DynamicCache,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-)
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 Batch = dict[str, Tensor]
 VOCABULARY, WIDTH = 30, 16
@@ -104,9 +95,27 @@ def padded_batch(count: int) -> dict[str, Tensor]:
     }
 
 
-def columns_of(input_ids: Tensor) -> list[int]:
+def one_pass(
+    model: Any,
+    inputs: Tensor,
+    mask: Tensor | None = None,
+    positions: Tensor | None = None,
+    cache: Any = None,
+) -> Any:
+    """What the backbone gives for input embeddings (B, t, d)."""
+    return model.base_model(
+        inputs_embeds=inputs,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=cache is not None,
+        output_hidden_states=True,
+    )
+
+
+def columns_of(input_ids: Tensor, thought_id: int = THOUGHT) -> list[int]:
     """The columns of the placeholders, which all rows share."""
-    return (input_ids[0] == THOUGHT).nonzero().flatten().tolist()
+    return (input_ids[0] == thought_id).nonzero().flatten().tolist()
 
 
 def gradient(model: Any, hidden: Any) -> Tensor:
@@ -140,6 +149,21 @@ def counted(model: Any) -> Iterator[list[int]]:
         hook.remove()
 
 
+def noting(*names: str) -> Callable[..., dict[str, Any]]:
+    """Make an `observe` that names the results, and notes the columns of each pass.
+
+    The function gets copies of tensors, and runs without gradients.
+    """
+
+    def observe(function: Callable[..., Any], model: Any, *case: Any) -> dict[str, Any]:
+        given = [part.clone() if isinstance(part, Tensor) else part for part in case]
+        with torch.no_grad(), counted(model) as passes:
+            results = function(model, *given)
+        return {**dict(zip(names, results, strict=True)), "_passes": passes}
+
+    return observe
+
+
 def too_much(passes: list[int], enough: list[int], hint: str) -> str | None:
     """Complain of a column that goes in twice, or of more than n + 1 passes for n thoughts.
 
@@ -162,203 +186,18 @@ def too_much(passes: list[int], enough: list[int], hint: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class Pass:
-    """One pass over the columns so far, with all that could be mistaken for a thought.
-
-    Attributes:
-        hidden: (B, t, d) after the final normalisation.
-        before_norm: (B, t, d) what the final normalisation gets.
-        below: (B, t, d) what the last layer gets.
-        logits: (B, t, V).
-    """
-
-    hidden: Tensor
-    before_norm: Tensor
-    below: Tensor
-    logits: Tensor
-
-
-def one_pass(model: Any, inputs: Tensor, batch: Batch | None = None) -> Pass:
-    """Run the backbone over input embeddings (B, t, d), without a cache."""
-    seen: list[Tensor] = []
-    hook = final_norm(model).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    length = inputs.shape[1]
-    extra = {}
-    if batch is not None:
-        extra = {key: batch[key][:, :length] for key in ("attention_mask", "position_ids")}
-    try:
-        output = model.base_model(
-            inputs_embeds=inputs, use_cache=False, output_hidden_states=True, **extra
-        )
-    finally:
-        hook.remove()
-    hidden = output.last_hidden_state
-    return Pass(hidden, seen[0], output.hidden_states[-2], model.lm_head(hidden))
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Where the loop stands when it needs the next thought.
-
-    Attributes:
-        model: the language model.
-        inputs: (B, T, d) the input embeddings, earlier thoughts in place.
-        original: (B, T, d) the input embeddings before any thought.
-        column: where the next thought goes.
-        thoughts: the thoughts so far, (B, d) each.
-        batch: mask and positions, or None.
-    """
-
-    model: Any
-    inputs: Tensor
-    original: Tensor
-    column: int
-    thoughts: list[Tensor]
-    batch: Batch | None
-
-    def upto(self, stop: int) -> Pass:
-        """Run a pass over the first `stop` columns."""
-        return one_pass(self.model, self.inputs[:, :stop], self.batch)
-
-    def last(self) -> Pass:
-        """Run the pass that the method asks for: everything before the placeholder."""
-        return self.upto(self.column)
-
-
-Pick = Callable[[Moment], Tensor]
-
-
-def right(moment: Moment) -> Tensor:
-    """The thought as the method defines it (B, d)."""
-    return moment.last().hidden[:, -1]
-
-
-def word_again(moment: Moment) -> Tensor:
-    """The embedding of the likeliest word instead of the hidden state."""
-    return moment.model.get_input_embeddings()(moment.last().logits[:, -1].argmax(-1))
-
-
-#: What a learner takes for the thought, with the message that names it.
-WRONG_PICKS: tuple[tuple[str, Pick], ...] = (
-    (
-        "your thought is the hidden state before the final normalisation layer. "
-        "Use last_hidden_state, which comes after it.",
-        lambda m: m.last().before_norm[:, -1],
-    ),
-    (
-        "your thought comes from one layer too early, hidden_states[-2]. "
-        "Use last_hidden_state (the same as hidden_states[-1]).",
-        lambda m: m.last().below[:, -1],
-    ),
-    (
-        "your thought is off by one position: it is the hidden state two columns before the "
-        "placeholder. Use the column right before it.",
-        lambda m: m.last().hidden[:, -2],
-    ),
-    (
-        "your thought is the embedding of a word: the likeliest token, embedded again, as language "
-        "mode does. Feed the hidden state itself; nothing is decoded.",
-        word_again,
-    ),
-    (
-        "your thought is the hidden state at the placeholder itself, so one position too late. "
-        "Use the column right before it.",
-        lambda m: m.upto(m.column + 1).hidden[:, -1],
-    ),
-    (
-        "all your thoughts come from the first pass, which does not know the earlier thoughts. "
-        "Run a new pass for each thought.",
-        lambda m: one_pass(m.model, m.original, m.batch).hidden[:, m.column - 1],
-    ),
-    (
-        "your thoughts are all the first one: it is fed again and again. "
-        "Take each thought from the pass that has seen the one before it.",
-        lambda m: m.thoughts[0] if m.thoughts else right(m),
-    ),
-    (
-        "your later passes still see the placeholder's own embedding: the thought is never put in "
-        "its place.",
-        lambda m: m.inputs[:, m.column],
-    ),
-)
-
-
 def unroll(
     model: Any,
     input_ids: Tensor,
-    batch: Batch | None = None,
-    pick: Pick = right,
-    detach: bool = False,
+    pick: Callable[[Tensor, int], Tensor] = lambda thought, _: thought,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Do the n + 1 passes without a cache; placeholders share columns.
+    """The n + 1 passes of a row: hidden (1, T, d), and what was fed back, n vectors (1, d).
 
-    Args:
-        model: the language model.
-        input_ids: (B, T) int64.
-        batch: mask and positions (B, T); None without padding.
-        pick: which vector (B, d) becomes the next thought.
-        detach: cut the gradient at every thought.
-
-    Returns:
-        Last hidden states (B, T, d), and n thoughts (B, d).
+    `pick(thought, index)` is fed back in the place of each thought.
     """
-    original = model.get_input_embeddings()(input_ids)  # (B, T, d)
-    inputs = original
-    thoughts: list[Tensor] = []
+    inputs, fed = model.get_input_embeddings()(input_ids), list[Tensor]()
     for column in columns_of(input_ids):
-        thought = pick(Moment(model, inputs, original, column, thoughts, batch))
-        if detach:
-            thought = thought.detach()
-        thoughts.append(thought)
-        inputs = torch.cat([inputs[:, :column], thought[:, None], inputs[:, column + 1 :]], dim=1)
-    return one_pass(model, inputs, batch).hidden, thoughts
-
-
-Slice = Callable[[Batch, int, int], Tensor | None]
-
-
-def run_cached(
-    model: Any,
-    batch: Batch,
-    mask: Slice = lambda b, start, stop: b["attention_mask"][:, :stop],
-    positions: Slice = lambda b, start, stop: b["position_ids"][:, start:stop],
-    cached: bool = True,
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Do the n + 1 passes with a cache, or with one of the mistakes that a cache invites.
-
-    Args:
-        model: the language model.
-        batch: ids, mask and positions (B, T).
-        mask: which mask a pass over columns start … stop gets.
-        positions: which positions it gets.
-        cached: False forgets to hand over the cache.
-
-    Returns:
-        Last hidden states of all passes (B, T, d), n thoughts (B, d), and the passes apart.
-    """
-    ids = batch["input_ids"]
-    embeds = model.get_input_embeddings()(ids)
-    cache = DynamicCache(config=model.config)
-    hidden: list[Tensor] = []
-    thoughts: list[Tensor] = []
-    for start, stop in pairwise([0, *columns_of(ids), ids.shape[1]]):
-        inputs = embeds[:, start:stop]
-        if hidden:
-            thoughts.append(hidden[-1][:, -1])
-            inputs = torch.cat([thoughts[-1][:, None], inputs[:, 1:]], dim=1)
-        output = model.base_model(
-            inputs_embeds=inputs,
-            attention_mask=mask(batch, start, stop),
-            position_ids=positions(batch, start, stop),
-            past_key_values=cache if cached else None,
-            use_cache=cached,
-        )
-        hidden.append(output.last_hidden_state)
-    return torch.cat(hidden, dim=1), thoughts, hidden
-
-
-def next_token_loss(model: Any, hidden: Tensor, labels: Tensor, shift: int = 1) -> Tensor:
-    """Mean negative log-likelihood of the labels (1, T), each from the column before it."""
-    logits = model.lm_head(hidden)[:, : labels.shape[1] - shift]
-    return F.cross_entropy(logits.flatten(0, 1), labels[:, shift:].flatten())
+        thought = one_pass(model, inputs[:, :column]).last_hidden_state[:, -1]
+        fed.append(pick(thought, len(fed)))
+        inputs = torch.cat([inputs[:, :column], fed[-1][:, None], inputs[:, column + 1 :]], dim=1)
+    return one_pass(model, inputs).last_hidden_state, fed

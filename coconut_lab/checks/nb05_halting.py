@@ -15,15 +15,14 @@ from coconut_lab.inference import HaltPoint, HaltStudy
 
 # --- exercise 4 -----------------------------------------------------------------------------------
 
-MOST, WIDTH, SHIFT = 4, 6, 1.5
+MOST, WIDTH, SHIFT = 4, 6, 3.0
 Made = tuple[Tensor, Tensor, Tensor, Tensor, torch.nn.Parameter]
 
 
 def states_with_a_graph(spoil: bool = False) -> Made:
-    """Make states (N, K + 1, d): the first entry says k minus the number of steps, others nothing.
+    """Make states (N, K + 1, d) whose first entry says k minus the number of steps; or spoil some.
 
-    Args:
-        spoil: other states for the test problems.
+    The states of the test problems are what is spoiled, for a classifier must not look at them.
     """
     generator = torch.Generator().manual_seed(0)
     count = 120
@@ -47,26 +46,21 @@ def classifier_of(function: Function, made: Made) -> tuple[Tensor, float, float]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         weight, bias, accuracy = function(*made[:4])
-    if not isinstance(weight, Tensor) or weight.numel() != WIDTH:
-        has = (
-            f"has {weight.numel()} entries" if isinstance(weight, Tensor) else f"is {kind(weight)}"
-        )
-        raise CheckFailed(
-            f"train_classifier: weight {has}, it should have {WIDTH}, one per entry of a state."
-        )
-    return weight.detach().double().flatten(), number("bias", bias), number("accuracy", accuracy)
-
-
-def number(what: str, value: Any) -> float:
     try:
-        return float(value)
+        weight = torch.as_tensor(weight).detach().double().reshape(WIDTH)
+        return weight, torch.as_tensor(bias).item(), torch.as_tensor(accuracy).item()
     except (TypeError, ValueError, RuntimeError) as error:
-        text = f"{what} should be one number, not {type(value).__name__}."
-        raise CheckFailed(f"train_classifier: {text}") from error
+        raise CheckFailed(
+            f"train_classifier should return a weight with {WIDTH} entries, one per entry of a "
+            f"state, and two numbers, not ({kind(weight)}, {kind(bias)}, {kind(accuracy)})."
+        ) from error
 
 
 def what_it_learned(function: Function) -> dict[str, Any]:
-    """The weights depend on how they are fitted; what they say of clear states does not."""
+    """The weights depend on how they are fitted; what they say of clear states does not.
+
+    What is in a set tells a mistake by itself.
+    """
     made, spoiled = states_with_a_graph(), states_with_a_graph(spoil=True)
     weight, bias, accuracy = classifier_of(function, made)
     other, other_bias, _ = classifier_of(function, spoiled)
@@ -78,31 +72,23 @@ def what_it_learned(function: Function) -> dict[str, Any]:
         "the test problems": right[made[3]],
         "the training problems": right[made[2]],
         "all problems": right,
-        "whole problems": right[made[3]].all(1),
     }
-    found = [
-        name
-        for name, share in shares.items()
-        if abs(share.double().mean().item() - accuracy) < 1e-6
-    ]
+    found = [n for n, share in shares.items() if abs(share.double().mean() - accuracy) < 1e-6]
+    leaks = (other - weight).abs().max() > 1e-3 or abs(bias - other_bias) > 1e-3
     return {
-        "a gradient in the model": made[-1].grad is not None,
-        "a learned bias": bias != 0,
-        "k − steps where your classifier stops": ", ".join(map(str, gaps[clear > 0].tolist())),
-        "weights that depend on the test problems": bool(
-            (other - weight).abs().max() > 1e-3 or abs(bias - other_bias) > 1e-3
-        ),
-        "the accuracy on": found[0] if found else f"something else, {accuracy:.3f}",
+        "what gets a gradient": {
+            "the model too" if made[-1].grad is not None else "the classifier"
+        },
+        "your bias": {"learned" if bias else 0},
+        "k − steps where your classifier stops": str(gaps[clear > 0].tolist()),
+        "what your weights depend on": {f"the {'test' if leaks else 'training'} problems"},
+        "what your accuracy is measured on": found[0] if found else "something else",
     }
 
 
 GRAPH = (
     "the gradient goes into the model: the states came with their graph, and your loss flows back "
     "through it into the model's weights. The model is frozen: begin with states.detach()."
-)
-LEAK = (
-    "test problems leak into the training: your weights change when only the test problems do. "
-    "Fit on states[train] alone; means and spreads come from there too."
 )
 SHIFTED = (
     "your labels are shifted: your classifier stops one thought too {}. The label of the state "
@@ -122,6 +108,10 @@ WANTED = ">= steps[:, None]"
         f"{GRAPH} A second pass back through the same graph fails.": ("states.detach()", "states"),
         "your classifier is upside down: it says stop where it should think on. The label is 1 for "
         "stop.": (WANTED, "< steps[:, None]"),
+        "your weights are those of scaled states, (states - mean) / spread, but the states are not "
+        "scaled when it counts. Divide weight by spread, and take mean · weight from bias.": (
+            "states.detach()", "states.detach()\n    mean, spread = states[train].mean((0, 1)), "
+            "states[train].std((0, 1))\n    states = (states - mean) / spread"),
         SHIFTED.format("early"): (WANTED, ">= steps[:, None] - 1"),
         SHIFTED.format("late"): (WANTED, "> steps[:, None]"),
         "your labels are 1 at k = steps only, so your classifier learns to think on for ever. They "
@@ -129,33 +119,23 @@ WANTED = ">= steps[:, None]"
         "your bias is not learned. Without one, the classifier has to change its mind where w · h "
         "is 0.": ("[weight, bias]", "[weight]"),
         "your classifier is not trained: weights and bias are those that it began with.": (
-            "optimizer.step()", "pass"
-        ),
-        LEAK: (
-            "states = states.detach()",
-            "states, train = states.detach(), torch.cat([train, test])",
-        ),
+            "optimizer.step()", "pass"),
+        "test problems leak into the training: your weights change when only the test problems do. "
+        "Fit on states[train] alone; means and spreads come from there too.": (
+            "states.detach()", "states.detach()\n    train = torch.cat([train, test])"),
         "your accuracy is that on the training problems. A classifier may know those by heart: "
         "measure on states[test].": (
             ("says = states[test]", "says = states[train]"),
-            ("says == wanted[test]", "says == wanted[train]"),
-        ),
+            ("says == wanted[test]", "says == wanted[train]"),),
         "your accuracy is that on all problems. A classifier may know those by heart: measure on "
         "states[test].": (
-            ("says = states[test]", "says = states"), ("says == wanted[test]", "says == wanted"),
-        ),
-        "your accuracy counts a problem as right only if all its states are. Every state counts "
-        "once.": ("wanted[test].bool())", "wanted[test].bool()).all(1)"),
+            ("says = states[test]", "says = states"), ("says == wanted[test]", "says == wanted"),),
     },
 )  # fmt: skip
 def train_classifier(
     states: Tensor, steps: Tensor, train: Tensor, test: Tensor
 ) -> tuple[Tensor, float, float]:
-    """Exercise 4: the classifier of a learned halt.
-
-    `(states (N, K + 1, d), steps (N,), train, test)`, the last two (M,) int64 numbers of problems,
-    to weight (d,), bias, and accuracy on the states of the test problems.
-    """
+    """Exercise 4 of 05: the classifier of a learned halt."""
     states = states.detach()
     wanted = (torch.arange(states.shape[1]) >= steps[:, None]).double()  # (N, K + 1)
     weight = torch.zeros(states.shape[2], dtype=states.dtype, requires_grad=True)
@@ -177,10 +157,7 @@ def train_classifier(
 def made_up(seed: int, spoiled: bool = False, count: int = 150) -> HaltStudy:
     """A study of a rule that sees, with noise, from which thought on answers are right.
 
-    Args:
-        seed: of the draw.
-        spoiled: answers get worse again after more thoughts, and the rule sees nothing.
-        count: how many problems.
+    Spoiled, answers are right after two thoughts alone, and the rule sees nothing.
     """
     draw = np.random.default_rng(seed)
     hops = draw.integers(1, MOST, count)
@@ -190,7 +167,7 @@ def made_up(seed: int, spoiled: bool = False, count: int = 150) -> HaltStudy:
     seen = (k - hops[:, None] + 0.5) * 1.6 * (not spoiled) + draw.normal(0, 1, (count, MOST + 1))
     shape = right.shape
     return HaltStudy(
-        hops, right, np.ones(shape, dtype=int), np.ones(shape, dtype=int) + k,
+        hops, right, np.ones(shape, dtype=int), draw.integers(1, 9, shape),
         {"learned": 1 / (1 + np.exp(-seen)), "entropy": 1 / (1 + np.exp(seen))},
     )  # fmt: skip
 
@@ -208,23 +185,21 @@ def choice(
     """What a choice gives: thresholds at which the same problems stop are as good as each other."""
     threshold, point = function(choosing, measuring, signal, within)
     if isinstance(threshold, HaltPoint) or not isinstance(point, HaltPoint):
-        raise CheckFailed(
-            "choose_threshold should return a number and a HaltPoint, not "
-            f"({type(threshold).__name__}, {type(point).__name__})."
-        )
+        raise CheckFailed("choose_threshold should return a number and a HaltPoint, in this order.")
     sides = {"choosing": choosing, "measuring": measuring}
     listed = [name for name, study in sides.items() if threshold in study.thresholds(signal)]
     given = [name for name, study in sides.items() if point == study.at(signal, threshold)]
     score = choosing.at(signal, threshold).score
     return {
         "the study that has your threshold": listed[0] if listed else "neither",
-        "the number of mean thoughts, on `choosing`, at your threshold,": score.thoughts,
-        "its accuracy there": score.accuracy,
+        "its mean thoughts on `choosing`": score.thoughts,
+        "its accuracy on `choosing`": score.accuracy,
         "the study that your point is from": given[0] if given else "neither",
     }
 
 
 GOOD = "if point.score.accuracy >= goal"
+ACCURATE = "key=lambda point: point.score.accuracy"
 KEY = "key=lambda point: point.score.thoughts or 0.0"
 
 
@@ -232,7 +207,6 @@ KEY = "key=lambda point: point.score.thoughts or 0.0"
     cases=studies,
     observe=choice,
     returns="threshold, point",
-    shown=lambda *case: "",
     says="chosen on one set of problems for its cost, measured on another",
     mistakes={
         "your threshold is chosen on the problems that it is measured on. What you report is then "
@@ -240,12 +214,10 @@ KEY = "key=lambda point: point.score.thoughts or 0.0"
             "points = [choosing.at(signal, threshold) for threshold in choosing",
             "choosing = measuring\n"
             "    goal = choosing.best_fixed().score.accuracy - within\n"
-            "    points = [choosing.at(signal, threshold) for threshold in choosing",
-        ),
+            "    points = [choosing.at(signal, threshold) for threshold in choosing",),
         "your threshold is judged by the problems that it is measured on. Judge thresholds on "
         "`choosing` only.": (
-            ("goal = choosing", "goal = measuring"), ("[choosing.at", "[measuring.at")
-        ),
+            ("goal = choosing", "goal = measuring"), ("[choosing.at", "[measuring.at")),
         "your goal is the best fixed number of thoughts on the problems that you measure on. "
         "Compare with choosing.best_fixed().": ("goal = choosing", "goal = measuring"),
         "your threshold is the cheapest one, whatever it loses. Keep those that lose no more than "
@@ -256,10 +228,13 @@ KEY = "key=lambda point: point.score.thoughts or 0.0"
         "`within`.": ("accuracy - within", "accuracy"),
         "best_fixed(within) is a cheaper fixed number, not your goal. The goal is the accuracy of "
         "best_fixed() minus `within`.": (
-            "best_fixed().score.accuracy - within", "best_fixed(within).score.accuracy"
-        ),
-        "your goal is the accuracy of the largest fixed number of thoughts minus `within`. Compare "
-        "with the best one, best_fixed().": ("best_fixed()", "fixed(choosing.max_thoughts)"),
+            "best_fixed().score.accuracy - within", "best_fixed(within).score.accuracy"),
+        "your goal is what the rule itself reaches, minus `within`. Compare with the best fixed "
+        "number of thoughts, choosing.best_fixed().": (
+            "choosing.best_fixed()", f"max(choosing.curve(signal), {ACCURATE})"),
+        "of the thresholds that lose no more than `within` you take the one with the fewest "
+        "passes. Take the one with the fewest mean thoughts.": (
+            KEY, "key=lambda point: point.score.passes"),
         "of the thresholds that lose no more than `within` you take the lowest. Take the one with "
         "the fewest mean thoughts.": (KEY, "key=lambda point: point.threshold"),
         "of the thresholds that lose no more than `within` you take the one with the most "
@@ -268,26 +243,19 @@ KEY = "key=lambda point: point.score.thoughts or 0.0"
         "one there.": ("chosen = max(points, ", "chosen = min(good, "),
         "where every threshold loses more than `within` you take the cheapest. Take the most "
         "accurate one there.": (
-            "max(points, key=lambda point: point.score.accuracy)", f"min(points, {KEY})"
-        ),
+            f"max(points, {ACCURATE})", f"min(points, {KEY})"),
         "where every threshold loses more than `within` you give the best fixed number, which is "
         "no threshold. Take the most accurate threshold there.": (
-            "max(points, key=lambda point: point.score.accuracy)", "choosing.best_fixed()"
-        ),
+            f"max(points, {ACCURATE})", "choosing.best_fixed()"),
         "your point is that of the problems that you chose on. It flatters the rule, since the "
         "threshold was picked for them. Measure on the others: measuring.at(signal, threshold).": (
-            "measuring.at(signal, chosen.threshold)", "chosen"
-        ),
+            "measuring.at(signal, chosen.threshold)", "chosen"),
     },
 )  # fmt: skip
 def choose_threshold(
     choosing: HaltStudy, measuring: HaltStudy, signal: str, within: float
 ) -> tuple[float, HaltPoint]:
-    """Exercise 5: choose the threshold of a rule, and say what it gives.
-
-    `(choosing, measuring, signal, within)`, two `HaltStudy`, to a threshold and the `HaltPoint`
-    that it gives on the problems to measure on.
-    """
+    """Exercise 5 of 05: choose the threshold of a rule, and say what it gives."""
     goal = choosing.best_fixed().score.accuracy - within
     points = [choosing.at(signal, threshold) for threshold in choosing.thresholds(signal)]
     good = [point for point in points if point.score.accuracy >= goal]

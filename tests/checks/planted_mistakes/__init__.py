@@ -14,11 +14,8 @@ __all__ = ["PLANTED", "Planted"]
 
 #: The modules that fill the table, in the order of the notebooks.
 MODULES = (
-    "latent_forward",  # 02
-    "batches",
     "curriculum",  # 03
     "schedule",
-    "inference",  # 05
 )
 
 for name in MODULES:

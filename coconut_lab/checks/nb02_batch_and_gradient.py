@@ -1,0 +1,194 @@
+"""The exercises of 02 on a batch of rows, and on the gradient at every thought."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from coconut_lab.checks.engine import CheckFailed, Function, exercise, kind
+from coconut_lab.checks.models import (
+    EOS,
+    PAD,
+    THOUGHT,
+    columns_of,
+    one_pass,
+    random_models,
+    random_row,
+)
+
+# --- exercise 4 -----------------------------------------------------------------------------------
+
+
+def unaligned() -> Iterator[tuple[list[list[int]], int, int]]:
+    """Rows with different numbers of thoughts; padding may look like a real token."""
+    shapes = ((3, 6, 2), (1, 3, 4), (2, 4, 1))  # thoughts, words of the question, tokens after it
+    given = [[*random_row(*shape, seed), EOS] for seed, shape in enumerate(shapes)]
+    none = [*random_row(0, 2, 1, seed=9), EOS]
+    for batch, fill in ((given, PAD), (given, EOS), ([*given, none], PAD), ([none], PAD)):
+        yield [list(row) for row in batch], THOUGHT, fill
+
+
+def batch_of(function: Function, given: list[list[int]], *rest: int) -> dict[str, Any]:
+    before = [list(row) for row in given]
+    batch = function(given, *rest)
+    if not isinstance(batch, dict):
+        raise CheckFailed(f"align should return a dict, not {kind(batch)}.")
+    found = {}
+    for name in ("input_ids", "attention_mask", "position_ids"):
+        if name not in batch:
+            break
+        if not isinstance(batch[name], Tensor) or batch[name].is_floating_point():
+            text = f"{name} should be a tensor of int64, not {kind(batch[name])}."
+            raise CheckFailed(f"align: {text}")
+        found[name] = batch[name].long().tolist()  # a list is compared place by place
+    return {**found, "whether the rows that were given stay as they were": given == before}
+
+
+LEFTS = "[0 if first is None else latest - first for first in firsts]"
+RETURNED = '"attention_mask": mask'
+COUNTED = "(mask.cumsum(1) - 1) * mask"
+APART = "the first thoughts do not share a column. "
+
+
+@exercise(
+    cases=unaligned,
+    observe=batch_of,
+    returns="a dict",
+    says="thoughts share columns, padding is masked, positions count real tokens",
+    mistakes={
+        f"{APART}All padding is on the right; put some on the left, so that <bot>s meet.": (
+            LEFTS, "[0] * len(rows)"),
+        f"{APART}All padding is on the left, so the rows end together, but thoughts need not.": (
+            LEFTS, "[max(map(len, rows)) - len(row) for row in rows]"),
+        f"{APART}The last ones do. Shift each row by the column of its own first thought.": (
+            "row.index(thought_id)", "len(row) - 1 - row[::-1].index(thought_id)"),
+        "a row without thoughts has padding on the left; it needs none there.": (
+            "0 if first is None", "latest if first is None"),
+        "the batch has more columns than it needs. It ends with the row that ends last.": (
+            "max(left + len(row) for left, row in zip(lefts, rows, strict=True))",
+            "max(lefts) + max(map(len, rows))"),
+        "a row is torn apart: its tokens should be in one piece. Padding goes before and after "
+        "them, never between.": ("    firsts = [", """
+    at = [r.index(thought_id) if thought_id in r else 0 for r in rows]
+    pads = [[pad_id] * (max(at) - first) if first else [] for first in at]
+    rows = [r[:first] + pad + r[first:] for r, first, pad in zip(rows, at, pads, strict=True)]
+    firsts = ["""),
+        "padding is filled with 0. Fill it with pad_id.": ("width), pad_id", "width), 0"),
+        "the attention mask is 1 everywhere, so padding is attended to. It is 0 at padding.": (
+            RETURNED, '"attention_mask": torch.ones_like(mask)'),
+        "the attention mask is upside down: 1 is for real tokens, 0 for padding.": (
+            RETURNED, '"attention_mask": 1 - mask'),
+        "the attention mask comes from input_ids != pad_id. Here padding and the end of sequence "
+        "are the same token, as they are for GPT-2, so a real token is masked. Make the mask from "
+        "the lengths.": (RETURNED, '"attention_mask": ids != pad_id'),
+        "the positions count columns, padding included. Count real tokens only.": (
+            COUNTED, "torch.arange(width).expand_as(ids)"),
+        "the positions count columns, padding included, and are 0 at padding. Count real tokens "
+        "only.": (COUNTED, "torch.arange(width) * mask"),
+        "the positions start at 1. The first real token of a row has position 0.": (
+            COUNTED, "mask.cumsum(1) * mask"),
+        "a position is negative, at padding. Give padding position 0; an absolute position table "
+        "has no entry below it.": (COUNTED, "mask.cumsum(1) - 1"),
+        "the positions go on at padding: on the right it has that of the last real token. Give all "
+        "padding position 0.": (COUNTED, "(mask.cumsum(1) - 1).clamp(min=0)"),
+        "the positions go on at padding: on the right they count on. Give all padding position "
+        "0.": (COUNTED, "(torch.arange(width) - torch.tensor(lefts)[:, None]).clamp(min=0)"),
+        "padding has position 1. Give it position 0.": (
+            COUNTED, "(mask.cumsum(1) - 1).masked_fill(mask == 0, 1)"),
+        "you change the rows that you were given: they are longer afterwards. Build new lists, "
+        "such as [pad_id] * left + row.": (
+            "return {", "for row in rows: row += [pad_id] * (width - len(row))\n    return {"),
+    },
+)  # fmt: skip
+def align(rows: list[list[int]], thought_id: int, pad_id: int) -> dict[str, Tensor]:
+    """Exercise 4 of 02: rows with different numbers of thoughts in one batch."""
+    firsts = [row.index(thought_id) if thought_id in row else None for row in rows]
+    latest = max((first for first in firsts if first is not None), default=0)
+    lefts = [0 if first is None else latest - first for first in firsts]
+    width = max(left + len(row) for left, row in zip(lefts, rows, strict=True))
+    ids = torch.full((len(rows), width), pad_id)  # (B, T)
+    mask = torch.zeros_like(ids)
+    for index, (left, row) in enumerate(zip(lefts, rows, strict=True)):
+        ids[index, left : left + len(row)] = torch.tensor(row)
+        mask[index, left : left + len(row)] = 1
+    positions = (mask.cumsum(1) - 1) * mask
+    return {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+
+
+# --- exercise 5 -----------------------------------------------------------------------------------
+
+
+def labelled_rows() -> Iterator[tuple[Any, Tensor, Tensor, int]]:
+    """Rows with 3 thoughts and with 1, labelled after <eot>."""
+    for model in random_models():
+        for count in (3, 1):
+            ids = torch.tensor([random_row(count, question=5, tail=4, seed=count)])
+            labels = ids.clone()
+            labels[:, : columns_of(ids)[-1] + 2] = -100
+            yield model, ids, labels, THOUGHT
+
+
+THOUGHTS = "last_hidden_state[:, -1]"
+LOSS = "F.cross_entropy(logits[0, :-1], labels[0, 1:])"
+GRADIENT = "list(torch.autograd.grad(loss, thoughts))"
+NOTHING = (
+    "the graph is detached, so there is nothing to differentiate{}. "
+    "Leave out torch.no_grad(), .data and .detach()."
+)
+
+
+@exercise(
+    cases=labelled_rows,
+    observe=lambda function, *case: {"gradients": function(*case)},
+    returns="gradients",
+    says="the gradient at every thought is right, through later thoughts too",
+    mistakes={
+        "your graph is detached between the thoughts: only the direct path to the loss is "
+        "counted, not the path through the later thoughts. Differentiate by the tensors that "
+        "you fed back, without .detach() or new leaves.": (
+            THOUGHTS, f"{THOUGHTS}.detach().requires_grad_()"),
+        "your loss is off by one position: it compares the logits at a column with the label "
+        "of the same column. The logits at column t predict the token of column t + 1.": (
+            LOSS, "F.cross_entropy(logits[0], labels[0])"),
+        "your loss is shifted the wrong way: it compares the logits at a column with the label of "
+        "the column before. The logits at column t predict the token of column t + 1.": (
+            LOSS, "F.cross_entropy(logits[0, 1:], labels[0, :-1])"),
+        "your loss counts every token. The labels mask the question, the markers and the "
+        "thoughts with -100: use labels, not input_ids.": ("labels[0, 1:]", "ids[0, 1:]"),
+        "your loss is a sum over the labelled tokens. The loss of a batch is their mean.": (
+            LOSS, LOSS.replace("1:])", '1:], reduction="sum")')),
+        "your loss is divided by the number of all tokens. The mean is one over the labelled "
+        "tokens.": (LOSS, LOSS.replace("1:])", '1:], reduction="none").mean()')),
+        "your loss takes probabilities for logits: F.cross_entropy has the softmax in it.": (
+            "logits[0, :-1]", "logits[0, :-1].softmax(-1)"),
+        "these are the thoughts themselves, not the gradient of the loss at them.": (
+            GRADIENT, "thoughts"),
+        "this is the gradient at the hidden states in the thoughts' columns, which come out of the "
+        "last pass. Differentiate by the thoughts that went in.": (
+            f"return {GRADIENT}", "found = torch.autograd.grad(loss, hidden)[0]\n"
+            "    return [found[:, column] for column in columns_of(ids)]"),
+        "there is no gradient in .grad: PyTorch keeps it at leaves only, and a thought is none. "
+        "Call .retain_grad() on every thought before, or use torch.autograd.grad.": (
+            GRADIENT, "[None for _ in thoughts]"),
+        "autograd finds no path from the loss to your thoughts. The tensors that you differentiate "
+        "by are not the ones that were fed back, or they were detached.": (
+            "loss, thoughts", "loss, [thought.clone() for thought in thoughts]"),
+        NOTHING.format(""): (THOUGHTS, f"{THOUGHTS}.detach()"),
+        NOTHING.format(", not even the loss"): ("def", "@torch.no_grad()\ndef"),
+    },
+)  # fmt: skip
+def thought_gradients(model: Any, ids: Tensor, labels: Tensor, thought_id: int) -> list[Tensor]:
+    """Exercise 5 of 02: the gradient of the loss at every thought."""
+    inputs, thoughts = model.get_input_embeddings()(ids), []  # (1, T, d)
+    for column in columns_of(ids, thought_id):
+        thoughts.append(one_pass(model, inputs[:, :column]).last_hidden_state[:, -1])
+        fed = thoughts[-1][:, None]
+        inputs = torch.cat([inputs[:, :column], fed, inputs[:, column + 1 :]], dim=1)
+    hidden = one_pass(model, inputs).last_hidden_state
+    logits = model.lm_head(hidden)  # (1, T, V)
+    loss = F.cross_entropy(logits[0, :-1], labels[0, 1:])
+    return list(torch.autograd.grad(loss, thoughts))
