@@ -93,15 +93,7 @@ def save(
     card: dict[str, Any],
     extra: dict[str, str] | None = None,
 ) -> None:
-    """Write a checkpoint with its card, all or nothing.
-
-    Args:
-        folder: made, or replaced as a whole.
-        model: what to save.
-        curriculum: what it was trained with.
-        card: plain data about it; curriculum and hashes are added.
-        extra: further text files to put beside it, by name, such as the log.
-    """
+    """Write a checkpoint with its card, all or nothing."""
     with new_folder(folder) as temporary:
         model.write_files(temporary)
         for name, text in (extra or {}).items():

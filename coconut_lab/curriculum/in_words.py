@@ -26,16 +26,7 @@ def removed(curriculum: Curriculum, stage: int) -> str:
 
 
 def replaced(curriculum: Curriculum, stage: int, steps: int | None = None) -> str:
-    """Say what a stage of training replaces, in one or two sentences.
-
-    Args:
-        curriculum: the method and its settings.
-        stage: the stage; with iCoT, how many tokens are removed.
-        steps: how many steps the problem has; None speaks of problems in general.
-
-    Returns:
-        Plain text, not escaped.
-    """
+    """Say what a stage of training replaces, in one or two sentences."""
     rule, last = curriculum.rule, curriculum.max_stage
     if rule.removes == "nothing":
         return f"Stage {stage} is like every stage: all steps stay in language."

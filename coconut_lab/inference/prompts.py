@@ -10,21 +10,7 @@ from coconut_lab.model.outputs import ModelError
 
 
 def split_prompt(prompt: Sequence[int], model: Coconut, index: int = 0) -> tuple[list, list]:
-    """Cut a prompt where a halting rule takes over.
-
-    Args:
-        prompt: token ids that end at `<bot>`, or at `<bot>` and `<eot>` with any number of
-            placeholders between them, which are dropped, and any tokens behind.
-        model: whose tokens they are.
-        index: the number of the prompt, for messages.
-
-    Returns:
-        The tokens up to `<bot>`, and those from `<eot>` on that follow the thoughts (at least
-        `<eot>` itself).
-
-    Raises:
-        ModelError: there is no `<bot>`, or something else follows it.
-    """
+    """Cut a prompt where a halting rule takes over."""
     tokens, prompt = model.tokens, list(prompt)
     if tokens.bot not in prompt:
         raise ModelError(
@@ -45,19 +31,7 @@ def split_prompt(prompt: Sequence[int], model: Coconut, index: int = 0) -> tuple
 
 
 def read_prompts(prompts: Sequence[Sequence[int]], model: Coconut) -> list[list[int]]:
-    """Read prompts as lists of token ids that the model has.
-
-    Args:
-        prompts: token ids: lists, arrays or tensors of whole numbers.
-        model: whose vocabulary it is.
-
-    Returns:
-        The same as lists of `int`.
-
-    Raises:
-        ModelError: text instead of token ids, one prompt instead of several, or ids that the model
-            does not have.
-    """
+    """Read prompts as lists of token ids that the model has."""
     size = len(model.language_model.get_input_embeddings().weight)
     read = []
     for index, prompt in enumerate(prompts):
@@ -79,11 +53,7 @@ def read_prompts(prompts: Sequence[Sequence[int]], model: Coconut) -> list[list[
 
 
 def check_prompts(prompts: Sequence[Sequence[int]], model: Coconut) -> None:
-    """Make sure, before any work is done, that there are prompts that can be read.
-
-    Raises:
-        ModelError: no prompts, an empty one, or one that starts with a placeholder.
-    """
+    """Make sure, before any work is done, that there are prompts that can be read."""
     if not prompts:
         raise ModelError("there is nothing to generate from: the list of prompts is empty")
     for index, prompt in enumerate(prompts):

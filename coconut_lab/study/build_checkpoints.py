@@ -67,16 +67,7 @@ def measure(
 
 
 def build(name: str, *, runs: Path = Path("runs"), folder: Path | None = None) -> dict[str, Any]:
-    """Train a shipped model anew and write its checkpoint.
-
-    Args:
-        name: a recipe of this package.
-        runs: where the training run is kept; one that was stopped goes on.
-        folder: where the checkpoint goes; None is its place in the package.
-
-    Returns:
-        The card.
-    """
+    """Train a shipped model anew and write its checkpoint."""
     recipe = load_recipe(name)
     trainer = Trainer(recipe, run_path(runs, recipe))
     model = trainer.train()

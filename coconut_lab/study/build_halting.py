@@ -33,18 +33,6 @@ def build_halts(
     Three sets of problems: one to train on, one to choose thresholds on, one to measure on. The
     halts go to `halt-steps.safetensors` and `halt-answer.safetensors` in the folder, the studies to
     `halt-study.json` and `halt-study-more.json`, the figures to `halts.json`.
-
-    Args:
-        folder: the folder of a checkpoint.
-        hops: fewest and most hops of the problems.
-        more_hops: hops of a further study, beyond those that the model was trained on.
-        max_thoughts: by default as many as the last stage has.
-        count: how many problems each set has.
-        seed: of the problems; the next two seeds are used as well.
-        within: how much accuracy a threshold may lose against the best fixed length.
-
-    Returns:
-        The figures.
     """
     checkpoint = load(folder)
     model, curriculum = checkpoint.model, checkpoint.curriculum

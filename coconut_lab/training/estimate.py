@@ -382,11 +382,7 @@ def dry_run(
     gpu: Gpu | None = None,
     processes: int = 1,
 ) -> str:
-    """Write what a run needs on a GPU: on this machine's, or on several, if none is named.
-
-    Raises:
-        RecipeError: it does not fit into the memory of the GPU; the message says what would.
-    """
+    """Write what a run needs on a GPU: on this machine's, or on several, if none is named."""
     chosen = gpu or detect_gpu()
     names = [] if chosen else SHOWN[1:]
     found, *others = [

@@ -96,10 +96,6 @@ def read_curriculum(
     """Encode a problem at every stage and say of every token what it is.
 
     Tokens and labels are those of `Curriculum.arrange` and `Curriculum.prompt`.
-
-    Raises:
-        ProblemError, TokenizerError: the problem cannot be encoded.
-        ValueError: the stage is not between 0 and one past the last.
     """
     parts = tokenize([problem], tokenizer)[0]
     stages = range(curriculum.max_stage + 2)

@@ -104,9 +104,6 @@ def read_study(
     A threshold in `chosen` (signal → threshold) was chosen on other problems: it is marked, and
     shown first. `count` thresholds of each rule are looked up; the strip has `per_hops` problems
     of each number of steps, where there is room.
-
-    Raises:
-        HaltError: no problems, or a chosen threshold for a signal that the study does not have.
     """
     if not len(study.hops):
         raise HaltError("the study has no problems, so there is nothing to show")

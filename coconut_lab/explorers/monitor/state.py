@@ -52,10 +52,6 @@ class Plan:
         """Read a recipe, or the plain data of one that a card holds (`card["recipe"]`).
 
         Where phases count epochs, their steps are those with all problems of the recipe's source.
-
-        Raises:
-            ValueError: the data lacks a key that the picture needs; the message names it. Or the
-                problems of the source, which epochs go through, cannot be counted.
         """
         data = recipe.to_dict() if isinstance(recipe, Recipe) else recipe
         if any(phase.get("epochs") for phase in data.get("phases", ())):

@@ -18,12 +18,6 @@ def for_model(problem: Problem, tokenizer: Any) -> tuple[Problem, dict[str, str]
     put for any other. Names that the tokenizer knows stay as they are; any other gets a free one,
     of an entity if it has no parent and of a concept otherwise, as long as there are such. A
     tokenizer that can spell every word gets the problem as it is.
-
-    Returns:
-        The problem for the model, and name → the model's word for those that differ.
-
-    Raises:
-        ProblemError: more names than the tokenizer has, or a problem without a graph.
     """
     known = words_known(tokenizer)
     if known is None:
