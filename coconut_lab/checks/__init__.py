@@ -1,7 +1,6 @@
 """The checks behind the exercises: each runs what a learner wrote and names typical mistakes."""
 
 from coconut_lab.checks.engine import CheckFailed
-from coconut_lab.checks.masks import make_labels, reach
 from coconut_lab.checks.nb01_tasks import (
     add_node,
     chain_holds,
@@ -11,7 +10,8 @@ from coconut_lab.checks.nb01_tasks import (
 )
 from coconut_lab.checks.nb02_batch_and_gradient import align, thought_gradients
 from coconut_lab.checks.nb02_latent_forward import feed_back, think_with_cache, think_without_cache
-from coconut_lab.checks.nb03_curriculum import encode_stage
+from coconut_lab.checks.nb03_curriculum import count_thoughts, encode_stage, plan
+from coconut_lab.checks.nb03_masks import make_labels, reach
 from coconut_lab.checks.nb04_parts_of_a_batch import accumulate, loss_share
 from coconut_lab.checks.nb04_training import rate_at, train_part
 from coconut_lab.checks.nb05_halting import choose_threshold, train_classifier
@@ -24,7 +24,6 @@ from coconut_lab.checks.nb07_what_matters import (
     wilson_interval,
 )
 from coconut_lab.checks.nb09_real_models import count_work, new_tokens, same_number
-from coconut_lab.checks.schedule import count_thoughts, plan
 
 __all__ = [
     "CheckFailed",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
-import math
 import textwrap
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -18,13 +17,11 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-import numpy as np
-from torch import Tensor, allclose
+from coconut_lab.checks.values import difference, kind, plain, same, type_fault
 
 Function = Callable[..., Any]
 #: What to replace by what in the text of the right function, once or several times; or a function.
 Change = tuple[str, str] | tuple[tuple[str, str], ...] | Function
-TOLERANCE = 1e-4  # mistakes are off by 1e-3 or more, rounding by 1e-6 or less
 
 
 class CheckFailed(AssertionError):
@@ -145,28 +142,27 @@ class Exercise:
             return exact[0]
         if fault := type_fault(got[first], want[first]):
             return fault
-        name = next(n for n in want[first] if not same(got[first].get(n), want[first][n]))
+        keys = list(want[first])
+        wrong = next(i for i, k in enumerate(keys) if not same(got[first].get(k), want[first][k]))
 
-        def agree(results: list[Any], names: list[str], case: int) -> bool:
+        def agree(results: list[Any], keys: list[str], case: int) -> bool:
             seen = results[case] if case < len(results) else None
-            return isinstance(seen, dict) and all(
-                same(got[case].get(n), seen.get(n)) for n in names
-            )
+            return isinstance(seen, dict) and all(same(got[case].get(k), seen.get(k)) for k in keys)
 
         # Of True and False, or a few words, one is any mistake's: a single case tells nothing.
-        weak = isinstance(want[first][name], (bool, str))
-        for names in () if weak else (list(want[first]), [name]):
+        weak = isinstance(want[first][keys[wrong]], (bool, str))
+        for part in () if weak else (keys, keys[: wrong + 1]):
             fits = {
-                message: sum(agree(results, names, case) for case in range(len(got)))
+                message: sum(agree(results, part, case) for case in range(len(got)))
                 for message, results in tried.items()
-                if agree(results, names, first) and not agree(want, names, first)
+                if agree(results, part, first)
             }
             if fits:
                 return max(fits, key=fits.__getitem__)
         where = (self.shown or self._arguments)(*next(islice(self.cases(), first, None)))
-        before = [n for n in want[first] if n != name][: list(want[first]).index(name)]
-        right = f" ({', '.join(before)}: right)" if before else ""
-        how = difference(got[first][name], want[first][name], self.axes.get(name, ""))
+        right = f" ({', '.join(keys[:wrong])}: right)" if wrong else ""
+        name = keys[wrong]
+        how = difference(got[first].get(name), want[first][name], self.axes.get(name, ""))
         return f"{name} {how}{right}{where}."
 
     def _changed(self, change: Change) -> Function:
@@ -243,85 +239,3 @@ def place_of(error: Exception, function: Function) -> str:
 def compared(seen: dict[str, Any]) -> dict[str, Any]:
     """What is compared of an observation: names with a _ in front are for `limits` only."""
     return {name: value for name, value in seen.items() if name[0] != "_"}
-
-
-def plain(value: Any) -> Any:
-    """Numbers of numpy and torch as Python's, tuples and arrays as lists, tensors as copies."""
-    if isinstance(value, Tensor):
-        return value.detach().clone() if value.ndim else value.item()
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    if isinstance(value, dict):
-        return {name: plain(entry) for name, entry in value.items()}
-    return list(map(plain, value)) if isinstance(value, (list, tuple)) else value
-
-
-def same(got: Any, want: Any) -> bool:
-    """Whether two results are equal, up to rounding."""
-    if isinstance(want, Tensor) and isinstance(got, Tensor):
-        a, b = got.double(), want.double()
-        return a.shape == b.shape and allclose(a, b, TOLERANCE, TOLERANCE)
-    if isinstance(want, dict) and isinstance(got, dict):
-        return want.keys() == got.keys() and all(same(got[key], want[key]) for key in want)
-    if isinstance(want, list) and isinstance(got, list):
-        return len(got) == len(want) and all(map(same, got, want))
-    if isinstance(want, float) and is_number(got):
-        return math.isclose(got, want, rel_tol=TOLERANCE, abs_tol=1e-8)
-    numbers = isinstance(got, (int, float)) and isinstance(want, (int, float))
-    return (numbers or type(got) is type(want)) and bool(got == want)
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def kind(value: Any) -> str:
-    """Say in words what a value is."""
-    if isinstance(value, Tensor):
-        return f"a tensor of shape {tuple(value.shape)}"
-    if isinstance(value, (tuple, list, dict)):
-        return f"a {type(value).__name__} of {len(value)}"
-    return f"{type(value).__name__} ({str(value)[:40]})"
-
-
-def type_fault(got: Any, want: Any, what: str = "the result") -> str | None:
-    """Say where a result is of the wrong type, or None; None may take the place of a value."""
-    if want is None or (got is None and not isinstance(want, (Tensor, list, dict))):
-        return None
-    if isinstance(want, dict) and isinstance(got, dict):
-        missing = (f"{what} has no {name!r}." for name in want if name not in got)
-        inside = (type_fault(got[name], want[name], name) for name in want)
-        return next(missing, None) or next(filter(None, inside), None)
-    wanted = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
-    if isinstance(want, bool):
-        fits = isinstance(got, (bool, int)) and got in (0, 1)
-    elif is_number(want):
-        fits = is_number(got) and (isinstance(want, float) or got % 1 == 0)
-    else:
-        fits = isinstance(got, Tensor if isinstance(want, Tensor) else type(want))
-    if not fits:
-        return f"{what} should be {wanted.get(type(want)) or kind(want)}, not {kind(got)}."
-    if isinstance(want, Tensor) and got.is_floating_point() > want.is_floating_point():
-        return f"{what} should hold whole numbers; they should be int64, not {got.dtype}."
-    if isinstance(want, list) and want:
-        pairs = enumerate(zip(got, [*want, *want[-1:] * len(got)], strict=False))
-        inside = (type_fault(one, right, f"entry {i} of {what}") for i, (one, right) in pairs)
-        return next(filter(None, inside), None)
-    return None
-
-
-def difference(got: Any, want: Any, axes: str = "") -> str:
-    """Say how a wrong result differs from the right one."""
-    if isinstance(want, Tensor):
-        if got.shape != want.shape:
-            names = f" = {axes}" if axes else ""
-            return f"has shape {tuple(got.shape)}, it should be {tuple(want.shape)}{names}"
-        return f"is off by up to {(got.double() - want.double()).abs().max().item():.2g}"
-    if isinstance(want, list) and len(got) != len(want):
-        return f"has {len(got)} entries, it should have {len(want)}"
-    if isinstance(want, list):
-        at = next(i for i, pair in enumerate(zip(got, want, strict=True)) if not same(*pair))
-        return f"is wrong at entry {at}: it {difference(got[at], want[at])}"
-    return "is {}, it should be {}".format(
-        *(f"{one:.4g}" if isinstance(one, float) else repr(one) for one in (got, want))
-    )

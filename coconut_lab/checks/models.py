@@ -187,17 +187,11 @@ def too_much(passes: list[int], enough: list[int], hint: str) -> str | None:
 
 
 def unroll(
-    model: Any,
-    input_ids: Tensor,
-    pick: Callable[[Tensor, int], Tensor] = lambda thought, _: thought,
+    model: Any, input_ids: Tensor, thought_id: int, feed: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, list[Tensor]]:
-    """The n + 1 passes of a row: hidden (1, T, d), and what was fed back, n vectors (1, d).
-
-    `pick(thought, index)` is fed back in the place of each thought.
-    """
+    """The n + 1 passes of a row: hidden (1, T, d), and what was fed back, n vectors (1, d)."""
     inputs, fed = model.get_input_embeddings()(input_ids), list[Tensor]()
-    for column in columns_of(input_ids):
-        thought = one_pass(model, inputs[:, :column]).last_hidden_state[:, -1]
-        fed.append(pick(thought, len(fed)))
+    for column in columns_of(input_ids, thought_id):
+        fed.append(feed(one_pass(model, inputs[:, :column]).last_hidden_state[:, -1]))
         inputs = torch.cat([inputs[:, :column], fed[-1][:, None], inputs[:, column + 1 :]], dim=1)
     return one_pass(model, inputs).last_hidden_state, fed

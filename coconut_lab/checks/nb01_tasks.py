@@ -273,10 +273,14 @@ def asked_and_returned(function: Function, count: int, r: float) -> dict[str, An
 
     parents, label, depth = function(list(LABELS), list(DEPTHS), count, r, sample)
     returned = {"parents": parents, "label": label, "depth": depth}
-    if not count or not asked:
-        return {"the number asked of sample": 0, **returned}
+    if not count:
+        return returned
+    if not asked:
+        raise CheckFailed(f"add_node: {count} parents were drawn, but sample was not called.")
     (weights, wanted), wish = asked[0], {n: depth * 1.5 + 1 for n, depth in enumerate(DEPTHS)}
-    scale = sum(map(wish.get, weights)) / (sum(weights.values()) or 1)  # only their ratios matter
+    scale = sum(wish[node] for node in weights) / (
+        sum(weights.values()) or 1
+    )  # only their ratios matter
     return {
         "the set of candidates": set(weights),
         "the list of weights": [float(weights[node]) * scale for node in sorted(weights)],

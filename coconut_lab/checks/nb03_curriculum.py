@@ -1,31 +1,32 @@
-"""The check of 03's exercise 1: the token ids of a problem at a stage."""
+"""The exercises of notebook 03 on stages: the tokens of a row, the number of thoughts, the plan."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Iterator
 from functools import cache
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
-from coconut_lab.checks.base import CheckFailed, Function, call, passed
-from coconut_lab.checks.blame import Slip, blame
+from coconut_lab.checks.engine import CheckFailed, Function, exercise
+from coconut_lab.checks.values import kind, plain
 from coconut_lab.curriculum.tokenizer import add_thought_tokens, word_tokenizer
 from coconut_lab.tasks.problems import Problem
+
+# --- exercise 1 -----------------------------------------------------------------------------------
 
 SYMBOLS = (
     Problem("| a b | b c [Q] f d [R] a", ("b", "c", "d", "e", "f"), "f"),
     Problem("| a b [Q] b c [R] a", ("b",), "b"),
 )
-SUMS = (
-    Problem("Tom has 2 boxes of 3 pens. How many?", ("<<2*3=6>>", "<<6+1=7>>", "<<7*2=14>>"), "14"),
-)
+PENS = "Tom has 2 boxes of 3 pens. How many?"
+SUM = Problem(PENS, ("<<2*3=6>>", "<<6+1=7>>", "<<7*2=14>>"), "14")
 
 
 @cache
@@ -33,7 +34,8 @@ def sum_tokenizer() -> Any:
     """A BPE tokenizer whose tokens reach over line breaks, and that begins texts with `<s>`."""
     backend = Tokenizer(BPE())
     backend.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
-    whole = "\n".join((SUMS[0].question, *SUMS[0].steps, f"### {SUMS[0].answer}"))
+    backend.decoder = decoders.ByteLevel()
+    whole = "\n".join((SUM.question, *SUM.steps, f"### {SUM.answer}"))
     trainer = BpeTrainer(
         vocab_size=400,
         initial_alphabet=sorted(ByteLevel.alphabet()),
@@ -49,266 +51,245 @@ def sum_tokenizer() -> Any:
     return tokenizer
 
 
-@cache
-def symbol_tokenizer() -> Any:
-    """The word-level tokenizer of the symbolic problems above."""
-    return word_tokenizer("a b c d e f".split())
+def stages_of_problems() -> Iterator[tuple[Any, ...]]:
+    """Every stage up to two past the last, of problems in symbols and of a sum in BPE."""
+    symbols = word_tokenizer("a b c d e f".split())
+    for problem, tokenizer in (*((one, symbols) for one in SYMBOLS), (SUM, sum_tokenizer())):
+        for max_stage, c in ((2, 1), (3, 2)):
+            for stage in range(max_stage + 3):
+                yield problem, tokenizer, stage, max_stage, c
 
 
-class _Pieces(NamedTuple):
-    """What a row is made of, before somebody puts it together."""
-
-    question: list[int]
-    bot: list[int]
-    thoughts: list[int]
-    eot: list[int]
-    steps: list[list[int]]
-    answer: list[int]
-    end: list[int]
+def row_in_words(function: Function, problem: Problem, tokenizer: Any, *rest: int) -> dict:
+    """The row as the texts of its tokens, so that a message can show them."""
+    row = plain(function(problem, copy.deepcopy(tokenizer), *rest))
+    if not isinstance(row, list) or any(type(token) is not int for token in row):
+        what = "list with other things in it" if isinstance(row, list) else kind(row)
+        raise CheckFailed(f"encode_stage should return a list of token ids, not {what}.")
+    return {"the row": [tokenizer.decode([token]) for token in row]}
 
 
-def _pieces(
-    problem: Problem,
-    tokenizer: Any,
-    stage: int,
-    max_stage: int,
-    c: int,
-    *,
-    line_end: str = "\n",
-    special: bool = False,
-    answer: str = "### {}",
-) -> _Pieces:
-    def ids(text: str, special: bool = special) -> list[int]:
-        return list(tokenizer(text, add_special_tokens=special).input_ids)
+def where(problem: Problem, tokenizer: Any, stage: int, max_stage: int, c: int) -> str:
+    right = tokenizer.decode(encode_stage.right(problem, tokenizer, stage, max_stage, c))
+    return (
+        f" at stage {stage} (max_stage={max_stage}, c={c}) of a problem with {len(problem.steps)} "
+        f"steps. The whole row should be {right!r}"
+    )
+
+
+KEPT = "problem.steps[stage:] if stage <= max_stage else ()"
+COUNT, LATENT = "min(stage, max_stage) * c", "bot, *[thought] * count, eot, "
+DROPPED = "problem.steps[: min(stage, max_stage)]"
+
+
+@exercise(
+    cases=stages_of_problems,
+    observe=row_in_words,
+    returns="the row",
+    says="{} rows are right, of two tokenizers, from stage 0 to past the last",
+    shown=where,
+    mistakes={
+        "you drop the last steps. Stage k replaces the first k: thoughts come at the beginning of "
+        "the reasoning, words at its end.": (
+            "steps[stage:]", "steps[: max(0, len(problem.steps) - stage)]"),
+        "the thoughts are there, but the steps that they replace are there too. Leave out the "
+        "first `stage` steps.": ("steps[stage:]", "steps"),
+        "you drop one step too many. Stage k replaces the first k.": (
+            "steps[stage:]", "steps[stage + 1 if stage else 0 :]"),
+        "you drop one step only. Stage k replaces all of the first k steps.": (
+            "steps[stage:]", "steps[min(stage, 1) :]"),
+        "c counts thoughts, not steps: stage k inserts k·c thoughts and drops k steps. You drop "
+        "k·c steps.": ("steps[stage:]", "steps[stage * c :]"),
+        "you keep steps after the last stage. A stage past max_stage drops every step, however "
+        "many the problem has.": (" if stage <= max_stage else ()", ""),
+        "you keep steps after the last stage: you treat a stage past max_stage like max_stage. It "
+        "drops every step.": (KEPT, "problem.steps[min(stage, max_stage) :]"),
+        "max_stage itself is not past the last stage: it still keeps the steps after the first "
+        "max_stage ones. Compare with >, not with >=.": ("stage <= max", "stage < max"),
+        "you forget c: stage k inserts k·c thoughts, c for each step.": (COUNT, COUNT[:-4]),
+        "your thoughts are not capped: past max_stage there are max_stage·c of them.": (
+            COUNT, "stage * c"),
+        "you give a problem with few steps fewer thoughts. In training, stage k inserts k·c "
+        "thoughts whatever the number of steps.": (
+            COUNT, "min(stage, max_stage, len(problem.steps)) * c"),
+        "you cap the thoughts at max_stage. max_stage counts steps; the cap is max_stage·c.": (
+            COUNT, "min(stage * c, max_stage)"),
+        "past max_stage there are still thoughts, max_stage·c of them, where every step is gone.": (
+            COUNT, "(stage * c if stage <= max_stage else 0)"),
+        "you put one thought in place of each token of a removed step. It is c for each step, "
+        "however long the step.": (
+            COUNT, f"c * sum(len(tokens(step + '\\n')) for step in {DROPPED})"),
+        "the markers are missing at stage 0. <bot> and <eot> are there side by side, without "
+        "thoughts in between.": (LATENT, "*([bot, *[thought] * count, eot] if stage else []), "),
+        "the markers are missing at every stage. <bot> comes before the thoughts, <eot> after "
+        "them.": (LATENT, "*[thought] * count, "),
+        "<eot> is missing. It ends latent mode, and its hidden state predicts the first token "
+        "after the thoughts.": (LATENT, "bot, *[thought] * count, "),
+        "<eot> comes too late: latent mode ends right after the thoughts, and the remaining steps "
+        "are words again.": ("eot, *steps, ", "*steps, eot, "),
+        "<bot> is missing. It begins latent mode, and its hidden state is the first thought.": (
+            LATENT, "*[thought] * count, eot, "),
+        "<bot> and <eot> are exchanged: <bot> begins latent mode, <eot> ends it.": (
+            LATENT, "eot, *[thought] * count, bot, "),
+        "the end of sequence is missing. Without it the model never learns to stop.": (
+            ", tokenizer.eos_token_id]", "]"),
+        "the order is wrong: the remaining steps come before <bot>. Thoughts take the place of the "
+        "first steps, so they come right after the question.": (
+            f"{LATENT}*steps, ", f"*steps, {LATENT}"),
+        "the order is wrong: the latent part comes before the question. A thought can only use "
+        "what is to its left.": (f"*question, {LATENT}", f"{LATENT}*question, "),
+        "the question is missing. It begins the row; only its labels are masked.": (
+            "*question, ", ""),
+        "the mark ### is missing before the answer. It tells the model, and whoever reads its "
+        "answer, that no further step comes.": ('f"### {problem.answer}"', "problem.answer"),
+        "a space is missing: write ### and the answer as two words.": ("### {", "###{"),
+        "there is a line break after the answer. Only the question and the steps end in one.": (
+            'answer}"', 'answer}\\n"'),
+        "the line breaks are missing: the question and every step end in one.": (r'\n"', '"'),
+        "the line break after the question is missing.": (r"question}\n", "question}"),
+        "the line break after each step is missing.": (r"step}\n", "step}"),
+        "a begin-of-sequence token is in the middle of the row. Tokenize steps and answer with "
+        "add_special_tokens=False.": (", add_special_tokens=False", ""),
+        "the question is tokenized as the tokenizer likes it, with a begin-of-sequence token if it "
+        "has one.": (("= tokenizer(f", "= tokens(f"), ('n").input_ids', 'n")')),
+        "steps and answer are tokenized in one go, and this tokenizer has tokens that reach over a "
+        "line break. Tokenize each step and the answer separately, so that a step is the same "
+        "tokens at every stage.": (
+            (r'for step in kept for token in tokens(f"{step}\n")', "for token in ()"),
+            ('tokens(f"', r'tokens("".join(f"{step}\n" for step in kept) + f"')),
+    },
+)  # fmt: skip
+def encode_stage(problem: Problem, tokenizer: Any, stage: int, max_stage: int, c: int) -> list[int]:
+    """Exercise 1 of 03: the token ids of a problem at a stage."""
+
+    def tokens(text: str) -> list[int]:
+        return tokenizer(text, add_special_tokens=False).input_ids
 
     bot, eot, thought = tokenizer.convert_tokens_to_ids(["<bot>", "<eot>", "<thought>"])
-    return _Pieces(
-        ids(problem.question + line_end, special=True),
-        [bot],
-        [thought] * (min(stage, max_stage) * c),
-        [eot],
-        [ids(step + line_end) for step in problem.steps],
-        ids(answer.format(problem.answer)),
-        [tokenizer.eos_token_id],
-    )
+    question = tokenizer(f"{problem.question}\n").input_ids
+    count = min(stage, max_stage) * c
+    kept = problem.steps[stage:] if stage <= max_stage else ()
+    steps = [token for step in kept for token in tokens(f"{step}\n")]
+    answer = tokens(f"### {problem.answer}")
+    return [*question, bot, *[thought] * count, eot, *steps, *answer, tokenizer.eos_token_id]
 
 
-def _kept(pieces: _Pieces, stage: int, max_stage: int) -> list[int]:
-    return list(chain(*pieces.steps[stage:])) if stage <= max_stage else []
+# --- exercise 3 -----------------------------------------------------------------------------------
+
+TRAINED, PROMPTED = "stage if stage <= max_stage else cap", "min(stage, cap)"
 
 
-def _row(problem: Problem, tokenizer: Any, stage: int, max_stage: int, c: int, **how: Any) -> Any:
-    p = _pieces(problem, tokenizer, stage, max_stage, c, **how)
-    kept = _kept(p, stage, max_stage)
-    return [*p.question, *p.bot, *p.thoughts, *p.eot, *kept, *p.answer, *p.end]
-
-
-def _spoiled(spoil: Callable[..., list[int]]) -> Function:
-    """A result made by `spoil(pieces, kept, stage, max_stage, c)`, which puts pieces together."""
-
-    def result(problem: Problem, tokenizer: Any, stage: int, max_stage: int, c: int) -> list[int]:
-        p = _pieces(problem, tokenizer, stage, max_stage, c)
-        return spoil(p, _kept(p, stage, max_stage), stage, max_stage, c)
-
-    return result
-
-
-def _with(kept: Callable[..., Any] | None = None, count: Callable[..., int] | None = None) -> Any:
-    """A result whose steps or number of thoughts are wrong, in the right order."""
-
-    def spoil(p: _Pieces, right: list[int], stage: int, max_stage: int, c: int) -> list[int]:
-        steps = right if kept is None else list(chain(*kept(p.steps, stage, max_stage, c)))
-        n = len(p.thoughts) if count is None else count(p.steps, stage, max_stage, c)
-        marked = [*p.bot, *_placeholder(p) * n, *p.eot]
-        return [*p.question, *marked, *steps, *p.answer, *p.end]
-
-    return _spoiled(spoil)
-
-
-def _placeholder(p: _Pieces) -> list[int]:
-    return [p.eot[0] + 1]  # the thought tokens are added in the order <bot>, <eot>, <thought>
-
-
-def _joint(problem: Problem, tokenizer: Any, stage: int, max_stage: int, c: int) -> list[int]:
-    """The question apart, everything behind `<eot>` in one go."""
-    p = _pieces(problem, tokenizer, stage, max_stage, c)
-    steps = problem.steps[stage:] if stage <= max_stage else ()
-    text = "\n".join((*steps, f"### {problem.answer}"))
-    behind = tokenizer(text, add_special_tokens=False).input_ids
-    return [*p.question, *p.bot, *p.thoughts, *p.eot, *behind, *p.end]
-
-
-_ENCODE_SLIPS = (
-    Slip(
-        "you drop the last steps. Stage k replaces the first k: thoughts stand at the beginning "
-        "of the reasoning, words at its end.",
-        _with(kept=lambda s, k, most, c: s[: max(0, len(s) - k)] if k <= most else []),
-    ),
-    Slip(
-        "the thoughts are there, but the steps that they replace are there too. "
-        "Leave out the first `stage` steps.",
-        _with(kept=lambda s, k, most, c: s if k <= most else []),
-    ),
-    Slip(
-        "you drop one step only. Stage k replaces all of the first k steps.",
-        _with(kept=lambda s, k, most, c: (s[1:] if k else s) if k <= most else []),
-    ),
-    Slip(
-        "c counts thoughts, not steps: stage k inserts k·c thoughts and drops k steps. "
-        "You drop k·c steps.",
-        _with(kept=lambda s, k, most, c: s[k * c :] if k <= most else []),
-    ),
-    Slip(
-        "you keep steps after the last stage. A stage past max_stage drops every step, however "
-        "many the problem has.",
-        _with(kept=lambda s, k, most, c: s[k:]),
-    ),
-    Slip(
-        "you keep steps after the last stage: you treat a stage past max_stage like max_stage. "
-        "It drops every step.",
-        _with(kept=lambda s, k, most, c: s[min(k, most) :]),
-    ),
-    Slip(
-        "max_stage itself is not past the last stage: it still keeps the steps behind the first "
-        "max_stage ones. Compare with >, not with >=.",
-        _with(kept=lambda s, k, most, c: s[k:] if k < most else []),
-    ),
-    Slip(
-        "you forget c: stage k inserts k·c thoughts, c for each step.",
-        _with(count=lambda s, k, most, c: min(k, most)),
-    ),
-    Slip(
-        "your thoughts are not capped: past max_stage there are max_stage·c of them.",
-        _with(count=lambda s, k, most, c: k * c),
-    ),
-    Slip(
-        "you give a problem with few steps fewer thoughts. In training, stage k inserts k·c "
-        "thoughts whatever the number of steps.",
-        _with(count=lambda s, k, most, c: min(k, most, len(s)) * c),
-    ),
-    Slip(
-        "you cap the thoughts at max_stage. max_stage counts steps; the cap is max_stage·c.",
-        _with(count=lambda s, k, most, c: min(k * c, most)),
-    ),
-    Slip(
-        "you put one thought in place of each token of a removed step. It is c for each step, "
-        "however long the step.",
-        _with(count=lambda s, k, most, c: len(list(chain(*s[: min(k, most)]))) * c),
-    ),
-    Slip(
-        "the markers are missing at stage 0. <bot> and <eot> stand there side by side, "
-        "without thoughts in between.",
-        _spoiled(
-            lambda p, kept, k, most, c: [
-                *p.question, *([*p.bot, *p.thoughts, *p.eot] if k else []),
-                *kept, *p.answer, *p.end,
-            ]
-        ),
-    ),
-    Slip(
-        "the markers are missing at every stage. <bot> stands before the thoughts, <eot> behind.",
-        _spoiled(lambda p, kept, *_: [*p.question, *p.thoughts, *kept, *p.answer, *p.end]),
-    ),
-    Slip(
-        "<eot> is missing. It ends latent mode, and its hidden state predicts the first token "
-        "behind the thoughts.",
-        _spoiled(lambda p, kept, *_: [*p.question, *p.bot, *p.thoughts, *kept, *p.answer, *p.end]),
-    ),
-    Slip(
-        "the end of sequence is missing. Without it the model never learns to stop.",
-        _spoiled(lambda p, kept, *_: [*p.question, *p.bot, *p.thoughts, *p.eot, *kept, *p.answer]),
-    ),
-    Slip(
-        "the order is wrong: the remaining steps come before <bot>. Thoughts stand in for the "
-        "first steps, so they come right behind the question.",
-        _spoiled(
-            lambda p, kept, *_: [
-                *p.question, *kept, *p.bot, *p.thoughts, *p.eot, *p.answer, *p.end,
-            ]
-        ),
-    ),
-    Slip(
-        "the order is wrong: the latent part comes before the question. A thought can only use "
-        "what stands to its left.",
-        _spoiled(
-            lambda p, kept, *_: [
-                *p.bot, *p.thoughts, *p.eot, *p.question, *kept, *p.answer, *p.end,
-            ]
-        ),
-    ),
-    Slip(
-        "the question is missing. It begins the row; only its labels are masked.",
-        _spoiled(lambda p, kept, *_: [*p.bot, *p.thoughts, *p.eot, *kept, *p.answer, *p.end]),
-    ),
-    Slip(
-        "the mark ### is missing before the answer. It tells the model, and whoever reads its "
-        "answer, that no further step comes.",
-        lambda *case: _row(*case, answer="{}"),
-    ),
-    Slip(
-        "there is a line break behind the answer. Only the question and the steps end in one.",
-        lambda *case: _row(*case, answer="### {}\n"),
-    ),
-    Slip(
-        "the line breaks are missing: the question and every step end in one.",
-        lambda *case: _row(*case, line_end=""),
-    ),
-    Slip(
-        "a begin-of-sequence token stands in the middle of the row. Tokenize steps and answer with "
-        "add_special_tokens=False.",
-        lambda *case: _row(*case, special=True),
-    ),
-    Slip(
-        "steps and answer are tokenized in one go, and this tokenizer has tokens that reach over "
-        "a line break. Tokenize each step and the answer apart, so that a step is the same tokens "
-        "at every stage.",
-        _joint,
-    ),
-)  # fmt: skip
-
-
-def encode_stage(function: Function) -> None:
-    """Check exercise 1: the token ids of a problem at a stage.
-
-    Args:
-        function: `(problem, tokenizer, stage, max_stage, c)` to a list of token ids.
-
-    Raises:
-        CheckFailed: what is wrong.
-    """
-    name = "encode_stage"
-    cases = [
-        (problem, tokenizer, stage, max_stage, c)
-        for problems, tokenizer in ((SYMBOLS, symbol_tokenizer()), (SUMS, sum_tokenizer()))
-        for problem in problems
-        for max_stage, c in ((2, 1), (3, 2))
+@exercise(
+    cases=lambda: [
+        (steps, stage, max_stage, c, pad)
+        for pad in (True, False)
+        for max_stage, c in ((3, 1), (3, 2), (2, 3))
+        for steps in (1, 2, 3, 5)
         for stage in range(max_stage + 3)
-    ]
-    got = []
-    for case in cases:
-        row = call(name, function, *case)
-        if not isinstance(row, list) or any(type(token) is not int for token in row):
-            raise CheckFailed(
-                f"{name} should return a list of token ids, not {type(row).__name__}"
-                f"{' with other things in it' if isinstance(row, list) else ''}."
-            )
-        got.append(row)
-    blame(name, cases, got, _row, _ENCODE_SLIPS, _describe_row)
-    passed(name, f"{len(cases)} rows are right, of two tokenizers, from stage 0 to past the last")
+    ],
+    returns="in_training, in_prompt",
+    says="{} cases are right, with padding and without",
+    mistakes={
+        "the two numbers are swapped. The first is for training, the second for the prompt.": (
+            "return in_training * c, in_prompt * c", "return in_prompt * c, in_training * c"),
+        "in both numbers you forget c: one step is replaced by c thoughts.": (" * c", ""),
+        "you use the rule of training for the prompt. Without padding, a prompt never holds more "
+        "than c thoughts for each step of its problem.": (PROMPTED, TRAINED),
+        "you use the rule of the prompt for training. In training, a stage up to max_stage inserts "
+        "stage·c thoughts even if the problem has fewer steps, padded or not.": (TRAINED, PROMPTED),
+        "in training, your count is not capped: past max_stage it stays at max_stage·c.": (
+            TRAINED, "stage"),
+        "in training you leave pad_to_max out. Past max_stage and without padding, a problem gets "
+        "no more than c thoughts for each of its steps.": (TRAINED, "min(stage, max_stage)"),
+        "in training, max_stage itself is not past the last stage. Compare with <=, not with <.": (
+            "stage <= max_stage", "stage < max_stage"),
+        "without padding, your thoughts grow with the steps. They never exceed max_stage·c.": (
+            "min(steps, max_stage)", "steps"),
+        "in the prompt, your count is not capped: it never exceeds max_stage·c.": (
+            PROMPTED, "(stage if pad_to_max else min(stage, steps))"),
+        "the prompt always gets max_stage·c thoughts in your code, whatever the stage. Padding to "
+        "the maximum does not mean that: the cap is min(stage, max_stage).": (PROMPTED, "cap"),
+        "in the prompt you cap by the number of steps with padding as well. With pad_to_max=True, "
+        "all problems get equally many.": (PROMPTED, "min(stage, steps, max_stage)"),
+        "in the prompt you leave the number of steps out. Without padding, it caps the thoughts.": (
+            PROMPTED, "min(stage, max_stage)"),
+        "pad_to_max is upside down: True gives all problems equally many thoughts.": (
+            "if pad_to_max", "if not pad_to_max"),
+        "you multiply by c too early: max_stage and the number of steps count steps. Take the "
+        "minimum first, then multiply.": (
+            (TRAINED, "stage * c if stage <= max_stage else min(stage * c, cap)"),
+            (PROMPTED, "min(stage * c, cap)"), ("return in_training * c, in_prompt * c",
+                                                "return in_training, in_prompt")),
+    },
+)  # fmt: skip
+def count_thoughts(
+    steps: int, stage: int, max_stage: int, c: int, pad_to_max: bool
+) -> tuple[int, int]:
+    """Exercise 3 of 03: how many thoughts a row has in training and in the prompt."""
+    cap = max_stage if pad_to_max else min(steps, max_stage)
+    in_training = stage if stage <= max_stage else cap
+    in_prompt = min(stage, cap)
+    return in_training * c, in_prompt * c
 
 
-def _describe_row(case: tuple[Any, ...], got: list[int], want: list[int]) -> str:
-    problem, tokenizer, stage, max_stage, c = case
-    index = next(
-        (i for i, pair in enumerate(zip(got, want, strict=False)) if pair[0] != pair[1]),
-        min(len(got), len(want)),
-    )
+# --- exercise 5 -----------------------------------------------------------------------------------
 
-    def word(row: list[int]) -> str:
-        return repr(tokenizer.decode(row[index : index + 1])) if index < len(row) else "the end"
+NEW = 'new_epoch if reset == "epoch" else new_stage'
+MOVED = "    return [(stage, one) for (stage, _), one in zip(entries, new, strict=True)]"
 
-    return (
-        f"at stage {stage} (max_stage={max_stage}, c={c}) of a problem with {len(problem.steps)} "
-        f"steps, token {index} is {word(got)}, it should be {word(want)}. The whole row should be "
-        f"{tokenizer.decode(want)!r}."
-    )
+
+@exercise(
+    cases=lambda: [
+        (phases, per_epoch, reset)
+        for phases in (
+            [(0, 2), (1, 1), (2, 3)], [(0, 1), (1, 2), (1, 1), (3, 2), (0, 1)], [(4, 2)]
+        )
+        for per_epoch in (3, 5)
+        for reset in ("stage", "epoch")
+    ],
+    returns="the plan",
+    says="stages and resets are right, by stage and by epoch",
+    mistakes={
+        "you never say that the optimizer is new. It is at the first step and where the stage "
+        "changes (or, for reset='epoch', where an epoch begins).": (NEW, "False"),
+        "the very first step needs a new optimizer too.": (
+            "return entries", "return [(entries[0][0], False), *entries[1:]]"),
+        "you reset at every step, so the optimizer never gathers any state.": (NEW, "True"),
+        "every step of a new stage resets. Only the first differs from the step before it.": (
+            "    previous = stage", "previous = stage"),
+        "you reset at every epoch although reset='stage'. The published code does that; the paper "
+        "resets where the stage changes.": (NEW, "new_epoch"),
+        "you leave out reset='epoch': then every epoch begins with a new optimizer.": (
+            NEW, "new_stage"),
+        "reset is upside down: 'epoch' resets where an epoch begins, 'stage' where the stage "
+        "changes.": ('== "epoch"', '!= "epoch"'),
+        "you reset at every phase. Two phases in a row may have the same stage; then nothing "
+        "changes, and the optimizer is kept.": ("else new_stage", "else step == 0"),
+        "the stage may also go back, and that is a change as well: compare with !=.": (
+            "stage != previous", "previous is None or stage > previous"),
+        "you reset one step too late: the first step of a new stage already needs the new "
+        "optimizer.": (
+            "return entries", f"new = [True, False, *(one for _, one in entries[1:-1])]\n{MOVED}"),
+        "you reset one step too early: the last step of the old stage still uses the old "
+        "optimizer.": (
+            "return entries",
+            f"new = [True, *(one for _, one in entries[2:]), reset == 'epoch']\n{MOVED}"),
+        "your plan has one entry for each epoch. It needs one for each optimizer step: an epoch "
+        "has steps_per_epoch of them.": (
+            ("epochs * steps_per_epoch", "epochs"), ("step % steps_per_epoch == 0", "True")),
+        "your plan has one epoch of each phase. A phase has epochs · steps_per_epoch steps.": (
+            "epochs * steps", "steps"),
+        "you number the phases. The stage is the number in the phase: stages may be skipped or "
+        "repeated.": ("for stage, epochs in phases", "for stage, (_, epochs) in enumerate(phases)"),
+    },
+)  # fmt: skip
+def plan(phases: list[tuple[int, int]], steps_per_epoch: int, reset: str) -> list[tuple[int, bool]]:
+    """Exercise 5 of 03: the stage of every optimizer step, and whether the optimizer is new."""
+    entries: list[tuple[int, bool]] = []
+    previous = None
+    for stage, epochs in phases:
+        for step in range(epochs * steps_per_epoch):
+            new_epoch, new_stage = step % steps_per_epoch == 0, stage != previous
+            entries.append((stage, new_epoch if reset == "epoch" else new_stage))
+            previous = stage
+    return entries

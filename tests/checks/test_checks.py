@@ -10,10 +10,8 @@ import pytest
 import torch
 from make_exercises import has_solution
 from notebook_files import ROOT, read
-from right_ways import OTHER_WAYS
 
 from coconut_lab import checks
-from coconut_lab.checks.base import Mistake, compare
 
 NAMES = sorted(name for name in checks.__all__ if name != "CheckFailed")
 
@@ -47,11 +45,6 @@ def test_solution_passes_and_says_so_in_one_line(
     printed = capsys.readouterr()
     assert printed.out.startswith(f"{name} passes: ") and printed.out.count("\n") == 1
     assert not printed.err
-
-
-@pytest.mark.parametrize(("name", "function"), OTHER_WAYS)
-def test_other_right_ways_pass(name: str, function: Callable[..., Any]) -> None:
-    getattr(checks, name)(function)
 
 
 # --- what any check says of any function that does not do its work --------------------------------
@@ -119,11 +112,11 @@ def test_wrong_types_are_reported(name: str, result: Any) -> None:
             "entry 0 of input_ids should be a list",
         ),
         ("encode_stage", [1.5], "should return a list of token ids, not list with other things"),
-        ("encode_stage", [7] * 3, "token 0 is"),
+        ("encode_stage", [7] * 3, "has 3 entries, it should have 21, and is wrong at entry 0"),
         ("make_labels", torch.zeros(1, 4), "they should be int64"),
         ("make_labels", torch.zeros(1, 4).long(), "it should be (3, "),
-        ("count_thoughts", (1.0, 1.0), "should return two whole numbers"),
-        ("count_thoughts", (7, 7), "for steps=1, stage=0, max_stage=3, c=1, pad_to_max=True"),
+        ("count_thoughts", (1.5, 1.0), "in_training should be a whole number, not float (1.5)"),
+        ("count_thoughts", (7, 7), "with steps=1, stage=0, max_stage=3, c=1, pad_to_max=True"),
         ("rate_at", [0.1, 0.2], "the rate should be a number, not a list of 2"),
         ("loss_share", "a lot", "the result should be a number, not str"),
         ("wilson", 0.5, "should return (low, high)"),
@@ -132,7 +125,7 @@ def test_wrong_types_are_reported(name: str, result: Any) -> None:
         ("accumulate", torch.zeros(3), "the loss should be a number, not a tensor"),
         ("accumulate", 0.0, "Each part should call .backward()"),
         ("train_part", {}, "even without a stop the weights differ: they should move"),
-        ("plan", [3], "a list of pairs (stage, new_optimizer)"),
+        ("plan", [3], "entry 0 of the plan should be a list of 2"),
         ("plan", [(0, True)], "the plan has 1 entries, it should have 18"),
         ("reach", torch.zeros(4, 3), "one row for each thought, one column for each label"),
     ],
@@ -148,14 +141,6 @@ def test_an_unknown_mistake_is_located() -> None:
 
     message = str(failure("think_without_cache", third_is_off))
     assert "thoughts is wrong at entry 2: it is off by up to 0.5 with" in message
-
-
-def test_a_mistake_that_makes_no_difference_here_is_not_blamed() -> None:
-    zero, one = {"x": torch.zeros(2)}, {"x": torch.ones(2)}
-    blamed = [Mistake("harmless", lambda: zero), Mistake("the culprit", lambda: one)]
-    compare("f", zero, zero, blamed)
-    with pytest.raises(checks.CheckFailed, match="the culprit"):
-        compare("f", one, zero, blamed)
 
 
 def test_a_notebook_shows_the_message_alone() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from coconut_lab import checks
-from coconut_lab.checks.engine import Exercise, compared, same
+from coconut_lab.checks.engine import Exercise, compared
+from coconut_lab.checks.values import same
 
 EXERCISES = {n: one for n, one in vars(checks).items() if isinstance(one, Exercise)}
 MISTAKES = [(name, at) for name, one in EXERCISES.items() for at in range(len(one.mistakes))]

@@ -15,8 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
 from coconut_lab import checks
+from coconut_lab.checks.nb03_curriculum import SUM, sum_tokenizer
+from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.tasks.arithmetic import read_equation
 
 Function = Callable[..., Any]
@@ -59,11 +63,6 @@ def fed_between_the_markers(tokens):
     return [at - 1 if bot < at < eot else None for at in range(len(tokens))]
 
 
-@wrong("fed_from", "entry 12 of the list should be a whole number, not str (<bot>)")
-def fed_from_words(tokens):
-    return [tokens[at - 1] if token == "<thought>" else None for at, token in enumerate(tokens)]
-
-
 # --- 01, exercise 2 -------------------------------------------------------------------------------
 
 
@@ -89,22 +88,10 @@ def chain_that_stays_where_it_is(facts, asked, answer, steps):
     return place == answer
 
 
-@wrong("chain_holds", "dict(facts) keeps one child")
-def chain_by_a_dictionary(facts, asked, answer, steps):
-    child = dict(facts)
-    return (asked, *steps)[-1] == answer and all(child.get(a) == b for a, b in
-                                                 pairwise((asked, *steps)))  # fmt: skip
-
-
 @wrong("chain_holds", "for the chain Tom → lempus and the answer lempus: no fact says that Tom is")
 def chain_that_states_what_it_needs(facts, asked, answer, steps):
     facts.append((asked, answer))
     return (asked, *steps)[-1] == answer and all(e in facts for e in pairwise((asked, *steps)))
-
-
-@wrong("chain_holds", "True or False")
-def chain_of_faults(facts, asked, answer, steps):
-    return [edge for edge in pairwise((asked, *steps)) if edge not in facts]
 
 
 # --- 01, exercise 3 -------------------------------------------------------------------------------
@@ -129,27 +116,9 @@ def read(text, kind=Fraction):
     return kind(text[:-1]) / 100 if text.endswith("%") else kind(text)
 
 
-@wrong("step_holds", "floating point: 0.1 + 0.2")
-def step_in_floats(step):
-    return recomputed(step, lambda text: read(text, float))
-
-
-@wrong("step_holds", "it compares with a tolerance. 10000000000 + 1")
-def step_in_close_floats(step):
-    return recomputed(step, lambda text: read(text, float), math.isclose)
-
-
 @wrong("step_holds", "Decimal rounds to 28 digits")
 def step_in_decimals(step):
     return recomputed(step, lambda text: read(text, Decimal))
-
-
-@wrong("step_holds", "all four operations are computed")
-def step_by_a_table_of_values(step):
-    left, right = step[2:-2].split("=")
-    first, sign, second = re.fullmatch(r"(.+?)([-+*/])(.+)", left).groups()
-    a, b = read(first), read(second)
-    return {"+": a + b, "-": a - b, "*": a * b, "/": a / b}[sign] == read(right)
 
 
 @wrong("step_holds", "a percentage belongs together")
@@ -188,18 +157,6 @@ def node_with_open_ends(labels, depths, count, r, sample):
     return parents, label, min((depths[p] + 1 for p in parents), default=0)
 
 
-@wrong("add_node", "it should be {0, 2, 3, 6, 7, 9, 11} with count=2, r=0.2")
-def node_from_the_wrong_labels(labels, depths, count, r, sample):
-    nodes = [node for node, label in enumerate(labels) if label in (0, 3)]
-    return sample(nodes, [depths[n] * 1.5 + 1 for n in nodes], count), labels[0], depths[0] + 1
-
-
-@wrong("add_node", "sample should be called once")
-def node_with_parents_one_by_one(labels, depths, count, r, sample):
-    nodes = list(range(len(labels)))
-    return [sample(nodes, [1.0] * len(nodes), 1)[0] for _ in range(count)], 0, 0
-
-
 # --- 01, exercise 5 -------------------------------------------------------------------------------
 
 
@@ -233,15 +190,146 @@ def option_out_of_reach(statement):
     return farther(statement, [statement.asked], "tie")
 
 
-@wrong("farther_option", "it should return 'tie', not None")
-def option_none_on_a_tie(statement):
-    return farther(statement, parentless(statement), None)
-
-
 @wrong("farther_option", "who does not lead to both options")
 def option_without_a_default(statement):
     hops = hops_in(statement, [statement.asked])
     return max(statement.options, key=lambda option: hops[option])
+
+
+# --- 03, exercise 1 -------------------------------------------------------------------------------
+
+
+@right("encode_stage")
+def row_by_the_package(problem, tokenizer, stage, max_stage, c):
+    return Curriculum("coconut", max_stage, c).encode(problem, tokenizer, stage).input_ids
+
+
+@wrong("encode_stage", "it is 'b', it should be '<bot>' at stage 0 (max_stage=2, c=1) of a problem")
+def row_with_thoughts_last(problem, tokenizer, stage, max_stage, c):
+    right_row = row_by_the_package(problem, tokenizer, stage, max_stage, c)
+    bot, eot = map(right_row.index, tokenizer.convert_tokens_to_ids(["<bot>", "<eot>"]))
+    latent = right_row[bot : eot + 1]
+    return [*right_row[:bot], *right_row[eot + 1 : -1], *latent, right_row[-1]]
+
+
+def test_tokens_of_the_sum_reach_over_line_breaks() -> None:
+    """Without that, tokenizing everything in one go could not be told from the right way."""
+    tokenizer = sum_tokenizer()
+    apart = [tokenizer(s + "\n", add_special_tokens=False).input_ids for s in SUM.steps]
+    whole = tokenizer("\n".join(SUM.steps) + "\n", add_special_tokens=False).input_ids
+    assert [token for step in apart for token in step] != whole
+    assert tokenizer("a").input_ids[0] == tokenizer.bos_token_id
+
+
+# --- 03, exercise 2 -------------------------------------------------------------------------------
+
+
+@right("make_labels")
+def labels_by_rows(input_ids, attention_mask, eot_id):
+    labels = []
+    for ids, mask in zip(input_ids.tolist(), attention_mask.tolist(), strict=True):
+        first = ids.index(eot_id) + 1
+        labels.append([ids[c] if c >= first and mask[c] else -100 for c in range(len(ids))])
+    return torch.tensor(labels, dtype=torch.int32)
+
+
+@wrong("make_labels", "Work on a copy: input_ids.clone()")
+def labels_in_place(input_ids, attention_mask, eot_id):
+    labels = input_ids
+    before = (input_ids == eot_id).cumsum(1) == 0
+    labels[before | (input_ids == eot_id) | (attention_mask == 0)] = -100
+    return labels
+
+
+@wrong("make_labels", "attention_mask after the call is off by up to 1")
+def labels_and_no_mask(input_ids, attention_mask, eot_id):
+    labels = labels_by_rows(input_ids, attention_mask, eot_id)
+    attention_mask.zero_()
+    return labels
+
+
+# --- 03, exercise 3 -------------------------------------------------------------------------------
+
+
+@right("count_thoughts")
+def counts_by_the_package(steps, stage, max_stage, c, pad_to_max):
+    curriculum = Curriculum("coconut", max_stage, c, pad_to_max)
+    training = curriculum.thoughts_in_training(steps, stage)
+    return [np.int64(training), torch.tensor(curriculum.thoughts_in_prompt(steps, stage))]
+
+
+@wrong("count_thoughts", "Compare with <=, not with <")
+def counts_with_a_stage_too_few(steps, stage, max_stage, c, pad_to_max):
+    largest = max_stage if pad_to_max else min(steps, max_stage)
+    return (stage if stage < max_stage else largest) * c, min(stage, largest) * c
+
+
+# --- 03, exercise 4 -------------------------------------------------------------------------------
+
+
+def passes(model, ids, thought_id, feed):
+    inputs, thoughts = model.get_input_embeddings()(ids), []
+    for column in (ids[0] == thought_id).nonzero().flatten().tolist():
+        hidden = model.base_model(inputs_embeds=inputs[:, :column]).last_hidden_state
+        thoughts.append(feed(hidden[:, -1]))
+        inputs = torch.cat(
+            [inputs[:, :column], thoughts[-1][:, None], inputs[:, column + 1 :]], dim=1
+        )
+    return model.base_model(inputs_embeds=inputs).last_hidden_state, thoughts
+
+
+def leaf(hidden):
+    return hidden.detach().requires_grad_()
+
+
+def kept(hidden):
+    hidden.retain_grad()
+    return hidden
+
+
+@right("reach")
+def reach_by_backward(model, ids, labels, thought_id, cut):
+    lengths = []
+    for column in [c for c in range(labels.shape[1]) if labels[0, c] != -100]:
+        hidden, thoughts = passes(model, ids, thought_id, leaf if cut else kept)
+        scores = model.lm_head(hidden)[0, column - 1].log_softmax(-1)
+        (-scores[labels[0, column]]).backward()
+        lengths.append([thought.grad.norm().item() for thought in thoughts])
+    return torch.tensor(lengths).T
+
+
+@wrong("reach", "the gradients pile up from label to label")
+def reach_without_zeroing(model, ids, labels, thought_id, cut):
+    hidden, thoughts = passes(model, ids, thought_id, leaf if cut else kept)
+    logits, lengths = model.lm_head(hidden)[0], []
+    for column in (labels[0] != -100).nonzero().flatten().tolist():
+        loss = F.cross_entropy(logits[column - 1], labels[0, column])
+        loss.backward(retain_graph=True)
+        lengths.append(torch.cat([thought.grad for thought in thoughts]).norm(dim=-1))
+    return torch.stack(lengths, dim=1)
+
+
+# --- 03, exercise 5 -------------------------------------------------------------------------------
+
+
+@right("plan")
+def plan_backwards(phases, steps_per_epoch, reset):
+    stages = [stage for stage, epochs in phases for _ in range(epochs * steps_per_epoch)]
+    begins = set(range(0, len(stages), steps_per_epoch))
+    if reset == "stage":
+        begins = {step for step in begins if step == 0 or stages[step] != stages[step - 1]}
+    return [[stage, int(step in begins)] for step, stage in enumerate(stages)]
+
+
+@wrong("plan", "every step of a new stage resets")
+def plan_that_remembers_too_late(phases, steps_per_epoch, reset):
+    entries, previous = [], None
+    for stage, epochs in phases:
+        for _ in range(epochs):
+            for step in range(steps_per_epoch):
+                entries.append((stage, step == 0 if reset == "epoch" else stage != previous))
+        previous = stage
+    return entries
 
 
 # --------------------------------------------------------------------------------------------------
