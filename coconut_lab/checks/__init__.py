@@ -1,13 +1,13 @@
-"""The checks behind the exercises: each runs what a learner wrote and names typical mistakes."""
+"""The checks of the exercises: each runs what a learner wrote and names the mistake in it.
+
+`checks.NAME(function)` is the exercise NAME, in the file of its notebook: the right function, the
+cases it is tried on, and a table of mistakes, each a change to the text of the right function.
+`engine` compares and blames, `values` puts values into words, `models` has tiny models to try on.
+"""
 
 from coconut_lab.checks.engine import CheckFailed
-from coconut_lab.checks.nb01_tasks import (
-    add_node,
-    chain_holds,
-    farther_option,
-    fed_from,
-    step_holds,
-)
+from coconut_lab.checks.nb01_graphs import add_node, farther_option
+from coconut_lab.checks.nb01_tasks import chain_holds, fed_from, step_holds
 from coconut_lab.checks.nb02_batch_and_gradient import align, thought_gradients
 from coconut_lab.checks.nb02_latent_forward import feed_back, think_with_cache, think_without_cache
 from coconut_lab.checks.nb03_curriculum import count_thoughts, encode_stage, plan

@@ -35,9 +35,6 @@ def right(name: str) -> Callable[[Function], Function]:
     return wrong(name, "")
 
 
-# --- 01, exercise 1 -------------------------------------------------------------------------------
-
-
 @right("fed_from")
 def fed_from_by_mode(tokens):
     sources, latent = [], False
@@ -61,9 +58,6 @@ def fed_until_eot_was_seen(tokens):
 def fed_between_the_markers(tokens):
     bot, eot = tokens.index("<bot>"), tokens.index("<eot>")
     return [at - 1 if bot < at < eot else None for at in range(len(tokens))]
-
-
-# --- 01, exercise 2 -------------------------------------------------------------------------------
 
 
 @right("chain_holds")
@@ -94,9 +88,6 @@ def chain_that_states_what_it_needs(facts, asked, answer, steps):
     return (asked, *steps)[-1] == answer and all(e in facts for e in pairwise((asked, *steps)))
 
 
-# --- 01, exercise 3 -------------------------------------------------------------------------------
-
-
 @right("step_holds")
 def step_by_the_package(step):
     equation = read_equation(step)
@@ -121,19 +112,6 @@ def step_in_decimals(step):
     return recomputed(step, lambda text: read(text, Decimal))
 
 
-@wrong("step_holds", "a percentage belongs together")
-def step_by_eval(step):
-    def value(text):
-        exact = re.sub(r"[\d.,]+", lambda match: f"Fraction('{match[0].replace(',', '')}')", text)
-        return eval(exact.replace("%", "/100"))
-
-    left, right = step[2:-2].split("=")
-    return value(left) == value(right)
-
-
-# --- 01, exercise 4 -------------------------------------------------------------------------------
-
-
 @right("add_node")
 def node_with_shares_and_bits(labels, depths, count, r, sample):
     barred = 2 if r <= 0.35 else 1 if r <= 0.7 else 4
@@ -155,9 +133,6 @@ def node_with_open_ends(labels, depths, count, r, sample):
     for parent in parents:
         label |= labels[parent]
     return parents, label, min((depths[p] + 1 for p in parents), default=0)
-
-
-# --- 01, exercise 5 -------------------------------------------------------------------------------
 
 
 def hops_in(statement, starts):
@@ -196,9 +171,6 @@ def option_without_a_default(statement):
     return max(statement.options, key=lambda option: hops[option])
 
 
-# --- 03, exercise 1 -------------------------------------------------------------------------------
-
-
 @right("encode_stage")
 def row_by_the_package(problem, tokenizer, stage, max_stage, c):
     return Curriculum("coconut", max_stage, c).encode(problem, tokenizer, stage).input_ids
@@ -219,9 +191,6 @@ def test_tokens_of_the_sum_reach_over_line_breaks() -> None:
     whole = tokenizer("\n".join(SUM.steps) + "\n", add_special_tokens=False).input_ids
     assert [token for step in apart for token in step] != whole
     assert tokenizer("a").input_ids[0] == tokenizer.bos_token_id
-
-
-# --- 03, exercise 2 -------------------------------------------------------------------------------
 
 
 @right("make_labels")
@@ -248,9 +217,6 @@ def labels_and_no_mask(input_ids, attention_mask, eot_id):
     return labels
 
 
-# --- 03, exercise 3 -------------------------------------------------------------------------------
-
-
 @right("count_thoughts")
 def counts_by_the_package(steps, stage, max_stage, c, pad_to_max):
     curriculum = Curriculum("coconut", max_stage, c, pad_to_max)
@@ -262,9 +228,6 @@ def counts_by_the_package(steps, stage, max_stage, c, pad_to_max):
 def counts_with_a_stage_too_few(steps, stage, max_stage, c, pad_to_max):
     largest = max_stage if pad_to_max else min(steps, max_stage)
     return (stage if stage < max_stage else largest) * c, min(stage, largest) * c
-
-
-# --- 03, exercise 4 -------------------------------------------------------------------------------
 
 
 def passes(model, ids, thought_id, feed):
@@ -307,9 +270,6 @@ def reach_without_zeroing(model, ids, labels, thought_id, cut):
         loss.backward(retain_graph=True)
         lengths.append(torch.cat([thought.grad for thought in thoughts]).norm(dim=-1))
     return torch.stack(lengths, dim=1)
-
-
-# --- 03, exercise 5 -------------------------------------------------------------------------------
 
 
 @right("plan")
