@@ -3,7 +3,7 @@
 from coconut_lab.checkpoints.pretrained import from_hub
 from coconut_lab.checkpoints.shipped import Checkpoint, load
 from coconut_lab.curriculum.batching import collate
-from coconut_lab.curriculum.curriculum import Curriculum, Example
+from coconut_lab.curriculum.stages_and_masks import Curriculum, Example
 from coconut_lab.curriculum.tokenizer import add_thought_tokens
 from coconut_lab.inference.answers import (
     PATH_CLASSES,

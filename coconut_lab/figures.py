@@ -19,7 +19,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 from torch import Tensor
 
-from coconut_lab.curriculum.curriculum import IGNORED, Example
+from coconut_lab.curriculum.stages_and_masks import IGNORED, Example
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK, thought_tokens, token_id
 from coconut_lab.inference.halting_tradeoff import HaltingTradeoff
 

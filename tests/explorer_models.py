@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from coconut_lab.checkpoints.shipped import Checkpoint
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.curriculum.tokenizer import add_thought_tokens
 from coconut_lab.inference.halting_tradeoff import HaltStudy
 from coconut_lab.inference.scoring import Score

@@ -21,7 +21,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from coconut_lab.curriculum.curriculum import Example
+from coconut_lab.curriculum.stages_and_masks import Example
 from coconut_lab.curriculum.tokenizer import add_thought_tokens, thought_tokens, word_tokenizer
 
 NAMES = [f"w{index}" for index in range(20)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coconut_lab import Curriculum, HaltingTradeoff, Problem
-from coconut_lab.curriculum.curriculum import IGNORED
+from coconut_lab.curriculum.stages_and_masks import IGNORED
 from coconut_lab.curriculum.tokenizer import word_tokenizer
 from coconut_lab.figures import draw_halting, draw_losses, draw_stages
 

@@ -24,7 +24,7 @@ from transformers.models.auto.modeling_auto import (
 
 from coconut_lab.checkpoints.lora import Lora, add_lora, import_peft, train_new_tokens
 from coconut_lab.checkpoints.shipped import Checkpoint
-from coconut_lab.curriculum.curriculum import Curriculum, tokenize
+from coconut_lab.curriculum.stages_and_masks import Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import (
     BOT,
     EOT,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.files import new_folder, sha256
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError

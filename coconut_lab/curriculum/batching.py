@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from coconut_lab.curriculum.curriculum import IGNORED, Example
+from coconut_lab.curriculum.stages_and_masks import IGNORED, Example
 from coconut_lab.curriculum.tokenizer import THOUGHT, padding_id, token_id
 
 

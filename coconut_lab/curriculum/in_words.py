@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 
 STAND_INS = {"thoughts": "thought", "pauses": "pause token"}
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
 from coconut_lab.files import write_text
 from coconut_lab.inference.halting import MEASURES, HaltError, LearnedHalt, answer_confidence

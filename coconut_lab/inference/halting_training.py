@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.inference.halting import HaltError, LearnedHalt, weights_hash
 from coconut_lab.inference.states_and_answers import (
     answers_after,

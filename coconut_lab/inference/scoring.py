@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
 from coconut_lab.inference.answers import answer_of, numeric_answer
 from coconut_lab.inference.generation import Generation, generate

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coconut_lab.curriculum.batching import pad_prompts
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.inference.generation import Generation
 from coconut_lab.inference.halting import FixedThoughts
 from coconut_lab.inference.prompts import split_prompt

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from coconut_lab.curriculum.batching import collate
-from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, Example
+from coconut_lab.curriculum.stages_and_masks import IGNORED, Curriculum, Example
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK, thought_tokens
 from coconut_lab.inference.states_and_answers import last_states
 from coconut_lab.model.coconut import Coconut

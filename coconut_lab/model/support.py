@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from coconut_lab.curriculum.curriculum import IGNORED
+from coconut_lab.curriculum.stages_and_masks import IGNORED
 from coconut_lab.model.modes import evaluating
 from coconut_lab.model.outputs import ModelError
 

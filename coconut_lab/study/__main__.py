@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from coconut_lab.checkpoints.shipped import FOLDER
-from coconut_lab.curriculum.curriculum import METHODS
+from coconut_lab.curriculum.stages_and_masks import METHODS
 from coconut_lab.study.build_checkpoints import build
 from coconut_lab.study.build_halting import build_halts, summary
 from coconut_lab.study.methods_and_depth import study_depth, study_methods

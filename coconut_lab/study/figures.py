@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from coconut_lab.curriculum.curriculum import METHODS
+from coconut_lab.curriculum.stages_and_masks import METHODS
 from coconut_lab.inference.scoring import Score
 from coconut_lab.study.tables import CHANCE, MISSING, NAMES, Cells, above_chance
 

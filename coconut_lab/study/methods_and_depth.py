@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from coconut_lab.checkpoints.shipped import Checkpoint, load, names
-from coconut_lab.curriculum.curriculum import METHODS, Curriculum
+from coconut_lab.curriculum.stages_and_masks import METHODS, Curriculum
 from coconut_lab.files import write_text
 from coconut_lab.inference.scoring import score
 from coconut_lab.model.coconut import Coconut

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from coconut_lab.curriculum.curriculum import METHODS
+from coconut_lab.curriculum.stages_and_masks import METHODS
 from coconut_lab.inference.scoring import Comparison, Score, compare_paired
 from coconut_lab.study.methods_and_depth import FOLDER
 from coconut_lab.tables import Table

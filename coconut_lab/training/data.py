@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from coconut_lab.curriculum.batching import collate
-from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, Tokenized, tokenize
+from coconut_lab.curriculum.stages_and_masks import IGNORED, Curriculum, Tokenized, tokenize
 from coconut_lab.tasks.loading import cache_file, load_problems
 from coconut_lab.tasks.problems import Problem
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa

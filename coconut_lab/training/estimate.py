@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, Tokenized
+from coconut_lab.curriculum.stages_and_masks import IGNORED, Curriculum, Tokenized
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tables import Table
 from coconut_lab.training.costs import Shape, activation_bytes, pass_flops, shape_of

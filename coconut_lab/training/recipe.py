@@ -12,7 +12,7 @@ import pydantic
 import yaml
 from pydantic import BeforeValidator, Field, Strict, ValidationError
 
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 

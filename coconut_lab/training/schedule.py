@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from coconut_lab.curriculum.curriculum import Curriculum
 from coconut_lab.curriculum.in_words import removed
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.tables import Table
 from coconut_lab.training.recipe import Phase, Recipe
 

@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from coconut_lab.checkpoints.pretrained import from_hub
 from coconut_lab.checkpoints.shipped import load
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.curriculum.tokenizer import add_pause_token, pause_token, word_tokenizer
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.training.recipe import ModelPart

@@ -25,7 +25,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from coconut_lab.curriculum.curriculum import IGNORED
+from coconut_lab.curriculum.stages_and_masks import IGNORED
 from coconut_lab.files import new_folder
 from coconut_lab.inference.scoring import score
 from coconut_lab.model.coconut import Coconut

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from coconut_lab.curriculum.curriculum import IGNORED, Example, Tokenized
+from coconut_lab.curriculum.stages_and_masks import IGNORED, Example, Tokenized
 from coconut_lab.curriculum.tokenizer import thought_tokens
 from coconut_lab.tasks.problems import Graph
 from coconut_lab.training.recipe import WalksPart

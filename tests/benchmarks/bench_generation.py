@@ -19,7 +19,7 @@ from unittest import mock
 import torch
 
 from coconut_lab import generate, generate_prosqa, load
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.fast.llama_on_cpu import FusedCache, FusedLlama, fused_llama
 from coconut_lab.tasks.prosqa import PRESETS

@@ -17,7 +17,7 @@ from coconut_lab.checkpoints.lora import Lora, merge_lora
 from coconut_lab.checkpoints.pretrained import from_hub
 from coconut_lab.checkpoints.shipped import Checkpoint
 from coconut_lab.curriculum.batching import collate
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.inference.generation import generate
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerF
 from coconut_lab.checkpoints import pretrained as hub
 from coconut_lab.checkpoints.pretrained import check_positions, from_hub
 from coconut_lab.curriculum.batching import collate
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.curriculum.tokenizer import TokenizerError
 from coconut_lab.inference.generation import generate
 from coconut_lab.model.coconut import Coconut

@@ -7,7 +7,7 @@ import torch
 from shapes import language_model, tokenizer
 
 from coconut_lab.checkpoints.shipped import FOLDER, CheckpointError, load, names, save
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.inference.scoring import score
 from coconut_lab.interpretability.probing import frontier_mass
 from coconut_lab.model.coconut import Coconut

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 from coconut_lab import checks
 from coconut_lab.checks.nb03_curriculum import SUM, sum_tokenizer
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.tasks.arithmetic import read_equation
 
 Function = Callable[..., Any]

@@ -19,7 +19,7 @@ from transformers import DynamicCache
 from coconut_lab import checks, collate
 from coconut_lab.checks.models import EOS, THOUGHT, padded_batch, random_models
 from coconut_lab.checks.nb05_inference import batches_after_eot
-from coconut_lab.curriculum.curriculum import Example
+from coconut_lab.curriculum.stages_and_masks import Example
 
 Function = Callable[..., Any]
 SOLUTIONS: list[tuple[str, Function, str]] = []  # exercise, solution, words of the message or ""

@@ -12,7 +12,7 @@ from shapes import bpe_tokenizer
 from shapes import tokenizer as small_tokenizer
 
 from coconut_lab.curriculum.batching import collate
-from coconut_lab.curriculum.curriculum import METHODS, Curriculum, Example, tokenize
+from coconut_lab.curriculum.stages_and_masks import METHODS, Curriculum, Example, tokenize
 from coconut_lab.curriculum.tokenizer import (
     TokenizerError,
     add_pause_token,

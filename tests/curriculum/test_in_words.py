@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coconut_lab.curriculum.curriculum import METHODS, Curriculum
 from coconut_lab.curriculum.in_words import in_short, replaced
+from coconut_lab.curriculum.stages_and_masks import METHODS, Curriculum
 
 curricula = st.builds(
     Curriculum,

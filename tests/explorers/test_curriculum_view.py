@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coconut_lab.curriculum.batching import collate
-from coconut_lab.curriculum.curriculum import IGNORED, METHODS, Curriculum, tokenize
+from coconut_lab.curriculum.stages_and_masks import IGNORED, METHODS, Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import add_pause_token, word_tokenizer
 from coconut_lab.explorers import CurriculumView
 from coconut_lab.explorers.curriculum.drawing import loss_in_words, render, strip

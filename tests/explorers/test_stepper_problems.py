@@ -11,7 +11,7 @@ from explorer_models import spelling_checkpoint
 from stepped import CHECKPOINT, SVG, C, E, graph_svg, parsed, probabilities, texts
 
 from coconut_lab.checkpoints.shipped import CheckpointError
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.explorers import ThoughtStepper
 from coconut_lab.explorers.stepper.drawing import render
 from coconut_lab.explorers.stepper.widget import LIST, MOST_NODES, NEW, OWN

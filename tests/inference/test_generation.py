@@ -12,7 +12,7 @@ from shapes import CONFIGS, bpe_tokenizer, exact, language_model, ragged, tokeni
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
-from coconut_lab.curriculum.curriculum import METHODS, Curriculum
+from coconut_lab.curriculum.stages_and_masks import METHODS, Curriculum
 from coconut_lab.curriculum.tokenizer import add_pause_token, thought_tokens
 from coconut_lab.inference.generation import Generation, generate
 from coconut_lab.inference.halting import ConfidentHalt, FixedThoughts, HaltError

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coconut_lab.checkpoints.shipped import FOLDER, load
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.inference.halting import FixedThoughts, HaltError, LearnedHalt, weights_hash
 from coconut_lab.inference.halting_tradeoff import HaltingTradeoff
 from coconut_lab.inference.halting_training import (

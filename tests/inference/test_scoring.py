@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapes import language_model, tokenizer
 
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.inference import scoring
 from coconut_lab.inference.generation import Generation, generate
 from coconut_lab.inference.halting import FixedThoughts, HaltError

@@ -10,7 +10,7 @@ import torch
 from explorer_models import random_checkpoint, spelling_checkpoint
 
 from coconut_lab.checkpoints import shipped as checkpoints
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.curriculum.tokenizer import thought_tokens
 from coconut_lab.interpretability.probing import (
     forced_answers,

@@ -12,7 +12,7 @@ from shapes import CONFIGS, example, language_model, ragged, tokenizer
 from transformers import T5Config, T5ForConditionalGeneration
 
 from coconut_lab.curriculum.batching import collate
-from coconut_lab.curriculum.curriculum import Example
+from coconut_lab.curriculum.stages_and_masks import Example
 from coconut_lab.curriculum.tokenizer import TokenizerError, thought_tokens, word_tokenizer
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from coconut_lab.checkpoints.shipped import load
-from coconut_lab.curriculum.curriculum import METHODS, Curriculum
+from coconut_lab.curriculum.stages_and_masks import METHODS, Curriculum
 from coconut_lab.inference.scoring import Score
 from coconut_lab.study import methods_and_depth
 from coconut_lab.study.methods_and_depth import (

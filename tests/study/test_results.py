@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coconut_lab.curriculum.curriculum import METHODS
+from coconut_lab.curriculum.stages_and_masks import METHODS
 from coconut_lab.study.methods_and_depth import (
     DEPTH_METHODS,
     HOPS,

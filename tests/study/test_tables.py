@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
-from coconut_lab.curriculum.curriculum import METHODS
+from coconut_lab.curriculum.stages_and_masks import METHODS
 from coconut_lab.inference.scoring import Score
 from coconut_lab.study import tables as views
 from coconut_lab.study.figures import draw_depth, draw_methods

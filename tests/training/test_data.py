@@ -5,7 +5,7 @@ import random
 
 import torch
 
-from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, tokenize
+from coconut_lab.curriculum.stages_and_masks import IGNORED, Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import word_tokenizer
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 from coconut_lab.training.data import Batches

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from coconut_lab.curriculum.batching import collate
-from coconut_lab.curriculum.curriculum import IGNORED, METHODS, Curriculum, Example
+from coconut_lab.curriculum.stages_and_masks import IGNORED, METHODS, Curriculum, Example
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prontoqa import generate_prontoqa

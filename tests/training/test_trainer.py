@@ -13,7 +13,7 @@ import pytest
 import torch
 from small_runs import SMALL, log, log_lines, same, trainer, weights
 
-from coconut_lab.curriculum.curriculum import METHODS
+from coconut_lab.curriculum.stages_and_masks import METHODS
 from coconut_lab.curriculum.tokenizer import PAUSE, pause_token, token_id
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.json_files import write_json

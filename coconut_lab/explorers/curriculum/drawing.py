@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from coconut_lab.curriculum.curriculum import ICOT_LAMBDA, IGNORED
 from coconut_lab.curriculum.in_words import STAND_INS, count, replaced
+from coconut_lab.curriculum.stages_and_masks import ICOT_LAMBDA, IGNORED
 from coconut_lab.explorers import html
 from coconut_lab.explorers.curriculum.state import LETTERS, Cell, CurriculumState
 from coconut_lab.explorers.html import (

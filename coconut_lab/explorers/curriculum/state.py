@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from coconut_lab.curriculum.curriculum import IGNORED, Curriculum, Tokenized, tokenize
+from coconut_lab.curriculum.stages_and_masks import IGNORED, Curriculum, Tokenized, tokenize
 from coconut_lab.curriculum.tokenizer import PAUSE, thought_tokens, token_id
 from coconut_lab.tasks.problems import Problem
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from coconut_lab.curriculum.curriculum import METHODS, Curriculum, tokenize
 from coconut_lab.curriculum.in_words import count
+from coconut_lab.curriculum.stages_and_masks import METHODS, Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import add_pause_token, add_thought_tokens, word_tokenizer
 from coconut_lab.explorers.base import Explorer, control, row
 from coconut_lab.explorers.curriculum.drawing import render

@@ -10,7 +10,7 @@ from enum import StrEnum, auto
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coconut_lab.curriculum.curriculum import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.training.data import count_problems
 from coconut_lab.training.recipe import Recipe
 
