@@ -24,7 +24,7 @@ def split_prompt(prompt: Sequence[int], model: Coconut, index: int = 0) -> tuple
     if tail and tail[0] != tokens.eot:
         word = model.tokenizer.convert_ids_to_tokens(tail[0])
         raise ModelError(
-            f"prompt {index} has {word!r} behind <bot>; with a halting rule only placeholders and "
+            f"prompt {index} has {word!r} after <bot>; with a halting rule only placeholders and "
             "then <eot> may follow it"
         )
     return prompt[:start], tail or [tokens.eot]
@@ -70,7 +70,7 @@ def check_positions(
     model: Coconut,
     prompts: Sequence[Sequence[int]],
     max_thoughts: int,
-    behind: Sequence[int],
+    after: Sequence[int],
     max_new_tokens: int,
 ) -> None:
     """Make sure, before any work is done, that every prompt and what follows it has room.
@@ -79,7 +79,7 @@ def check_positions(
         model: the model.
         prompts: token ids.
         max_thoughts: how many thoughts may follow each of them.
-        behind: how many tokens may follow the thoughts, per prompt.
+        after: how many tokens may follow the thoughts, per prompt.
         max_new_tokens: how many of these are new, for the message.
 
     Raises:
@@ -87,7 +87,7 @@ def check_positions(
     """
     limit = getattr(model.config, "max_position_embeddings", None)
     needed = [
-        len(prompt) + max_thoughts + rest for prompt, rest in zip(prompts, behind, strict=True)
+        len(prompt) + max_thoughts + rest for prompt, rest in zip(prompts, after, strict=True)
     ]
     if limit is not None and max(needed) > limit:
         row = needed.index(max(needed))

@@ -1,6 +1,6 @@
 """Choosing the next token: the most probable one, or one drawn from the model's distribution.
 
-Every prompt has a generator of its own, made from the seed and the prompt's number. So what is
+Every prompt has its own generator, made from the seed and the prompt's number. So what is
 drawn for one prompt does not depend on which others share its batch.
 """
 

@@ -81,7 +81,7 @@ def _read_symbols(text: str) -> Statement:
             raise ProblemError(f"the question needs {mark} exactly once, found {words.count(mark)}")
     q, r = words.index(QUESTION), words.index(ROOT)
     if r < q:
-        raise ProblemError(f"{ROOT} stands before {QUESTION}; write {QUESTION} x y {ROOT} root")
+        raise ProblemError(f"{ROOT} comes before {QUESTION}; write {QUESTION} x y {ROOT} root")
     options, asked = words[q + 1 : r], words[r + 1 :]
     if len(options) != 2:
         raise ProblemError(f"{QUESTION} needs two options, found {len(options)}: {options}")

@@ -186,7 +186,7 @@ def test_a_halt_needs_a_place_to_think():
     model = model_that_ends("llama", 1)
     with pytest.raises(ModelError, match="prompt 1 has no <bot>"):
         generate(model, TOKENIZER, [*heads()[:1], [3, 4]], 5, ConfidentHalt(1.0))
-    with pytest.raises(ModelError, match="prompt 0 has 'w0' behind <bot>"):
+    with pytest.raises(ModelError, match="prompt 0 has 'w0' after <bot>"):
         generate(model, TOKENIZER, [[3, TOKENS.bot, TOKENIZER.convert_tokens_to_ids("w0")]], 5,
                  FixedThoughts(1))  # fmt: skip
     with pytest.raises(ModelError, match="list of prompts is empty"):

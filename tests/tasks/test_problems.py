@@ -136,7 +136,7 @@ def test_parse_english_about_a_concept() -> None:
         ("| a b | c d", r"\[Q\] exactly once, found 0"),
         ("| a b | c d [Q] b d [Q] b d [R] a", r"\[Q\] exactly once, found 2"),
         ("| a b | c d [Q] b d", r"\[R\] exactly once, found 0"),
-        ("| a b | c d [R] a [Q] b d", r"\[R\] stands before \[Q\]"),
+        ("| a b | c d [R] a [Q] b d", r"\[R\] comes before \[Q\]"),
         ("| a b | c d [Q] b [R] a", r"\[Q\] needs two options, found 1"),
         ("| a b | c d [Q] b d [R]", r"\[R\] needs one name, found 0"),
         ("| a b | c d e [Q] b d [R] a", "fact 2 has 3 names .*write | parent child"),
