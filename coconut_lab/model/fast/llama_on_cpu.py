@@ -36,8 +36,8 @@ KNOWN = {
     nn.Linear,
 }
 
-#: Up to this many scores of an attention, two plain products are faster than the fused kernel, which
-#: goes through rows and heads one by one. Above, the scores would fill the memory.
+#: Up to this many scores of an attention, two plain products are faster than the fused kernel,
+#: which goes through rows and heads one by one. Above, the scores would fill the memory.
 FEW_SCORES = 2**21
 
 
