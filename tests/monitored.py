@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from coconut_lab.explorers.monitor.widget import REDRAW_SECONDS
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training.recipe import CurriculumPart, ModelPart, Phase, ProblemsPart, Recipe
 from coconut_lab.training.trainer import Trainer
@@ -91,6 +92,10 @@ class HeldTrainer(Trainer):
 
     def train(self, on_step: Callable[[dict[str, Any]], None] | None = None) -> Any:
         def hold(entry: dict[str, Any]) -> None:
+            if entry["step"] == self.holds_at:
+                time.sleep(
+                    REDRAW_SECONDS
+                )  # so that this step is drawn
             if on_step:
                 on_step(entry)
             while entry["step"] == self.holds_at:
