@@ -93,9 +93,7 @@ class HeldTrainer(Trainer):
     def train(self, on_step: Callable[[dict[str, Any]], None] | None = None) -> Any:
         def hold(entry: dict[str, Any]) -> None:
             if entry["step"] == self.holds_at:
-                time.sleep(
-                    REDRAW_SECONDS
-                )  # so that this step is drawn
+                time.sleep(REDRAW_SECONDS)  # so that this step is drawn
             if on_step:
                 on_step(entry)
             while entry["step"] == self.holds_at:
