@@ -7,32 +7,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import pytest
 import torch
 import torch.nn.functional as F
+from judging import Solutions, judge
 
-from coconut_lab import checks
 from coconut_lab.checks.nb03_curriculum import SUM, sum_tokenizer
 from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.tasks.arithmetic import read_equation
 
-Function = Callable[..., Any]
-SOLUTIONS: list[tuple[str, Function, str]] = []  # exercise, solution, words of the message or ""
-
-
-def wrong(name: str, says: str) -> Callable[[Function], Function]:
-    return lambda function: SOLUTIONS.append((name, function, says)) or function
-
-
-def right(name: str) -> Callable[[Function], Function]:
-    return wrong(name, "")
+SOLUTIONS = Solutions()
+right, wrong = SOLUTIONS.right, SOLUTIONS.wrong
 
 
 @right("fed_from")
@@ -295,13 +284,6 @@ def plan_that_remembers_too_late(phases, steps_per_epoch, reset):
 # --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "function", "says"), SOLUTIONS, ids=[f"{n}-{f.__name__}" for n, f, _ in SOLUTIONS]
-)
-def test_a_solution_is_judged_rightly(name: str, function: Function, says: str) -> None:
-    if not says:
-        getattr(checks, name)(function)
-        return
-    with pytest.raises(checks.CheckFailed) as failure:
-        getattr(checks, name)(function)
-    assert str(failure.value).startswith(name) and says in str(failure.value)
+@SOLUTIONS.each
+def test_a_solution_is_judged_rightly(name, function, says) -> None:
+    judge(name, function, says)

@@ -6,14 +6,13 @@ right by the checks is compared with single rows, without padding, positions or 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from judging import Solutions, judge
 from transformers import DynamicCache
 
 from coconut_lab import checks, collate
@@ -21,16 +20,8 @@ from coconut_lab.checks.models import EOS, THOUGHT, padded_batch, random_models
 from coconut_lab.checks.nb05_inference import batches_after_eot
 from coconut_lab.curriculum.stages_and_masks import Example
 
-Function = Callable[..., Any]
-SOLUTIONS: list[tuple[str, Function, str]] = []  # exercise, solution, words of the message or ""
-
-
-def wrong(name: str, says: str) -> Callable[[Function], Function]:
-    return lambda function: SOLUTIONS.append((name, function, says)) or function
-
-
-def right(name: str) -> Callable[[Function], Function]:
-    return wrong(name, "")
+SOLUTIONS = Solutions()
+right, wrong = SOLUTIONS.right, SOLUTIONS.wrong
 
 
 def step(model, inputs, mask=None, positions=None, cache=None):
@@ -305,16 +296,9 @@ def without_its_fallback(*given):
 # --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "function", "says"), SOLUTIONS, ids=[f"{n}-{f.__name__}" for n, f, _ in SOLUTIONS]
-)
-def test_a_solution_is_judged_rightly(name: str, function: Function, says: str) -> None:
-    if not says:
-        getattr(checks, name)(function)
-        return
-    with pytest.raises(checks.CheckFailed) as failure:
-        getattr(checks, name)(function)
-    assert str(failure.value).startswith(name) and says in str(failure.value)
+@SOLUTIONS.each
+def test_a_solution_is_judged_rightly(name, function, says) -> None:
+    judge(name, function, says)
 
 
 @torch.no_grad()

@@ -8,28 +8,17 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
-import pytest
 import torch
+from judging import Solutions, judge
 
-from coconut_lab import checks
 from coconut_lab.inference.scoring import Score
 from coconut_lab.training.recipe import Phase, Recipe
 from coconut_lab.training.schedule import schedule
 
-Function = Callable[..., Any]
-SOLUTIONS: list[tuple[str, Function, str]] = []  # exercise, solution, words of the message or ""
-
-
-def wrong(name: str, says: str) -> Callable[[Function], Function]:
-    return lambda function: SOLUTIONS.append((name, function, says)) or function
-
-
-def right(*names: str) -> Callable[[Function], Function]:
-    return lambda function: SOLUTIONS.extend((name, function, "") for name in names) or function
+SOLUTIONS = Solutions()
+right, wrong = SOLUTIONS.right, SOLUTIONS.wrong
 
 
 # --- notebook 04 ----------------------------------------------------------------------------------
@@ -297,13 +286,6 @@ def work_over_all_epochs(problems, phases, batch, micro, processes, c, last):
 # --- the judge ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "function", "says"), SOLUTIONS, ids=[f"{n}-{f.__name__}" for n, f, _ in SOLUTIONS]
-)
-def test_a_solution_is_judged_rightly(name: str, function: Function, says: str) -> None:
-    if not says:
-        getattr(checks, name)(function)
-        return
-    with pytest.raises(checks.CheckFailed) as failure:
-        getattr(checks, name)(function)
-    assert str(failure.value).startswith(name) and says in str(failure.value)
+@SOLUTIONS.each
+def test_a_solution_is_judged_rightly(name, function, says) -> None:
+    judge(name, function, says)
