@@ -242,6 +242,19 @@ def share_out(recipe: Recipe, processes: int) -> list[list[slice]]:
     ]
 
 
+def row_sizes(
+    recipe: Recipe, curriculum: Curriculum, parts: Sequence[Tokenized]
+) -> Iterator[tuple[int, int, int, int]]:
+    """Give each row that training may make: problem, stage, thoughts, tokens that are learned."""
+    stages = {phase.stage for phase in recipe.phases}
+    mixed = curriculum.mix_probability or any(phase.mix_probability for phase in recipe.phases)
+    for index, part in enumerate(parts):
+        for stage in sorted(stages | set(range(len(part.steps) + 1) if mixed else ())):
+            thoughts = curriculum.thoughts_in_training(len(part.steps), stage)
+            learned = len(curriculum.steps_kept(part.steps, stage)) + len(part.answer)
+            yield index, stage, thoughts, learned
+
+
 def check_fit(
     recipe: Recipe, curriculum: Curriculum, parts: Sequence[Tokenized], positions: int | None
 ) -> None:
@@ -256,28 +269,19 @@ def check_fit(
             f"{'tokens in its steps' if tokens else 'steps'}; lower max_stage or use longer "
             "problems"
         )
-    stages = {phase.stage for phase in recipe.phases}
-    if max(stages) > curriculum.max_stage + 1 and not tokens:
-        index = next(i for i, p in enumerate(recipe.phases) if p.stage > curriculum.max_stage + 1)
-        raise RecipeError(
-            f"phases[{index}].stage: {recipe.phases[index].stage} is past the last stage, "
-            f"{curriculum.max_stage + 1}, in which no language step is left"
-        )
-    if positions is None:
-        return
-    mixed = curriculum.mix_probability or any(phase.mix_probability for phase in recipe.phases)
-    for index, part in enumerate(parts):
-        for stage in sorted(stages | set(range(len(part.steps) + 1) if mixed else ())):
-            length = (
-                len(part.question)
-                + curriculum.thoughts_in_training(len(part.steps), stage)
-                + 2 * curriculum.rule.markers
-                + len(curriculum.steps_kept(part.steps, stage))
-                + len(part.answer)
+    last = curriculum.max_stage + 1
+    for index, phase in enumerate(recipe.phases):
+        if phase.stage > last and not tokens:
+            raise RecipeError(
+                f"phases[{index}].stage: {phase.stage} is past the last stage, {last}, in which no "
+                "language step is left"
             )
-            if length > positions:
-                raise RecipeError(
-                    f"problem {index} has {length} tokens at stage {stage}, but the model has "
-                    f"{positions} positions; use shorter problems, lower "
-                    "curriculum.thoughts_per_step, or a model with more positions"
-                )
+    for index, stage, thoughts, learned in row_sizes(recipe, curriculum, parts):
+        markers = 2 * curriculum.rule.markers
+        length = len(parts[index].question) + markers + thoughts + learned
+        if positions is not None and length > positions:
+            raise RecipeError(
+                f"problem {index} has {length} tokens at stage {stage}, but the model has "
+                f"{positions} positions; use shorter problems, lower "
+                "curriculum.thoughts_per_step, or a model with more positions"
+            )

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,9 +19,9 @@ from torch import Tensor
 from coconut_lab.curriculum.stages_and_masks import IGNORED, Curriculum, Tokenized
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tables import Table
-from coconut_lab.training.costs import Shape, activation_bytes, pass_flops, shape_of
-from coconut_lab.training.data import Batches, share_out
-from coconut_lab.training.recipe import Phase, Recipe, RecipeError
+from coconut_lab.training.costs import Shape, activation_bytes, pass_flops
+from coconut_lab.training.data import Batches, row_sizes, share_out
+from coconut_lab.training.recipe import Recipe, RecipeError
 
 #: Share of the peak rate that training reaches. Table 3 of Chowdhery et al. 2022 (PaLM,
 #: arXiv 2204.02311) gives 21 to 46% for well-tuned runs; short rows in plain PyTorch get less.
@@ -32,8 +33,7 @@ LAYER_SECONDS = (0.5e-3, 2e-3)
 USABLE = 0.9
 
 
-@dataclass(frozen=True)
-class Gpu:
+class Gpu(NamedTuple):
     """What a GPU can hold and compute; a rate is None where the vendor lists none."""
 
     name: str  # in the table below, or as its driver says
@@ -41,28 +41,24 @@ class Gpu:
     bf16: float | None  # peak of dense matrix products, TFLOP/s
     fp32: float | None  # the same without tensor cores: what torch does unless told to use TF32
 
-    def rate(self, bf16: bool) -> float | None:
-        """Give the peak in FLOP/s at a precision; float32's where bfloat16 has no units."""
+    def rate(self, bf16: bool) -> float:
+        """The peak in FLOP/s; float32's where bfloat16 has no units, not a number if unknown."""
         listed = self.bf16 if bf16 and self.bf16 is not None else self.fp32
-        return None if listed is None else listed * 1e12
+        return math.nan if listed is None else listed * 1e12
 
 
-#: Published by NVIDIA. Where a data sheet gives a rate "with sparsity", half of it is dense.
-GPUS: dict[str, Gpu] = {
+#: Published by NVIDIA; half of a rate "with sparsity" is dense. Data sheets: T4 (2019; Turing has
+#: tensor cores for float16 only), L4 (2023), A100 (2021), H100 SXM, H200. Whitepapers, appendix A
+#: (BF16 with FP32 accumulation): Ampere GA102 V2.0 and Ada V2.1.
+GPUS = {
     gpu.name: gpu
     for gpu in (
-        # NVIDIA T4 data sheet (2019). Turing has tensor cores for float16 only.
         Gpu("T4", 16, None, 8.1),
-        # NVIDIA Ampere GA102 whitepaper V2.0, appendix A: BF16 tensor with FP32 accumulation.
         Gpu("RTX-3090", 24, 71.0, 35.6),
-        # NVIDIA Ada GPU architecture whitepaper V2.1, appendix A.
         Gpu("RTX-4090", 24, 165.2, 82.6),
-        # NVIDIA L4 data sheet (2023): 242 with sparsity.
         Gpu("L4", 24, 121.0, 30.3),
-        # NVIDIA A100 data sheet (2021).
         Gpu("A100-40", 40, 312.0, 19.5),
         Gpu("A100-80", 80, 312.0, 19.5),
-        # NVIDIA H100 data sheet, SXM: 1,979 with sparsity; H200 data sheet: the same rates.
         Gpu("H100-80", 80, 989.0, 67.0),
         Gpu("H200", 141, 989.0, 67.0),
     )
@@ -78,7 +74,7 @@ def find_gpu(name: str) -> Gpu:
         RecipeError: there is none of that name; the message lists the names.
     """
     for gpu in GPUS.values():
-        if _words(gpu.name) == _words(name) or "".join(_words(gpu.name)) == "".join(_words(name)):
+        if "".join(_words(gpu.name)) == "".join(_words(name)):
             return gpu
     raise RecipeError(f"--gpu: {name!r} is none of {', '.join(GPUS)}")
 
@@ -88,18 +84,17 @@ def detect_gpu() -> Gpu | None:
     if not torch.cuda.is_available():
         return None
     found = torch.cuda.get_device_properties(0)
-    model = {name: name.removeprefix("RTX-").split("-")[0].lower() for name in GPUS}
-    known = [GPUS[name] for name, word in model.items() if word in _words(found.name)]
-    rates = (known[0].bf16, known[0].fp32) if known else (None, None)
-    return Gpu(found.name, found.total_memory / 1e9, *rates)
+    for gpu in GPUS.values():
+        if gpu.name.removeprefix("RTX-").split("-")[0].lower() in _words(found.name):
+            return gpu._replace(name=found.name, memory=found.total_memory / 1e9)
+    return Gpu(found.name, found.total_memory / 1e9, None, None)
 
 
 def _words(name: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", name.lower())
 
 
-@dataclass(frozen=True)
-class PhaseEstimate:
+class PhaseEstimate(NamedTuple):
     """One phase of a recipe; means per optimizer step, over all processes."""
 
     stage: int
@@ -108,7 +103,7 @@ class PhaseEstimate:
     tokens: float  # real tokens
     computed: float  # the same with padding
     flops: float
-    seconds: tuple[float, float] | None  # least and most; None where the GPU's rate is unknown
+    seconds: tuple[float, float]  # least and most; not a number where the GPU's rate is unknown
 
 
 @dataclass(frozen=True)
@@ -122,28 +117,17 @@ class Estimate:
     parts: int  # and how often per step
     columns: int  # of the longest row
     labelled: int  # at most that many of its positions
-    weights: int
-    gradients: int
-    optimizer: int
-    activations: int
+    memory: dict[str, int]  # weights, gradients, optimizer, activations
     peak: int  # at the worst moment
     per_row: int  # for one more row at once
     phases: tuple[PhaseEstimate, ...]
 
     @property
-    def flops(self) -> float:
-        """Floating-point operations of the whole run."""
-        return sum(phase.steps * phase.flops for phase in self.phases)
-
-    @property
-    def hours(self) -> tuple[float, float] | None:
-        """Least and most hours; None where the GPU's rate is unknown. Scoring is not counted."""
-        low = high = 0.0
-        for phase in self.phases:
-            if phase.seconds is None:
-                return None
-            low += phase.steps * phase.seconds[0] / 3600
-            high += phase.steps * phase.seconds[1] / 3600
+    def hours(self) -> tuple[float, float]:
+        """Least and most hours, without scoring; not a number where the GPU's rate is unknown."""
+        low, high = (
+            sum(phase.steps * phase.seconds[end] / 3600 for phase in self.phases) for end in (0, 1)
+        )
         return low, high
 
     @property
@@ -156,18 +140,14 @@ class Estimate:
         """Whether the peak is within the share of the memory that tensors may take."""
         return self.peak <= self.usable
 
-    @property
-    def micro_batch(self) -> int:
-        """The most rows at once that would fit; 0 if not even one does."""
-        room = self.usable - (self.peak - self.rows * self.per_row)
-        return max(0, min(self.rows * self.parts, int(room // self.per_row)))
-
     def verdict(self) -> str:
         """Say in a few words whether it fits, and if not, what would."""
         if self.fits:
             return "fits"
-        if self.micro_batch:
-            return f"does not fit; micro_batch: {self.micro_batch} would"
+        room = self.usable - (self.peak - self.rows * self.per_row)
+        if room >= self.per_row:
+            most = min(self.rows * self.parts, int(room // self.per_row))
+            return f"does not fit; micro_batch: {most} would"
         return "does not fit with a single row; take a larger GPU, or share the weights (FSDP)"
 
     def line(self) -> str:
@@ -175,19 +155,16 @@ class Estimate:
         precision = "bf16" if self.bf16 else "fp32"
         if self.bf16 and self.gpu.bf16 is None and self.gpu.fp32 is not None:
             precision += ", which it has no units for: at the rate of fp32"
+        low, high = self.hours
+        unit = "hours"
+        if high < 1:
+            low, high, unit = 60 * low, 60 * high, "minutes"
+        time = f"{_number(low)} to {_number(high)} {unit}"
         return (
             f"{self.processes} x {self.gpu.name} ({self.gpu.memory:.0f} GB, {precision}): "
-            f"{_size(self.peak)} at the peak, {self.time()}: {self.verdict()}"
+            f"{_size(self.peak)} at the peak, {'time unknown' if math.isnan(high) else time}: "
+            f"{self.verdict()}"
         )
-
-    def time(self) -> str:
-        """Write the least and the most time in words, in hours or, below one hour, in minutes."""
-        if self.hours is None:
-            return "time unknown"
-        low, high = self.hours
-        if high < 1:
-            return f"{_number(60 * low)} to {_number(60 * high)} minutes"
-        return f"{_number(low)} to {_number(high)} hours"
 
     def table(self, others: Sequence[Estimate] = ()) -> str:
         """Write the phases, the memory and the assumptions as plain text.
@@ -204,15 +181,13 @@ class Estimate:
                 f"{phase.tokens:,.0f}",
                 f"{phase.computed:,.0f}",
                 f"{phase.flops / 1e12:.3g}",
-                " to ".join(map(_number, phase.seconds)) if phase.seconds else "unknown",
+                "unknown" if math.isnan(sum(phase.seconds)) else
+                " to ".join(map(_number, phase.seconds)),
             )
             for number, phase in enumerate(self.phases)
-        ]
+        ]  # fmt: skip
         shown = len(heads) - bool(others)
-        held = ", ".join(
-            f"{name} {_size(getattr(self, name))}"
-            for name in ("weights", "gradients", "optimizer", "activations")
-        )
+        held = ", ".join(f"{name} {_size(count)}" for name, count in self.memory.items())
         return "\n".join(
             [
                 "per optimizer step:",
@@ -261,12 +236,11 @@ def estimate_run(
     """
     shares = share_out(recipe, processes)
     recipe = recipe.in_steps(len(batches.problems))
-    shape = shape_of(model)
+    shape = Shape(model)
     bf16, again = recipe.precision != "fp32", recipe.recompute
     rows = shares[0][0].stop
     longest = longest_rows(recipe, curriculum, batches.parts)
-    phases = []
-    first = 0
+    phases, first = [], 0
     for phase in recipe.phases:
         looked_at = sorted({first + phase.steps * i // samples for i in range(samples)})
         first += phase.steps
@@ -276,8 +250,28 @@ def estimate_run(
                 labelled = int((batch["labels"] != IGNORED).sum(1).max())
                 longest["columns"] = max(longest["columns"], batch["input_ids"].shape[1])
                 longest["labelled"] = max(longest["labelled"], labelled)
-        thought = model.tokens.thought
-        phases.append(_phase(shape, thought, phase, found, shares, gpu.rate(bf16), again))
+        parts = [
+            pass_flops(shape, *part_sizes(batch, chunk, model.tokens.thought), recompute=again)
+            for batch in found
+            for share in shares
+            for chunk in share
+        ]
+        low, high = (
+            sum(max(n / gpu.rate(bf16) / use, shape.layers * least) for part in parts for n in part)
+            / (len(found) * processes)
+            for use, least in zip(reversed(UTILISATION), LAYER_SECONDS, strict=True)
+        )
+        phases.append(
+            PhaseEstimate(
+                phase.stage,
+                phase.steps,
+                passes=round(sum(map(len, parts)) / len(parts), 2),
+                tokens=sum(int(batch["attention_mask"].sum()) for batch in found) / len(found),
+                computed=sum(batch["input_ids"].numel() for batch in found) / len(found),
+                flops=sum(map(sum, parts)) / len(found),
+                seconds=(low, high),
+            )
+        )
     per_row = activation_bytes(shape, rows=1, **longest, bf16=bf16, recompute=again)
     element = model.language_model.get_input_embeddings().weight.element_size()
     weights, gradients = shape.parameters * element, shape.trained * element
@@ -287,22 +281,23 @@ def estimate_run(
     # AdamW updates all weights together, with intermediates of their size (torch's manual); by
     # then the activations are gone.
     peak = weights + gradients + buckets + optimizer + max(copies + rows * per_row, gradients)
+    memory = {"weights": weights, "gradients": gradients, "optimizer": optimizer}
+    memory["activations"] = rows * per_row
+    sizes = longest["columns"], longest["labelled"]
     return Estimate(
-        gpu=gpu,
-        processes=processes,
-        bf16=bf16,
-        rows=rows,
-        parts=len(shares[0]),
-        columns=longest["columns"],
-        labelled=longest["labelled"],
-        weights=weights,
-        gradients=gradients,
-        optimizer=optimizer,
-        activations=rows * per_row,
-        peak=peak,
-        per_row=per_row,
-        phases=tuple(phases),
+        gpu, processes, bf16, rows, len(shares[0]), *sizes, memory, peak, per_row, tuple(phases)
     )
+
+
+def part_sizes(
+    batch: dict[str, Tensor], chunk: slice, thought: int
+) -> tuple[int, int, list[int], int, int]:
+    """Measure a part of a batch for `pass_flops`, which gives the order."""
+    ids = batch["input_ids"][chunk]
+    thinks = (ids == thought) & batch["attention_mask"][chunk].bool()
+    labelled = batch["labels"][chunk, 1:] != IGNORED
+    columns = thinks.any(0).nonzero().flatten().tolist()
+    return len(ids), ids.shape[1], columns, int(labelled.sum()), int(labelled.any(0).int().argmax())
 
 
 def longest_rows(
@@ -311,18 +306,10 @@ def longest_rows(
     """Bound what a batch can hold: `collate` sets thoughts under each other, the longest decide."""
     if recipe.objective == "walks":
         return {"columns": 0, "labelled": 0, "thoughts": 0, "unread": 0}
-    stages = {phase.stage for phase in recipe.phases}
-    if curriculum.mix_probability or any(phase.mix_probability for phase in recipe.phases):
-        stages |= set(range(curriculum.max_stage + 2))
-    question = rest = labelled = thoughts = 0
-    for part in parts:
-        question = max(question, len(part.question))
-        for stage in stages:
-            learned = len(curriculum.steps_kept(part.steps, stage)) + len(part.answer)
-            count = curriculum.thoughts_in_training(len(part.steps), stage)
-            rest = max(rest, count + learned)
-            labelled = max(labelled, learned)
-            thoughts = max(thoughts, count)
+    question = max(len(part.question) for part in parts)
+    sizes = [row[2:] for row in row_sizes(recipe, curriculum, parts)]
+    rest = max(map(sum, sizes))
+    thoughts, labelled = (max(column) for column in zip(*sizes, strict=True))
     return {
         "columns": question + 2 * curriculum.rule.markers + rest,
         "labelled": labelled,
@@ -330,48 +317,6 @@ def longest_rows(
         # The last column of the question may be read, all markers and what follows them are.
         "unread": question - 1,
     }
-
-
-def _phase(
-    shape: Shape,
-    thought: int,
-    phase: Phase,
-    found: Sequence[dict[str, Tensor]],
-    shares: Sequence[Sequence[slice]],
-    rate: float | None,
-    recompute: bool,
-) -> PhaseEstimate:
-    """Take means over some batches of a phase."""
-    tokens = computed = flops = passes = 0
-    low = high = 0.0
-    chunks = [chunk for share in shares for chunk in share]
-    for batch in found:
-        tokens += int(batch["attention_mask"].sum())
-        computed += batch["input_ids"].numel()
-        for chunk in chunks:
-            ids = batch["input_ids"][chunk]
-            thinks = (ids == thought) & batch["attention_mask"][chunk].bool()
-            columns = thinks.any(0).nonzero().flatten().tolist()
-            labelled = batch["labels"][chunk, 1:] != IGNORED
-            first = int(labelled.any(0).int().argmax())
-            sizes = (len(ids), ids.shape[1], columns, int(labelled.sum()))
-            counts = pass_flops(shape, *sizes, first, recompute)
-            flops += sum(counts)
-            passes += len(counts)
-            for count in counts:
-                seconds = count / (rate or math.inf)
-                low += max(seconds / UTILISATION[1], shape.layers * LAYER_SECONDS[0])
-                high += max(seconds / UTILISATION[0], shape.layers * LAYER_SECONDS[1])
-    number, each = len(found), len(found) * len(shares)
-    return PhaseEstimate(
-        stage=phase.stage,
-        steps=phase.steps,
-        passes=round(passes / (number * len(chunks)), 2),
-        tokens=tokens / number,
-        computed=computed / number,
-        flops=flops / number,
-        seconds=(low / each, high / each) if rate else None,
-    )
 
 
 def dry_run(
@@ -384,10 +329,9 @@ def dry_run(
 ) -> str:
     """Write what a run needs on a GPU: on this machine's, or on several, if none is named."""
     chosen = gpu or detect_gpu()
-    names = [] if chosen else SHOWN[1:]
     found, *others = [
         estimate_run(recipe, model, batches, curriculum, each, processes)
-        for each in (chosen or GPUS[SHOWN[0]], *(GPUS[name] for name in names))
+        for each in ([chosen] if chosen else (GPUS[name] for name in SHOWN))
     ]
     if chosen and not found.fits:
         raise RecipeError(f"micro_batch: {found.rows} rows at once: {found.line()}")
