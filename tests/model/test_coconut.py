@@ -8,11 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import latent_row, mean_loss
-from shapes import CONFIGS, example, language_model, ragged, tokenizer
+from shapes import CONFIGS, bpe_tokenizer, example, language_model, ragged, tokenizer
 from transformers import T5Config, T5ForConditionalGeneration
 
 from coconut_lab.curriculum.batching import collate
-from coconut_lab.curriculum.stages_and_masks import Example
 from coconut_lab.curriculum.tokenizer import TokenizerError, thought_tokens, word_tokenizer
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
@@ -28,6 +27,17 @@ def gradients(module):
         for name, parameter in module.named_parameters()
         if parameter.grad is not None
     }
+
+
+def placed(rows, lefts, width):
+    """Rows between padding of any token, each so many columns from the left."""
+    batch = {"input_ids": [], "attention_mask": [], "labels": []}
+    for (ids, labels), left in zip(rows, lefts, strict=True):
+        right = width - left - len(ids)
+        batch["input_ids"].append([5] * left + ids + [7] * right)
+        batch["attention_mask"].append([0] * left + [1] * len(ids) + [0] * right)
+        batch["labels"].append([-100] * left + labels + [-100] * right)
+    return {name: torch.tensor(value) for name, value in batch.items()}
 
 
 @pytest.mark.parametrize("shape", CONFIGS)
@@ -85,13 +95,7 @@ def test_padding_on_either_side_has_no_influence(seed, pads):
     width = max(
         left + len(row.input_ids) + right for row, (left, right) in zip(rows, pads, strict=True)
     )
-    batch = {"input_ids": [], "attention_mask": [], "labels": []}
-    for row, (left, _) in zip(rows, pads, strict=True):
-        right = width - left - len(row.input_ids)
-        batch["input_ids"].append([5] * left + row.input_ids + [7] * right)
-        batch["attention_mask"].append([0] * left + [1] * len(row.input_ids) + [0] * right)
-        batch["labels"].append([-100] * left + row.labels + [-100] * right)
-    output = model(**{name: torch.tensor(value) for name, value in batch.items()})
+    output = model(**placed(rows, [left for left, _ in pads], width))
     loss = mean_loss(model.language_model, rows, TOKENS.thought)
     torch.testing.assert_close(output.loss, loss, **EXACT)
 
@@ -228,8 +232,9 @@ def test_bad_batches_are_named():
     mask = torch.tensor([[1, 1, 1, 1], [0, 1, 1, 1]])
     with pytest.raises(ModelError, match="row 1 has a <thought> at column 1"):
         model(padded, mask)
-    with pytest.raises(ModelError, match="row 0 has 70 positions but the model only 64"):
-        model(torch.full((1, 70), 3))
+    assert model(torch.full((1, 64), 3)).passes == 1
+    with pytest.raises(ModelError, match="row 0 has 65 positions but the model only 64"):
+        model(torch.full((1, 65), 3))
     with pytest.raises(ModelError, match="labels have shape"):
         model(ids[:1], labels=ids)
     with pytest.raises(ModelError, match="attention_mask has shape"):
@@ -243,13 +248,8 @@ def test_bad_batches_are_named():
 
 
 def test_models_that_do_not_fit():
-    bare = word_tokenizer(["a"]).__class__(
-        tokenizer_object=word_tokenizer(["a"]).backend_tokenizer.__class__.from_str(
-            json.dumps(_without_added_tokens())
-        )
-    )
     with pytest.raises(TokenizerError, match="no <bot>, <eot>, <thought>; call add_thought_tokens"):
-        Coconut(language_model("llama"), bare)
+        Coconut(language_model("llama"), bpe_tokenizer(thoughts=False))
     with pytest.raises(ModelError, match="embeds only"):
         Coconut(language_model("llama"), word_tokenizer([f"x{i}" for i in range(40)]))
     t5 = T5ForConditionalGeneration(
@@ -258,11 +258,6 @@ def test_models_that_do_not_fit():
     )  # fmt: skip
     with pytest.raises(ModelError, match="no decoder-only"):
         Coconut(t5, TOKENIZER)
-
-
-def _without_added_tokens():
-    data = json.loads(word_tokenizer(["a"]).backend_tokenizer.to_str())
-    return data | {"added_tokens": []}
 
 
 def test_gradient_checkpointing_is_refused():
@@ -276,27 +271,9 @@ def test_gradient_checkpointing_is_refused():
 def test_misaligned_rows_give_the_same_loss_in_more_passes():
     model = Coconut(language_model("llama"), TOKENIZER)
     rng = random.Random(5)
-    rows = [example(rng, 2), Example(*example(rng, 2))]
+    rows = [example(rng, 2), example(rng, 2)]
     aligned = model(**collate(rows, TOKENIZER))
-    width = max(len(row.input_ids) for row in rows) + 9
-    shifted = [
-        (0, rows[0]), (9, rows[1]),
-    ]  # fmt: skip
-    batch = {
-        "input_ids": torch.tensor(
-            [[0] * s + r.input_ids + [0] * (width - s - len(r.input_ids)) for s, r in shifted]
-        ),
-        "attention_mask": torch.tensor(
-            [
-                [0] * s + [1] * len(r.input_ids) + [0] * (width - s - len(r.input_ids))
-                for s, r in shifted
-            ]
-        ),
-        "labels": torch.tensor(
-            [[-100] * s + r.labels + [-100] * (width - s - len(r.labels)) for s, r in shifted]
-        ),
-    }
-    output = model(**batch)
+    output = model(**placed(rows, [0, 9], max(len(row.input_ids) for row in rows) + 9))
     assert (aligned.passes, output.passes) == (3, 5)
     torch.testing.assert_close(output.loss, aligned.loss, **EXACT)
     torch.testing.assert_close(output.thoughts, aligned.thoughts, **EXACT)
@@ -308,13 +285,6 @@ def test_a_masked_placeholder_is_no_thought():
     output = model(ids, torch.tensor([[0, 0, 1, 1, 1, 1]]))
     assert (output.passes, output.thought_counts.tolist()) == (2, [1])
     torch.testing.assert_close(output.logits[:, 2:], model(ids[:, 2:]).logits, **EXACT)
-
-
-def test_a_batch_may_fill_all_positions_and_not_one_more():
-    model = Coconut(language_model("llama"), TOKENIZER)
-    assert model(torch.full((1, 64), 3)).passes == 1
-    with pytest.raises(ModelError, match="row 0 has 65 positions but the model only 64"):
-        model(torch.full((1, 65), 3))
 
 
 def test_columns_of_other_processes_are_cut_too_and_change_nothing():

@@ -232,6 +232,7 @@ def _eager(model):
     [
         _hooked, _hooked_before, _replaced, _adapted, _eager,
         lambda model: model.train(),
+        lambda model: model.to("meta"),
         lambda model: model.to(torch.bfloat16),
         lambda model: model.backbone.norm.to(torch.float64),
     ],
@@ -312,9 +313,11 @@ def test_a_copy_shares_the_model_and_no_memory():
     runs(torch.ones(1, 2, 16), None, torch.tensor([[5, 6]]), twin)
     assert twin.layers is cache.layers and (cache.length, twin.length) == (5, 7)
     assert [len(room) for rooms in cache.memories for room in rooms] == [3] * 4
-    torch.testing.assert_close(cache.memories[1][1], cache_with(runs, 3, 5)[0].memories[1][1])
     for mine, others in zip(cache.memories, twin.memories, strict=True):
         torch.testing.assert_close(mine[0][2:], others[0][:, :, :5])
+    for memory in (memory for layer in twin.memories for memory in layer):
+        memory.fill_(torch.nan)
+    torch.testing.assert_close(cache.memories, cache_with(runs, 3, 5)[0].memories)
 
 
 def test_without_padding_no_row_pays_for_another(monkeypatch):
@@ -355,22 +358,3 @@ def test_freed_memory_is_kept():
     # Without `keep_freed_memory` there were 25,000 to 65,000 page faults, with it 12 to 1,500.
     found = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True)
     assert int(found.stdout) < 6000, found.stderr
-
-
-@torch.no_grad()
-def test_a_copy_of_a_cache_is_not_written_over():
-    runs = fused_llama(single().backbone)
-    cache, _ = cache_with(runs, 2, 5)
-    before = [memory[:, :, :5].clone() for layer in cache.memories for memory in layer]
-    twin = copy.deepcopy(cache)
-    for memory in (memory for layer in twin.memories for memory in layer):
-        memory.fill_(torch.nan)
-    after = [memory[:, :, :5] for layer in cache.memories for memory in layer]
-    assert all(map(torch.equal, before, after))
-
-
-@torch.no_grad()
-def test_off_the_cpu_the_library_runs():
-    backbone = single().backbone
-    assert fused_llama(backbone) is not None
-    assert fused_llama(copy.deepcopy(backbone).to("meta")) is None
