@@ -117,7 +117,14 @@ def from_hub(
     config = _load(name, AutoConfig.from_pretrained, settings)
     _check_decoder(name, config)
     tokenizer = _load(name, AutoTokenizer.from_pretrained, settings)
-    _complete(name, tokenizer)
+    if tokenizer.eos_token_id is None:
+        raise TokenizerError(
+            f"the tokenizer of {name!r} has no end-of-sequence token, so nothing ends an answer, "
+            "and nothing can stand in for a padding token; load it, set tokenizer.eos_token to a "
+            "token of its vocabulary, and save it in a folder with the model"
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
     settings |= {"dtype": dtype, "use_safetensors": True}
     language_model = _load(name, AutoModelForCausalLM.from_pretrained, settings)
     new = [token for token in (BOT, EOT, THOUGHT) if token_id(tokenizer, token) is None]
@@ -202,18 +209,6 @@ def _check_causal(name: str, language_model: Any, tokenizer: Any) -> None:
         )
 
 
-def _complete(name: str, tokenizer: Any) -> None:
-    """Make sure of an end of sequence, and of something to pad with."""
-    if tokenizer.eos_token_id is None:
-        raise TokenizerError(
-            f"the tokenizer of {name!r} has no end-of-sequence token, so nothing ends an answer, "
-            "and nothing can stand in for a padding token; load it, set tokenizer.eos_token to a "
-            "token of its vocabulary, and save it in a folder with the model"
-        )
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-
-
 # --- tokens ------------------------------------------------------------------------------------
 
 
@@ -268,21 +263,16 @@ def check_positions(
     Raises:
         ModelError: the model has fewer; the message names the row.
     """
-    longest, row, place = 0, 0, ""
+    needs = [(0, 0, "")]
     for index, parts in enumerate(tokenize(problems, model.tokenizer)):
-        sizes = {
-            f"in training at stage {stage}": len(
-                curriculum.arrange(parts, model.tokenizer, stage).input_ids
-            )
-            for stage in range(curriculum.max_stage + 1)  # past the last, none is longer
-        }
+        for stage in range(curriculum.max_stage + 1):  # past the last, none is longer
+            ids = curriculum.arrange(parts, model.tokenizer, stage).input_ids
+            needs.append((len(ids), index, f"in training at stage {stage}"))
         thoughts = curriculum.thoughts_in_prompt(len(parts.steps), curriculum.max_stage)
-        sizes[f"for its prompt and {max_new_tokens} new tokens"] = (
-            len(parts.question) + thoughts + 2 * curriculum.rule.markers + max_new_tokens
-        )
-        where = max(sizes, key=lambda key: sizes[key])
-        if sizes[where] > longest:
-            longest, row, place = sizes[where], index, where
+        prompt = len(parts.question) + thoughts + 2 * curriculum.rule.markers
+        place = f"for its prompt and {max_new_tokens} new tokens"
+        needs.append((prompt + max_new_tokens, index, place))
+    longest, row, place = max(needs, key=lambda need: need[0])
     limit = getattr(model.config, "max_position_embeddings", None)
     if limit is not None and longest > limit:
         raise ModelError(

@@ -20,19 +20,9 @@ Edit = Callable[[int, Tensor, Tensor], Tensor]
 
 
 def apply_edit(edit: Edit, thought: Tensor, here: Tensor, numbers: Tensor) -> Tensor:
-    """Let an edit change the thoughts of one column.
+    """Let an edit change the thoughts (B, d) about to be fed back in one column.
 
-    Args:
-        edit: the edit.
-        thought: (B, d) the hidden states about to be fed back.
-        here: (B,) bool, which rows think in this column.
-        numbers: (B,) int64, which of its thoughts this is to a row; alike where rows are aligned.
-
-    Returns:
-        (B, d).
-
-    Raises:
-        ModelError: the edit returned something else than hidden states of the same shape.
+    `here` (B,) says which rows think there, `numbers` (B,) which of its thoughts it is to a row.
     """
     for k in numbers[here].unique().tolist():
         rows = (here & (numbers == k)).nonzero().flatten()  # (b,)

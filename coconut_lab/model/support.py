@@ -49,11 +49,7 @@ def check_model(model: Any) -> None:
 def check_batch(
     model: Any, input_ids: Tensor, mask: Tensor | None, position_ids: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Complete and check a batch before any work is done, and find its placeholders.
-
-    Returns:
-        The mask, the position ids and where a thought is fed back, (B, T) each.
-    """
+    """Complete and check a batch; give mask, position ids and where its thoughts are, (B, T)."""
     if input_ids.ndim != 2 or 0 in input_ids.shape:
         raise ModelError(
             f"input_ids must be (rows, columns), at least one of each, not {tuple(input_ids.shape)}"

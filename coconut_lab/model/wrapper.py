@@ -1,19 +1,26 @@
-"""A language model and its tokenizer as one module: backbone, embeddings, head, saving."""
+"""A language model and its tokenizer as one module: backbone, embeddings, head, files."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from coconut_lab.curriculum.tokenizer import thought_tokens
 from coconut_lab.files import new_folder
+from coconut_lab.model.modes import quiet_loading
+from coconut_lab.model.outputs import ModelError
 from coconut_lab.model.passes import prepare
-from coconut_lab.model.saving import load_files, write_files
 from coconut_lab.model.support import check_model
+
+#: The file that marks a folder of the library as one whose tokens include thoughts.
+FORMAT_FILE = "coconut.json"
+FORMAT = 1
 
 
 class Wrapper(nn.Module):
@@ -80,13 +87,15 @@ class Wrapper(nn.Module):
             self.write_files(temporary)
 
     def write_files(self, folder: Path, weights: dict[str, Tensor] | None = None) -> None:
-        """Write the files of `save_pretrained` into an existing folder.
-
-        Args:
-            folder: the folder.
-            weights: the state to write, where this process holds only a part of it.
-        """
-        write_files(self, folder, weights)
+        """Write these files into an existing folder; `weights` if this process holds a part."""
+        if self.has_adapters:
+            raise ModelError("the model has low-rank adapters; call merge_lora(model) first")
+        if weights is not None:
+            weights = {name.removeprefix("language_model."): w for name, w in weights.items()}
+        with quiet_loading():
+            self.language_model.save_pretrained(folder, state_dict=weights)
+        self.tokenizer.save_pretrained(folder)
+        (folder / FORMAT_FILE).write_text(json.dumps({"format": FORMAT}) + "\n")
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str], **options: Any) -> Self:
@@ -102,4 +111,36 @@ class Wrapper(nn.Module):
         Raises:
             ModelError: the folder is missing, is no Coconut checkpoint, or is incomplete.
         """
-        return cls(*load_files(Path(folder), **options)).eval()
+        return cls(*_load_files(Path(folder), **options)).eval()
+
+
+def _load_files(folder: Path, **options: Any) -> tuple[Any, Any]:
+    if not folder.is_dir():
+        raise ModelError(f"there is no folder {folder}")
+    try:
+        found = json.loads((folder / FORMAT_FILE).read_text())["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{folder} is no Coconut checkpoint: it has no readable {FORMAT_FILE}; "
+            "save_pretrained makes one"
+        ) from error
+    if found != FORMAT:
+        raise ModelError(f"{folder} has format {found}; this version reads format {FORMAT}")
+    try:
+        with quiet_loading():
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            load: Any = AutoModelForCausalLM.from_pretrained
+            language_model, found = load(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+                **options,
+            )
+    except Exception as error:  # the libraries raise many kinds, safetensors its own
+        raise ModelError(f"{folder} cannot be loaded: {error}") from error
+    if missing := sorted(found["missing_keys"]):  # the library would make them up
+        raise ModelError(
+            f"{folder} cannot be loaded: it lacks {len(missing)} weights, such as {missing[0]}"
+        )
+    return language_model, tokenizer
