@@ -41,11 +41,10 @@ def run_path(runs: Path, recipe: Recipe) -> Path:
 def measure(
     model: Coconut, curriculum: Curriculum, problems: Sequence[Problem]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Measure what a card says: accuracy and frontier mass per number of thoughts.
+    """Measure what a card says, per number of thoughts.
 
-    Gives `accuracy`, one entry per number of thoughts with its 95% interval, when the model must
-    answer right after its thoughts; `accuracy_with_words`, the same when it may write steps before;
-    and, for models that think, `frontier_mass`, one entry per thought with its control.
+    `accuracy` is that of answering right after the thoughts, `accuracy_with_words` when the model
+    may write steps before; models that think have a `frontier_mass`, with its control.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for key, answer_now in (("accuracy", True), ("accuracy_with_words", False)):

@@ -1,7 +1,4 @@
-"""Building the halts of a checkpoint: train, calibrate, choose thresholds, measure, save.
-
-python -m coconut_lab.study halting CHECKPOINT --hops 1 3 --more-hops 4 4 --max-thoughts 4
-"""
+"""Building the halts of a checkpoint: train, calibrate, choose thresholds, measure, save."""
 
 from __future__ import annotations
 
@@ -74,9 +71,8 @@ def compare_halts(
 ) -> dict[str, Any]:
     """Compare rules at thresholds that were chosen on other problems with fixed lengths.
 
-    Gives `fixed` (one entry per number of thoughts), `best_fixed`, `enough_fixed` (the shortest
-    that loses no more than `within`), and `rules`, each with its share of thoughts saved and the
-    paired test against `best_fixed`.
+    `enough_fixed` is the shortest that loses no more than `within`; `rules` have their share of
+    thoughts saved and the paired test against `best_fixed`.
     """
     best, enough = study.best_fixed(), study.best_fixed(within)
     rules = {}

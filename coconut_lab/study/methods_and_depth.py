@@ -1,10 +1,7 @@
 """Studies: what each method reaches, and how depth trades against hops, with several seeds.
 
-    python -m coconut_lab.study methods
-    python -m coconut_lab.study depth
-
-Every run is kept under runs/ and goes on where it was stopped; every result is written as soon as
-it is there, and not measured again. `results/*.json` holds the results.
+Every run is kept under runs/ and goes on where it was stopped; every result is written to
+`results/*.json` as soon as it is there, and not measured again.
 """
 
 from __future__ import annotations
@@ -51,21 +48,16 @@ def depth_recipes(method: str, layers: int, seed: int) -> tuple[Recipe, Recipe]:
     model = dataclasses.replace(base.model, layers=layers)
     base = dataclasses.replace(base, name=f"depth-base-{layers}", model=model)
     recipe = tiny_recipe(method, seed)
-    phases: tuple[Phase, ...]
+    phases = [Phase(stage=5, steps=570), Phase(stage=5, steps=430, final_rate=0.05)]
     if METHODS[method].removes == "steps":
-        phases = (
-            Phase(stage=0, steps=50),
-            *(Phase(stage=stage, steps=130) for stage in HOPS),
-            Phase(stage=5, steps=430, mix_probability=0.0, final_rate=0.05),
-        )
-    else:
-        phases = (Phase(stage=5, steps=570), Phase(stage=5, steps=430, final_rate=0.05))
+        phases = [Phase(stage=0, steps=50), *(Phase(stage=stage, steps=130) for stage in HOPS)]
+        phases += [Phase(stage=5, steps=430, mix_probability=0.0, final_rate=0.05)]
     recipe = dataclasses.replace(
         recipe,
         name=f"depth-{method}-{layers}",
         problems=dataclasses.replace(recipe.problems, hops=(HOPS[0], HOPS[-1])),
         curriculum=dataclasses.replace(recipe.curriculum, max_stage=HOPS[-1]),
-        phases=phases,
+        phases=tuple(phases),
         batch_size=64,
     )
     return base, recipe
@@ -106,34 +98,31 @@ def measured(model: Coconut, curriculum: Curriculum, problems: Sequence[Problem]
 
 def methods_cell(method: str, seed: int, runs: Path) -> dict[str, Any]:
     """Train and measure one method with one seed on the tiny problems."""
-    base, recipe = load_recipe("tiny-base", seed=seed), tiny_recipe(method, seed)
-    model, curriculum, seconds = trained(recipe, base, runs)
-    found = measured(model, curriculum, unseen_problems("tiny"))
-    return {"method": method, "seed": seed} | found | {"seconds": seconds}
+    base = load_recipe("tiny-base", seed=seed)
+    model, curriculum, seconds = trained(tiny_recipe(method, seed), base, runs)
+    return measured(model, curriculum, unseen_problems("tiny")) | {"seconds": seconds}
 
 
 def depth_cell(method: str, layers: int, seed: int, runs: Path) -> dict[str, Any]:
     """Train and measure one method at one depth on problems of 1 to 4 hops."""
     base, recipe = depth_recipes(method, layers, seed)
     model, curriculum, seconds = trained(recipe, base, runs)
-    by_hops = []
-    for hops in HOPS:
-        problems = generate_prosqa(PER_HOP, UNSEEN_SEED, "tiny", hops=hops)
-        by_hops.append({"hops": hops} | measured(model, curriculum, problems))
-    return {
-        "method": method, "layers": layers, "seed": seed, "by_hops": by_hops, "seconds": seconds
-    }  # fmt: skip
+    by_hops = [
+        {"hops": hops} | measured(model, curriculum, problems)
+        for hops in HOPS
+        for problems in [generate_prosqa(PER_HOP, UNSEEN_SEED, "tiny", hops=hops)]
+    ]
+    return {"by_hops": by_hops, "seconds": seconds}
 
 
 def commit() -> str:
     """The commit of the checkout, or "unknown" outside of one."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
     try:
-        command = ["git", "rev-parse", "--short", "HEAD"]
-        return subprocess.check_output(
-            command, cwd=Path(__file__).parent, text=True, stderr=subprocess.DEVNULL
-        ).strip()
-    except (OSError, subprocess.CalledProcessError):
+        done = subprocess.run(command, cwd=Path(__file__).parent, text=True, capture_output=True)
+    except OSError:
         return "unknown"
+    return done.stdout.strip() or "unknown"
 
 
 def run(
@@ -151,28 +140,21 @@ def run(
     """
     path = folder / f"{name}.json"
     for cell in cells:
-        if any(_is(entry, cell) for entry in _read(path)):
+        if any(cell.items() <= entry.items() for entry in _read(path)):
             continue
         began = time.perf_counter()
-        origin = {"commit": commit(), "threads": torch.get_num_threads()}
-        entry = measure_cell(**cell, runs=runs) | origin
-        # Another process may have written meanwhile.
-        results = [other for other in _read(path) if not _is(other, cell)] + [entry]
+        entry = cell | measure_cell(**cell, runs=runs)
+        entry |= {"commit": commit(), "threads": torch.get_num_threads()}
         folder.mkdir(parents=True, exist_ok=True)
+        results = [*_read(path), entry]  # read anew: another process may have written meanwhile
         write_text(path, json.dumps(facts | {"results": results}, indent=1) + "\n")
         print(f"{name} {cell}: {time.perf_counter() - began:.0f} s", flush=True)
     return _read(path)
 
 
-def _is(entry: dict[str, Any], cell: dict[str, Any]) -> bool:
-    return all(entry.get(key) == value for key, value in cell.items())
-
-
 def _read(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["results"]
-    return found
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found.get("results", [])
 
 
 def study_methods(methods: Sequence[str], seeds: Sequence[int], runs: Path) -> None:

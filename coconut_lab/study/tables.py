@@ -1,15 +1,9 @@
-"""The measured results, and the paper's, as tables.
-
-    python -m coconut_lab.study tables
-
-prints the tables of results/methods.json and results/depth.json. A cell without a measurement is
-shown as a dash, never left out.
-"""
+"""The measured results, and the paper's, as tables; a dash where nothing was measured."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, starmap
 from pathlib import Path
 from statistics import fmean
@@ -70,9 +64,6 @@ PAPER: dict[str, dict[str, Reported]] = {
 Cells = dict[tuple[str, int, int], dict[int, Score]]
 
 
-# --- reading --------------------------------------------------------------------------------------
-
-
 def read_results(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     """Read what a study wrote: `what`, `recipes`, and `results`, a list.
 
@@ -88,13 +79,9 @@ def read_results(name: str, folder: Path = FOLDER) -> dict[str, Any]:
 
 def score_of(entry: Mapping[str, Any]) -> Score:
     """Make a `Score` of one entry of a results file, with its outcomes."""
-    return Score(
-        entry["right"],
-        entry["total"],
-        tuple(outcome == "1" for outcome in entry["outcomes"]),
-        tokens=entry["tokens"],
-        thoughts=entry["thoughts"],
-    )
+    outcomes = tuple(outcome == "1" for outcome in entry["outcomes"])
+    costs = {cost: entry[cost] for cost in ("tokens", "thoughts")}
+    return Score(entry["right"], entry["total"], outcomes, **costs)
 
 
 def method_scores(results: Iterable[Mapping[str, Any]]) -> dict[str, dict[int, Score]]:
@@ -115,6 +102,10 @@ def depth_scores(results: Iterable[Mapping[str, Any]]) -> Cells:
     return found
 
 
+def _order(entry: Mapping[str, Any]) -> tuple[int, int, int]:
+    return list(METHODS).index(entry["method"]), entry.get("layers", 0), entry["seed"]
+
+
 def comparisons(
     scores: Mapping[str, Mapping[int, Score]], seed: int
 ) -> dict[tuple[str, str], Comparison]:
@@ -131,21 +122,26 @@ def above_chance(by_seed: Mapping[int, Score]) -> bool:
     return bool(by_seed) and all(score.interval[0] > CHANCE for score in by_seed.values())
 
 
-def _order(entry: Mapping[str, Any]) -> tuple[int, int, int]:
-    return list(METHODS).index(entry["method"]), entry.get("layers", 0), entry["seed"]
+def _table(corner: str, rows: Mapping[str, Mapping[str, str]], columns: Sequence[str]) -> Table:
+    """Arrange texts in a table, by the names of their rows and columns."""
+    lines = (
+        (name, *(row.get(column, MISSING) for column in columns)) for name, row in rows.items()
+    )
+    return Table((corner, *columns), tuple(lines))
 
 
-def _seeds(cells: Iterable[Mapping[int, Score]]) -> list[int]:
-    return sorted({seed for by_seed in cells for seed in by_seed})
-
-
-# --- tables ---------------------------------------------------------------------------------------
+def _seeds(scores: Mapping[str, Mapping[int, Score]]) -> list[str]:
+    seeds = {seed for by_seed in scores.values() for seed in by_seed}
+    return [f"seed {seed}" for seed in sorted(seeds)]
 
 
 def paper_table() -> Table:
     """The paper's table: accuracy in % / tokens generated (Hao et al. 2024, table 1)."""
-    rows = ((NAMES[method], *map(str, cells.values())) for method, cells in PAPER.items())
-    return Table(("method", *_TASKS), tuple(rows))
+    rows = {
+        NAMES[method]: {task: str(cell) for task, cell in cells.items()}
+        for method, cells in PAPER.items()
+    }
+    return _table("method", rows, _TASKS)
 
 
 def methods_table(scores: Mapping[str, Mapping[int, Score]]) -> Table:
@@ -153,22 +149,17 @@ def methods_table(scores: Mapping[str, Mapping[int, Score]]) -> Table:
 
     Tokens and thoughts are means over problems and seeds.
     """
-    seeds = _seeds(scores.values())
-
-    def mean(costs: list[float | None]) -> str:
-        known = [cost for cost in costs if cost is not None]
-        return f"{fmean(known):.1f}" if len(known) == len(costs) else MISSING
-
-    rows = tuple(
-        (
-            NAMES[method],
-            *(_percent(by_seed[seed]) if seed in by_seed else MISSING for seed in seeds),
-            mean([score.tokens for score in by_seed.values()]),
-            mean([score.thoughts for score in by_seed.values()]),
-        )
-        for method, by_seed in scores.items()
-    )
-    return Table(("method", *(f"seed {seed}" for seed in seeds), "tokens", "thoughts"), rows)
+    rows: dict[str, dict[str, str]] = {}
+    for method, by_seed in scores.items():
+        row = rows[NAMES[method]] = {}
+        for seed, score in by_seed.items():
+            share, low, high = (100 * end for end in (score.accuracy, *score.interval))
+            row[f"seed {seed}"] = f"{share:.1f} ({low:.1f} to {high:.1f})"
+        for cost in ("tokens", "thoughts"):
+            costs = [getattr(score, cost) for score in by_seed.values()]
+            if None not in costs:
+                row[cost] = f"{fmean(costs):.1f}"
+    return _table("method", rows, [*_seeds(scores), "tokens", "thoughts"])
 
 
 def comparison_table(scores: Mapping[str, Mapping[int, Score]], first: str = "coconut") -> Table:
@@ -176,32 +167,30 @@ def comparison_table(scores: Mapping[str, Mapping[int, Score]], first: str = "co
 
     Differences are in points (hundredths of the problems), with 95% intervals.
     """
-    seeds = _seeds(scores.values())
-    start = scores.get(first, {})
-
-    def cell(other: str, seed: int) -> str:
-        if seed not in scores[other] or seed not in start:
-            return MISSING
-        found = compare_paired(start[seed].outcomes, scores[other][seed].outcomes)
-        points, low, high = (100 * share for share in (found.difference, *found.interval))
-        p = f"p\u00a0{'' if found.p_value < 0.0001 else '= '}{p_text(found.p_value)}"
-        return f"{points:+.1f} ({low:+.1f} to {high:+.1f}), {p}"
-
-    rows = tuple(
-        (NAMES[other], *(cell(other, seed) for seed in seeds)) for other in scores if other != first
-    )
-    return Table((f"{NAMES[first]} against", *(f"seed {seed}" for seed in seeds)), rows)
+    rows: dict[str, dict[str, str]] = {NAMES[other]: {} for other in scores if other != first}
+    for seed, score in scores.get(first, {}).items():
+        for other in scores:
+            if other != first and seed in scores[other]:
+                found = compare_paired(score.outcomes, scores[other][seed].outcomes)
+                points, low, high = (100 * end for end in (found.difference, *found.interval))
+                p = f"p\u00a0{'' if found.p_value < 0.0001 else '= '}{p_text(found.p_value)}"
+                text = f"{points:+.1f} ({low:+.1f} to {high:+.1f}), {p}"
+                rows[NAMES[other]][f"seed {seed}"] = text
+    return _table(f"{NAMES[first]} against", rows, _seeds(scores))
 
 
 def p_value_table(scores: Mapping[str, Mapping[int, Score]], seed: int) -> Table:
     """The p-values of every two methods with one seed (exact McNemar test)."""
-    methods = [method for method in scores if seed in scores[method]]
-    found = {pair: p_text(one.p_value) for pair, one in comparisons(scores, seed).items()}
-    rows = tuple(
-        (NAMES[second], *(found.get((first, second), "") for first in methods[:-1]))
-        for second in methods[1:]
-    )
-    return Table(("p", *(NAMES[method] for method in methods[:-1])), rows)
+    names = [NAMES[method] for method in scores if seed in scores[method]]
+    rows = {name: dict.fromkeys(names, "") for name in names[1:]}
+    for (first, second), found in comparisons(scores, seed).items():
+        rows[NAMES[second]][NAMES[first]] = p_text(found.p_value)
+    return _table("p", rows, names[:-1])
+
+
+def p_text(p: float) -> str:
+    """A p-value as text: four places, or that it is smaller, in one piece that no line breaks."""
+    return "<\u00a00.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def depth_table(cells: Cells) -> Table:
@@ -218,21 +207,9 @@ def depth_table(cells: Cells) -> Table:
     return Table(("method", "layers", "seeds", *columns), tuple(rows))
 
 
-def p_text(p: float) -> str:
-    """A p-value as text: four places, or that it is smaller, in one piece that no line breaks."""
-    return "<\u00a00.0001" if p < 0.0001 else f"{p:.4f}"
-
-
-def _percent(score: Score) -> str:
-    low, high = score.interval
-    return f"{100 * score.accuracy:.1f} ({100 * low:.1f} to {100 * high:.1f})"
-
-
 def _span(by_seed: Mapping[int, Score]) -> str:
-    if not by_seed:
-        return MISSING
     shares = [100 * score.accuracy for score in by_seed.values()]
-    return f"{fmean(shares):.1f} ({min(shares):.1f} to {max(shares):.1f})"
+    return f"{fmean(shares):.1f} ({min(shares):.1f} to {max(shares):.1f})" if shares else MISSING
 
 
 def print_tables(folder: Path = FOLDER) -> None:

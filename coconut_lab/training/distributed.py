@@ -57,39 +57,29 @@ def is_sharded(model: nn.Module) -> bool:
     return isinstance(model, FSDPModule)
 
 
-def whole_state(
-    model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Any], dict[int, Any]]:
-    """Gather weights, and the optimizer's state per parameter, on the main process's CPU."""
-    found: dict[str, Any] = get_optimizer_state_dict(model, optimizer, options=WHOLE)
-    state = found.get("state", {})  # other processes get nothing
-    states = {index: state[name] for index, name in enumerate(_trained(model)) if name in state}
-    return whole_weights(model), states
-
-
 def whole_weights(model: nn.Module) -> dict[str, Any]:
     """Gather the weights of a model on the main process's CPU."""
     return get_model_state_dict(model, options=WHOLE)
+
+
+def whole_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Gather the optimizer's state of each weight, by its name, on the main process's CPU."""
+    found: dict[str, Any] = get_optimizer_state_dict(model, optimizer, options=WHOLE)
+    return found.get("state", {})  # other processes get nothing
 
 
 def load_state(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     weights: dict[str, Any],
-    states: dict[int, Any],
+    state: dict[str, Any],
     strict: bool,
 ) -> None:
-    """Take a share of what `whole_state` gave; not `strict`: of tied weights one name will do."""
+    """Take a share of what was gathered; not `strict`: of tied weights one name will do."""
     how = StateDictOptions(full_state_dict=True, strict=strict)
     set_model_state_dict(model, weights, options=how)
     found = get_optimizer_state_dict(model, optimizer)
-    names = _trained(model)
-    found["state"] = {names[index]: values for index, values in states.items()}
-    set_optimizer_state_dict(model, optimizer, found, options=how)
-
-
-def _trained(model: nn.Module) -> list[str]:
-    return [name for name, weight in model.named_parameters() if weight.requires_grad]
+    set_optimizer_state_dict(model, optimizer, found | {"state": state}, options=how)
 
 
 def shared_cuts(model: nn.Module, batch: dict[str, Tensor], thought: int) -> list[int]:

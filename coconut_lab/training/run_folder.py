@@ -99,7 +99,7 @@ class RunFolder:
         since_reset: int,
         model: Coconut,
         weights: dict[str, Tensor],
-        optimizer: dict[int, dict[str, Tensor]],
+        optimizer: dict[str, dict[str, Tensor]],
     ) -> None:
         """Write a checkpoint after that many steps, then drop all but the last two."""
         with new_folder(self.path / f"step-{step:06d}") as temporary:
@@ -108,8 +108,8 @@ class RunFolder:
             else:
                 model.write_files(temporary, weights)
             tensors = {
-                f"{index}.{name}": value.contiguous()
-                for index, values in optimizer.items()
+                f"{weight}.{name}": value.contiguous()
+                for weight, values in optimizer.items()
                 for name, value in values.items()
             }
             save_file(tensors, temporary / OPTIMIZER_FILE)
@@ -118,7 +118,7 @@ class RunFolder:
         for old in self.checkpoints()[:-2]:
             shutil.rmtree(old)
 
-    def newest(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[int, dict[str, Tensor]]]:
+    def newest(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, dict[str, Tensor]]]:
         """Read `step` and `since_reset`, weights and optimizer's state of the newest checkpoint.
 
         All are empty if there is none; a TrainingError if it is of another recipe.
@@ -133,10 +133,10 @@ class RunFolder:
                 f"{self.path} holds a run of another recipe or seed; choose another folder, or "
                 "remove this one"
             )
-        state: dict[int, dict[str, Tensor]] = {}
+        state: dict[str, dict[str, Tensor]] = {}
         for key, value in load_file(folder / OPTIMIZER_FILE).items():
-            index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = value
+            weight, _, name = key.rpartition(".")
+            state.setdefault(weight, {})[name] = value
         if (folder / ADAPTED_FILE).exists():
             return facts, load_file(folder / ADAPTED_FILE), state
         return facts, Coconut.from_pretrained(folder).state_dict(), state

@@ -12,33 +12,17 @@ from coconut_lab.training.recipe import Phase, Recipe
 
 
 class ScheduledStep(NamedTuple):
-    """One optimizer step of a schedule.
+    """One optimizer step of a schedule."""
 
-    Attributes:
-        step: from 0.
-        reset: whether the optimizer's state is dropped before it.
-        phase: the phase it belongs to.
-        share: the learning rate as a share of the recipe's, before warm-up.
-        ends_phase: whether it is the last step of its phase.
-    """
-
-    step: int
-    reset: bool
-    phase: Phase
-    share: float
+    step: int  # from 0
+    reset: bool  # whether the optimizer's state is dropped before it
+    phase: Phase  # that it belongs to
+    share: float  # the learning rate as a share of the recipe's, before warm-up
     ends_phase: bool
 
 
 def schedule(recipe: Recipe, problems: int) -> Iterator[ScheduledStep]:
-    """Give every optimizer step of a recipe, in order.
-
-    Args:
-        recipe: the recipe.
-        problems: how many problems there are; says where an epoch begins.
-
-    Returns:
-        One `ScheduledStep` per optimizer step.
-    """
+    """Give every optimizer step of a recipe, in order; `problems` of them make an epoch."""
     epoch = recipe.steps_per_epoch(problems)
     step, previous = 0, None
     for phase in recipe.in_steps(problems).phases:

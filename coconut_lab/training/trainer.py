@@ -267,7 +267,8 @@ class Trainer:
 
     def _save_checkpoint(self) -> None:
         """Let the main process write a checkpoint; all of them hand in what they hold."""
-        weights, state = whole_state(self.model, self._optimizer.optimizer)
+        weights = whole_weights(self.model)
+        state = whole_state(self.model, self._optimizer.optimizer)
         if self.accelerator.is_main_process:
             self._run.save(self.step, self._since_reset, self.model, weights, state)
         # A launcher ends all processes as soon as one has ended, as after Ctrl-C they do.

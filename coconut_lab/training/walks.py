@@ -26,17 +26,11 @@ def encode_walks(
     supervised.
 
     Args:
-        graph: the graph of the problem.
+        graph: the graph of the problem; a ValueError if it has none.
         parts: the tokenized problem, in symbols.
         tokenizer: its word-level tokenizer.
         settings: how many walks, how long, how often with markers.
         rng: makes the choices.
-
-    Returns:
-        Token ids and labels.
-
-    Raises:
-        ValueError: the problem has no graph.
     """
     if graph is None:
         raise ValueError("random walks need problems that have a graph")
