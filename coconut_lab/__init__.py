@@ -30,6 +30,7 @@ from coconut_lab.inference.halting_training import train_halting
 from coconut_lab.inference.sampling import Sampling
 from coconut_lab.inference.scoring import Comparison, Score, compare_paired, score
 from coconut_lab.model.coconut import Coconut, CoconutOutput
+from coconut_lab.tasks.counterfactuals import rewire, twin
 from coconut_lab.tasks.loading import load_problems
 from coconut_lab.tasks.problems import Graph, Problem, ProblemError
 from coconut_lab.tasks.prontoqa import generate_prontoqa
@@ -73,9 +74,11 @@ __all__ = [
     "load_problems",
     "numeric_answer",
     "path_class",
+    "rewire",
     "score",
     "shortcut_audit",
     "study_halts",
     "train_halting",
+    "twin",
     "verify_steps",
 ]
