@@ -6,8 +6,8 @@ paper, v3 and v4; 5 in v1 and v2). A control is such a table made otherwise, so 
 had of each control by the same line.
 
 Mind the numbers: the bare thought k can hold the nodes k hops from the root. After k thoughts and
-`<eot>` the model speaks step k + 1. In symbols a step is the next concept, k + 1 hops from the root;
-in English its first concept is where the step starts, k hops from the root.
+`<eot>` the model speaks step k + 1. In symbols a step is the next concept, k + 1 hops from the
+root; in English its first concept is where the step starts, k hops from the root.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def name_tokens(before: str, names: Sequence[str], tokenizer: Any) -> list[list[
 
 
 def _through_head(model: Coconut, thoughts: Tensor, names: list[list[list[int]]]) -> list[Any]:
-    """Probability of each name, (n, nodes) per problem: of its first token, shared by its owners."""
+    """Probability of each name, (n, nodes) a problem: of its first token, shared by its owners."""
     tables, weight = [], model.language_model.get_output_embeddings().weight
     for vectors, ids in zip(thoughts, names, strict=True):
         firsts = [one[0] for one in ids]
