@@ -164,12 +164,12 @@ def _after_eot(
     for k in range(count + 1):
         heads = rows_with_thoughts(model, problems, curriculum, k)
         rows = [([*head, *after], ids) for head, ids in zip(heads, names, strict=True)]
-        for table, found in zip(tables, _continued(model, rows, batch_size), strict=True):
+        for table, found in zip(tables, chances(model, rows, batch_size), strict=True):
             table[k] = found
     return tables
 
 
-def _continued(
+def chances(
     model: Coconut, rows: list[tuple[list[int], list[list[int]]]], batch_size: int
 ) -> list[Any]:
     """Probability that a row goes on with each of its continuations: the product over tokens."""
