@@ -1,11 +1,60 @@
-"""Looking inside thoughts: `probing.py` reads each one through the language-model head.
+"""Looking inside thoughts, and changing them.
 
-`probe` reads problems one by one, for the explorers; `frontier_mass` averages over many.
+`thinking.py` lets a model think about many problems; `values.py` reads what it thought as one table
+of nodes, `search_tree.py` what it would say next, `geometry.py` where the vectors lie. What is read
+proves little by itself: `interventions.py` changes a thought, or the facts behind it, and sees who
+wins. `probing.py` reads single problems for the explorers.
 """
 
+from coconut_lab.interpretability.geometry import geometry
+from coconut_lab.interpretability.interventions import (
+    change,
+    compare_edits,
+    donors,
+    name_basis,
+    outcomes,
+    put,
+    random_basis,
+    set_words,
+    split,
+    staircase,
+    write_words,
+)
 from coconut_lab.interpretability.probing import Reading, frontier_mass
+from coconut_lab.interpretability.search_tree import interpolate, search_tree
+from coconut_lab.interpretability.thinking import think, untrained
+from coconut_lab.interpretability.values import (
+    CONTROLS,
+    by_height,
+    evenness,
+    masses,
+    node_values,
+    parallelism,
+)
 
 __all__ = [
+    "CONTROLS",
     "Reading",
+    "by_height",
+    "change",
+    "compare_edits",
+    "donors",
+    "evenness",
     "frontier_mass",
+    "geometry",
+    "interpolate",
+    "masses",
+    "name_basis",
+    "node_values",
+    "outcomes",
+    "parallelism",
+    "put",
+    "random_basis",
+    "search_tree",
+    "set_words",
+    "split",
+    "staircase",
+    "think",
+    "untrained",
+    "write_words",
 ]
