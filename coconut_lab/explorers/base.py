@@ -1,28 +1,23 @@
 """What the explorers share as widgets: controls above a picture, and how a control is made."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
 
 
 class Explorer(widgets.VBox):
-    """Controls above a picture.
-
-    A subclass fills `children`, says with `_summary` what it shows, and draws with `_draw`.
+    """Controls above a picture; a subclass fills `children` and names in `_summary` what it shows.
 
     Attributes:
-        picture: the drawing, an `HTML` widget.
+        picture: the drawing, an `HTML` widget; `picture.value` is `render(state)`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, render: Callable[[Any], str]) -> None:
         super().__init__()
         self.picture = widgets.HTML(layout={"width": "auto"})
         self.layout.max_width = "1004px"
-        self._held = False
+        self._render, self._held = render, False
 
     def __repr__(self) -> str:
         # Short and the same in every run: notebooks keep it as the text of their output.
@@ -31,30 +26,34 @@ class Explorer(widgets.VBox):
     def _summary(self) -> str:
         raise NotImplementedError
 
-    def _draw(self) -> None:
-        raise NotImplementedError
+    def _show(self, state: Any) -> None:
+        self.state = state
+        self.picture.value = self._render(state)
 
     def _on(self, control: Any, act: Callable[[Any], object]) -> None:
-        """Call `act` with every new value of a control, unless changes are held back."""
+        """Call `act` with every new value of a control that a user gives it."""
         control.observe(lambda change: None if self._held else act(change.new), "value")
 
-    @contextmanager
-    def _hold(self) -> Iterator[None]:
-        """Change several controls for one picture: none of them acts by itself."""
+    def _move(self, slider: Any, last: int, value: int) -> None:
+        """Give a slider another end and another value, as a consequence of something else."""
         self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
+        slider.value = min(slider.value, last)
+        slider.max = last
+        slider.value = value
+        self._held = False
 
 
-def control(
-    kind: Any, name: str, tooltip: str, width: str, *, shrinks: bool = False, **traits: Any
-) -> Any:
-    """Make a control with its whole label; if it `shrinks`, it is never wider than the page."""
-    layout = {"width": width} | ({"max_width": "100%"} if shrinks else {})
-    whole = {"description_width": "initial"}
-    return kind(description=name, tooltip=tooltip, layout=layout, style=whole, **traits)
+def control(kind: Any, name: str, tooltip: str | None, width: str, **traits: Any) -> Any:
+    """Make a control with its whole label; `layout` and `style` may say more."""
+    layout = {"width": width} | traits.pop("layout", {})
+    style = {"description_width": "initial"} | traits.pop("style", {})
+    return kind(description=name, tooltip=tooltip, layout=layout, style=style, **traits)
+
+
+def slider(name: str, tip: str, width: str, low: int, high: int, value: int, **more: Any) -> Any:
+    """Make a slider that is never wider than the page."""
+    traits = {"min": low, "max": high, "value": value, "layout": {"max_width": "100%"}} | more
+    return control(widgets.IntSlider, name, tip, width, **traits)
 
 
 def button(name: str, tooltip: str, width: str, press: Callable[[], object], **more: Any) -> Any:

@@ -1,9 +1,7 @@
 """The markup of the explorers' cards: colours, elements, titles, headings, columns."""
 
-from __future__ import annotations
-
 import re
-from functools import lru_cache
+from functools import partial
 from html import escape
 
 # Okabe and Ito's colours, which colour-blind people can tell apart.
@@ -22,8 +20,6 @@ _OURS = {"style", "font_family"}  # never from a problem or a log, and full of q
 
 def safe(content: str) -> str:
     """Escape a text for HTML and SVG, also inside attributes."""
-    if content.isalnum():  # most are
-        return content
     return escape(_UNPRINTABLE.sub("\ufffd", content), quote=True)
 
 
@@ -44,23 +40,16 @@ def tag(name: str, *children: str, **attributes: object) -> str:
             value = f"{value:.1f}"
         elif isinstance(value, str) and key not in _OURS:
             value = safe(value)
-        start += f' {_spelled(key)}="{value}"'
+        start += f' {key.rstrip("_").replace("_", "-")}="{value}"'
     return f"<{start}>{''.join(children)}</{name}>" if children else f"<{start}/>"
 
 
-@lru_cache
-def _spelled(attribute: str) -> str:
-    return attribute.rstrip("_").replace("_", "-")
-
-
-def div(*children: str, style: str | None = None, **attributes: object) -> str:
-    """Write a `<div>`, with its style last."""
-    return tag("div", *children, **attributes, style=style)
+div = partial(tag, "div")
 
 
 def wrapping(*children: str, style: str, **attributes: object) -> str:
     """Put parts side by side, and below each other where there is no room."""
-    return div(*children, style=f"display:flex;flex-wrap:wrap;{style}", **attributes)
+    return div(*children, **attributes, style=f"display:flex;flex-wrap:wrap;{style}")
 
 
 def column(flex: str, *children: str) -> str:
@@ -86,9 +75,9 @@ def heading(content: str, style: str = "", *, below: int = 6) -> str:
     return div(content, style=look + style)
 
 
-def muted(content: str, kind: str = "span") -> str:
+def muted(content: str, kind: str = "span", style: str = "") -> str:
     """Write an aside."""
-    return tag(kind, content, style=f"color:{MUTED}")
+    return tag(kind, content, style=f"color:{MUTED}{style}")
 
 
 def scrolling(content: str, least: int | None = None) -> str:

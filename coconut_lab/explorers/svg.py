@@ -1,7 +1,5 @@
 """The explorers' pictures: shapes and texts that add up to an `<svg>`, scales, shades."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -36,32 +34,21 @@ class Drawing:
         self.parts.append(tag(name, **what, **geometry, **look))
 
     def rect(self, x: float, y: float, width: object, height: float, **more: object) -> None:
-        """Draw a rectangle."""
         self.shape("rect", more, x=x, y=y, width=width, height=height)
 
     def circle(self, x: float, y: float, r: float, **more: object) -> None:
-        """Draw a circle."""
         self.shape("circle", more, cx=x, cy=y, r=r)
 
     def path(self, d: str, **more: object) -> None:
-        """Draw a path."""
         self.shape("path", more, d=d)
 
     def polygon(self, *points: tuple[float, float], **more: object) -> None:
-        """Draw a polygon."""
         self.shape("polygon", more, points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points))
 
     def text(
-        self,
-        x: float,
-        y: float,
-        content: str,
-        anchor: str = "start",
-        *,
-        size: float = 12,
-        weight: int = 400,
-        fill: str = INK,
-    ) -> None:
+        self, x: float, y: float, content: str, anchor: str = "start", *, size: float = 12,
+        weight: int = 400, fill: str = INK,
+    ) -> None:  # fmt: skip
         """Write one line of text, which need not be `safe`."""
         look = {"font_size": size, "font_weight": weight, "fill": fill, "text_anchor": anchor}
         self.parts.append(tag("text", safe(content), x=float(x), y=float(y), **look))
@@ -91,39 +78,26 @@ class Drawing:
         ends = "".join(f"M{x - half:.1f} {end:.1f}h{2 * half}" for end in (low, high))
         self.path(f"M{x:.1f} {low:.1f}V{high:.1f}{ends}", **more)
 
-    def mark(self, role: str, x: float, y: float, r: float = 4.5) -> None:
+    def mark(self, role: str, x: float, y: float) -> None:
         """Draw the shape of a role around (x, y): triangle, star or cross."""
-        s = r * 0.8
         if role == "root":
-            self.polygon((x - s, y - r), (x + r, y), (x - s, y + r), fill=INK)
+            self.polygon((x - 3.6, y - 4.5), (x + 4.5, y), (x - 3.6, y + 4.5), fill=INK)
         elif role == "target":
-            star = ((x + a * r * 1.2, y + b * r * 1.2) for a, b in _STAR)
+            star = ((x + 5.4 * a, y + 5.4 * b) for a, b in _STAR)
             self.polygon(*star, fill=GREEN, stroke=(INK, 0.8))
         else:
-            falling = f"M{x - s:.1f} {y - s:.1f}L{x + s:.1f} {y + s:.1f}"
-            rising = f"M{x - s:.1f} {y + s:.1f}L{x + s:.1f} {y - s:.1f}"
+            falling = f"M{x - 3.6:.1f} {y - 3.6:.1f}L{x + 3.6:.1f} {y + 3.6:.1f}"
+            rising = f"M{x - 3.6:.1f} {y + 3.6:.1f}L{x + 3.6:.1f} {y - 3.6:.1f}"
             self.path(falling + rising, stroke=(INK, 2.4), stroke_linecap="round")
 
     def picture(self, name: str, width: float, height: float, title: str, said: str) -> str:
-        """Wrap the drawing in an `<svg>` that scales down and speaks to screen readers.
-
-        Args:
-            name: its CSS class.
-            width, height: its size in pixels where there is room.
-            title: what it is, in a few words.
-            said: what it shows, in words.
-        """
+        """Wrap the drawing in an `<svg>` of a class that scales down; `said` says what it shows."""
         return tag(
             "svg", tag("desc", safe(said)), *self.parts, xmlns="http://www.w3.org/2000/svg",
             class_=name, role="img", aria_label=f"{title}. {said}",
             viewBox=f"0 0 {width:g} {height:g}", width=f"{width:g}", height=f"{height:g}",
             style="display:block;max-width:100%;height:auto", font_family=FONT,
         )  # fmt: skip
-
-
-def number(probability: float) -> str:
-    """Write a probability with two digits."""
-    return f"{probability:.2f}"
 
 
 def clamped(share: float) -> float:

@@ -57,7 +57,7 @@ def test_every_setting_is_what_the_study_gives(study: HaltStudy) -> None:
                 assert setting.stops.tolist() == study.stops(rule, threshold).tolist()
             point = setting.point
             counts = (point.early, point.on_time, point.late, point.never)
-            assert tuple(map(setting.verdicts.count, VERDICTS)) == counts
+            assert tuple(map(setting.verdicts.tolist().count, VERDICTS)) == counts
         means = [setting.thoughts for setting in line]
         assert means == sorted(means), "the slider goes from stopping early to stopping late"
 

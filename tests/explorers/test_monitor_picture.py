@@ -30,7 +30,7 @@ from coconut_lab.explorers.monitor.state import (
 )
 from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prosqa import generate_prosqa
-from coconut_lab.training.recipe import Phase, ProblemsPart, load_recipe
+from coconut_lab.training.recipe import Phase, ProblemsPart, RecipeError, load_recipe
 
 PLAN = Plan.of(recipe())
 
@@ -214,7 +214,7 @@ def test_a_recipe_and_what_a_card_holds_of_it_are_the_same() -> None:
     whole = load_recipe("tiny-coconut")
     assert Plan.of(whole) == Plan.of(json.loads(json.dumps(whole.to_dict())))
     assert Plan.of(whole).total == whole.total_steps
-    with pytest.raises(ValueError, match="'curriculum'"):
+    with pytest.raises(RecipeError, match="at least one phase"):
         Plan.of({"name": "x", "phases": []})
 
 

@@ -173,7 +173,7 @@ BAD = {
         " ".join(f"| Tom c{i}" for i in range(MOST_NODES)) + " | Eva d [Q] c1 d [R] Tom",
         f"room for {MOST_NODES}",
     ),
-    "too many facts": (f"| Tom c1 {MANY_FACTS} | Eva d [Q] c2 d [R] Tom", "too long: .*96"),
+    "too many facts": (f"| Tom c1 {MANY_FACTS} | Eva d [Q] c2 d [R] Tom", "the model only 96"),
     "too much text": ("x" * 10_001, "10,001 letters"),
     "reserved name": ("Tom is a <bot>. Eva is a b. Is Tom a <bot> or a b?", "reserved"),
 }
@@ -191,7 +191,7 @@ def test_bad_input_is_explained_and_the_picture_stays(stepper, text, said) -> No
     assert stepper.picture.value == picture
     assert stepper.state == state
     stepper.thought.value = 3  # the last good problem can still be stepped through
-    assert stepper.picture.value == render(state.at(3))
+    assert stepper.picture.value == render(replace(state, thought=3))
     stepper.index.value = 4
     assert stepper.message.value == ""
 

@@ -1,7 +1,5 @@
 """The curriculum's picture, as a pure function: `render(state)` is HTML with inline SVG."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from coconut_lab.curriculum.in_words import STAND_INS, count, replaced
@@ -47,9 +45,12 @@ def render(state: CurriculumState) -> str:
     if curriculum.rule.stand_in:
         settings.append(f"c = {curriculum.thoughts_per_step}")
         settings.append("padded to maximum" if curriculum.pad_to_max else "not padded")
-    of = f"stage {state.stage}"
+    stage = f"stage {state.stage}"
     if curriculum.rule.removes == "tokens":
-        of = f"{count(state.stage, 'token')} removed"
+        stage = f"{count(state.stage, 'token')} removed"
+    title = html.title_row(
+        f"{safe(curriculum.method)}, {stage}", html.muted(" · ".join(settings), "div")
+    )
     tokens = count(row.supervised + row.masked, "token")
     trained = html.column(
         "1 1 460px",
@@ -58,40 +59,40 @@ def render(state: CurriculumState) -> str:
         _legend(state),
     )
     rule = html.div(_rule(state), class_="rule", style="flex:1 1 270px;min-width:0;max-width:100%")
-    on = tag("span", "→ the model goes on from here", style=f"color:{MUTED};padding-left:6px")
+    latent, thing = len(state.prompt.of("TP")), STAND_INS[curriculum.rule.stand_in or "thoughts"]
+    note = f" with {count(latent, thing)}"
+    if not curriculum.rule.markers and not latent:
+        note = ", the question alone"
     prompt = html.wrapping(
-        _block(len(row.of("Q"))), _cells(state.prompt.of(_LATENT)), on,
+        _block(len(row.of("Q"))), _cells(state.prompt.of(_LATENT)),
+        html.muted("→ the model goes on from here", style=";padding-left:6px"),
         class_="prompt", style="gap:4px;align-items:center",
     )  # fmt: skip
     ruled = f"margin-top:14px;padding-top:12px;border-top:1px solid {FAINT}"
-    asked = f"What it is asked at inference: the prompt{_prompt_note(state)}"
     return html.card(
         "curriculum",
-        html.title_row(f"{safe(curriculum.method)}, {of}", html.muted(" · ".join(settings), "div")),
+        title,
         html.heading("All stages at once", ";margin-top:10px"),
         html.scrolling(strip(state), 480),
         html.wrapping(trained, rule, style=f"gap:16px 28px;{ruled}"),
-        html.div(html.heading(asked), prompt, style=ruled),
-        method=curriculum.method,
-        stage=state.stage,
-    )
-
-
-# --- the tokens ---------------------------------------------------------------------------------
+        html.div(html.heading(f"What it is asked at inference: the prompt{note}"), prompt,
+                 style=ruled),
+        method=curriculum.method, stage=state.stage,
+    )  # fmt: skip
 
 
 def _bands(state: CurriculumState) -> str:
-    row = state.row
+    """Draw the tokens of the question, of what stands in for steps, and of language."""
     stand_ins = f"{STAND_INS[state.curriculum.rule.stand_in or 'thoughts']}s".capitalize()
-    parts = [("Question", "masked", row.of("Q"))]
-    if latent := row.of(_LATENT):
-        parts.append((stand_ins, "masked", latent))
-    parts.append(("Language", "the loss sees it", row.of(_LANGUAGE)))
-    drawn = ""
-    for name, note, cells in parts:
-        aside = tag("span", note, style=f"color:{MUTED};font-size:11.5px")
+    masked, drawn = "masked", ""
+    parts = {"Q": ("Question", masked), _LATENT: (stand_ins, masked),
+             _LANGUAGE: ("Language", "the loss sees it")}  # fmt: skip
+    for letters, (name, note) in parts.items():
+        if not (cells := state.row.of(letters)):
+            continue
         label = html.div(
-            f"<b>{name}</b><br/>{aside}", style="flex:0 0 76px;padding-top:3px;line-height:1.25"
+            f"<b>{name}</b><br/>{html.muted(note, style=';font-size:11.5px')}",
+            style="flex:0 0 76px;padding-top:3px;line-height:1.25",
         )
         look = "flex:1 1 300px;min-width:0;display:flex;flex-wrap:wrap;gap:4px"
         if many := len(cells) > _MANY:  # a question of hundreds of tokens scrolls, also by keyboard
@@ -122,14 +123,12 @@ _ARROW = (
 
 def _cell(cell: Cell) -> str:
     fill, line = _LOOKS[cell.letter]
-    gone, said, shown = cell.letter == "D", f"{cell.text}: {LETTERS[cell.letter]}", f"color:{INK}"
-    edge, data = f"1px solid {line}", {}
-    if gone:
-        said += "; not in the input"
-        edge, shown = f"1px dashed {line}", f"text-decoration:line-through;color:{MUTED}"
-    else:
-        said += f"; position {cell.position}, label {cell.label}"
-        data = {"data_position": cell.position, "data_label": cell.label}
+    place = f"position {cell.position}, label {cell.label}"
+    data = {"data_position": cell.position, "data_label": cell.label}
+    edge, shown = f"1px solid {line}", f"color:{INK}"
+    if cell.letter == "D":
+        place, data, edge = "not in the input", {}, f"1px dashed {line}"
+        shown = f"text-decoration:line-through;color:{MUTED}"
     if cell.label != IGNORED:
         edge += f";border-bottom:4px solid {line}"
     # Questions are long and look alike: their letter is beside the token, not under it.
@@ -140,7 +139,8 @@ def _cell(cell: Cell) -> str:
         "span",
         tag("span", token, class_="token", style=f"font-size:12px;white-space:nowrap;{shown}"),
         tag("b", cell.letter, style=f"font-size:{size}px;color:{ink}"),
-        class_="cell", data_letter=cell.letter, **data, title=said,
+        class_="cell", data_letter=cell.letter, **data,
+        title=f"{cell.text}: {LETTERS[cell.letter]}; {place}",
         style=f"box-sizing:border-box;display:inline-flex;flex-direction:{flow};gap:0 4px;"
         f"align-items:center;justify-content:center;height:{height}px;min-width:22px;padding:0 5px;"
         f"border:{edge};border-radius:4px;background:{fill};line-height:1.2",
@@ -168,19 +168,12 @@ def _legend(state: CurriculumState) -> str:
     return html.wrapping(items, style=f"gap:4px 16px;margin-top:10px;font-size:12px;color:{MUTED}")
 
 
-# --- the rule -----------------------------------------------------------------------------------
-
-
 def loss_in_words(state: CurriculumState) -> str:
     """Say at which tokens the loss looks, and how many they are."""
     counts = state.row.counts
-    if not counts["S"]:
-        left = "only the answer and the end of sequence"
-    elif not counts["D"]:
-        left = "every step, the answer and the end of sequence"
-    else:
-        left = "what is left of the steps, the answer and the end of sequence"
-    return f"The loss sees {left}: {count(state.row.supervised, 'token')}."
+    steps = "what is left of the steps, the answer" if counts["D"] else "every step, the answer"
+    left = steps if counts["S"] else "only the answer"
+    return f"The loss sees {left} and the end of sequence: {count(state.row.supervised, 'token')}."
 
 
 def gradient_in_words(state: CurriculumState) -> str:
@@ -205,47 +198,35 @@ def gradient_in_words(state: CurriculumState) -> str:
 
 
 def _rule(state: CurriculumState) -> str:
-    row, rule, last = state.row, state.curriculum.rule, state.curriculum.max_stage
-    thoughts = row.counts["T"]
+    row, rule, thoughts = state.row, state.curriculum.rule, state.row.counts["T"]
     said = replaced(state.curriculum, state.stage, state.steps)
-    if rule.removes == "tokens" and 0 < state.stage <= last:
+    if rule.removes == "tokens" and 0 < state.stage <= state.curriculum.max_stage:
         said += (
             " In training, o further tokens go at random, with P(o) proportional to "
             f"exp(−{ICOT_LAMBDA:g}·o)."
         )
+    passes = f"n + 1 = {thoughts} + 1" if thoughts else "no thought, so one"
     facts = (
         ("supervised", row.supervised, "positions where the loss asks for a token"),
         ("masked", row.masked, f"positions with label {IGNORED}".replace("-", "−")),
         ("fed back", thoughts, "hidden states that go back in as thoughts"),
-        ("passes", row.passes, f"n + 1 = {thoughts} + 1" if thoughts else "no thought, so one"),
+        ("passes", thoughts + 1, passes),
     )
     look = (
         "padding:1px 8px 1px 0;text-align:right;white-space:nowrap;font-size:15px;font-weight:700"
     )
-    rows = ""
+    rows, large = "", "margin:0 0 8px;font-size:14.5px"
     for name, value, note in facts:
         fact = tag("td", str(value), class_="fact", data_fact=name, style=look)
         rows += tag("tr", fact, tag("td", f"{name}: {html.muted(note)}", style="padding:1px 0"))
     look = f"border-collapse:collapse;margin:0 0 8px;line-height:1.35;font-size:13px;color:{INK}"
-    table, large = tag("table", tag("tbody", rows), style=look), "margin:0 0 8px;font-size:14.5px"
     return (
         html.heading("The rule")
         + tag("p", safe(said), class_="replaced", style=large)
         + tag("p", safe(loss_in_words(state)), class_="loss", style=large)
-        + table
+        + tag("table", tag("tbody", rows), style=look)
         + tag("p", safe(gradient_in_words(state)), class_="gradient", style="margin:0")
     )
-
-
-def _prompt_note(state: CurriculumState) -> str:
-    latent = len(state.prompt.of("TP"))
-    if not state.curriculum.rule.markers and not latent:
-        return ", the question alone"
-    thing = STAND_INS[state.curriculum.rule.stand_in or "thoughts"]
-    return f" with {count(latent, thing)}"
-
-
-# --- all stages ---------------------------------------------------------------------------------
 
 
 def strip(state: CurriculumState) -> str:
@@ -256,18 +237,18 @@ def strip(state: CurriculumState) -> str:
     width = min(32.0, (760 - label - box - words) / max(1, latent + language))
     left, right = label + box + 4, label + box + 8 + latent * width
     total = right + language * width + words
-    in_tokens = state.curriculum.rule.removes == "tokens"
+    unit = "tokens" if state.curriculum.rule.removes == "tokens" else "stage"
     drawing, said = Drawing(), []
     for index, at in enumerate(_shown(len(state.rows), state.stage)):
         row, y, now = state.rows[at], 4 + index * gap, at == state.stage
         counts = row.counts
         parts = [f"{counts[letter]} {letter}" for letter in "TPSAD" if counts[letter]]
-        said.append(f"{'tokens' if in_tokens else 'stage'} {at}: {', '.join(parts)}")
+        said.append(f"{unit} {at}: {', '.join(parts)}")
         if now:
             drawing.rect(1, y - 3, f"{total - 2:g}", height + 6, class_="current", rx=6,
                          fill="none", stroke=(INK, 2))  # fmt: skip
             drawing.shape("polygon", {"fill": INK}, points=f"8,{y + 5} 16,{y + 11} 8,{y + 17}")
-        name = f"{at} tokens" if in_tokens else f"stage {at}"
+        name = f"{at} tokens" if unit == "tokens" else f"stage {at}"
         drawing.text(24, y + 15.5, name, size=12.5, weight=700 if now else 400)
         fill, line = _LOOKS["Q"]
         drawing.rect(label, y, box, height, rx=3, fill=fill, stroke=line)

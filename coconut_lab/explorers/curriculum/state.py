@@ -33,11 +33,9 @@ class Cell(NamedTuple):
     label: int  # the id that the loss asks for, -100 where it asks for nothing
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """The encoding of a problem at one stage; dropped tokens are where they would have been."""
 
-    stage: int
     cells: tuple[Cell, ...]
 
     def of(self, letters: str) -> list[Cell]:
@@ -52,17 +50,12 @@ class Row:
     @property
     def supervised(self) -> int:
         """At how many positions the loss asks for a token."""
-        return sum(cell.label != IGNORED for cell in self.cells)
+        return len(self.of("SA"))
 
     @property
     def masked(self) -> int:
         """At how many positions it asks for none."""
-        return sum(cell.position is not None and cell.label == IGNORED for cell in self.cells)
-
-    @property
-    def passes(self) -> int:
-        """How many forward passes the row needs: one, and one more for each thought."""
-        return self.counts["T"] + 1
+        return len(self.of("QBTPE"))
 
 
 @dataclass(frozen=True)
@@ -97,46 +90,35 @@ def read_curriculum(
 
     Tokens and labels are those of `Curriculum.arrange` and `Curriculum.prompt`.
     """
-    parts = tokenize([problem], tokenizer)[0]
-    stages = range(curriculum.max_stage + 2)
-    rows, prompts = [], []
-    for at in stages:
-        example = curriculum.arrange(parts, tokenizer, at)
-        rows.append(Row(at, _cells(example.input_ids, example.labels, parts, tokenizer)))
+    parts, rows, prompts = tokenize([problem], tokenizer)[0], [], []
+    for at in range(curriculum.max_stage + 2):
+        rows.append(_row(*curriculum.arrange(parts, tokenizer, at), parts, tokenizer))
         prompt = curriculum.prompt(problem, tokenizer, at)
-        prompts.append(Row(at, _masked(prompt, len(parts.question), tokenizer)))
+        prompts.append(_row(prompt, [IGNORED] * len(prompt), parts, tokenizer))
     return CurriculumState(curriculum, stage, len(parts.steps), tuple(rows), tuple(prompts))
 
 
-def _cells(
-    ids: Sequence[int], labels: Sequence[int], parts: Tokenized, tokenizer: Any
-) -> tuple[Cell, ...]:
+def _row(ids: Sequence[int], labels: Sequence[int], parts: Tokenized, tokenizer: Any) -> Row:
     """Name every token of an encoding; where its parts begin is read off its labels."""
-    masked = next((i for i, label in enumerate(labels) if label != IGNORED), len(ids))
-    answer = len(ids) - len(parts.answer)
-    steps = [token for step in parts.steps for token in step]
-    gone = len(steps) - (answer - masked)
-    cells = list(_masked(ids[:masked], len(parts.question), tokenizer))
-    cells += [Cell("D", text, None, IGNORED) for text in _texts(steps[:gone], tokenizer)]
-    for index, text in enumerate(_texts(ids[masked:], tokenizer), start=masked):
-        cells.append(Cell("S" if index < answer else "A", text, index, labels[index]))
-    return tuple(cells)
-
-
-def _masked(ids: Sequence[int], question: int, tokenizer: Any) -> tuple[Cell, ...]:
-    """Name the tokens up to the last masked one."""
-    known = thought_tokens(tokenizer)
-    letters = {known.bot: "B", known.eot: "E", known.thought: "T"}
-    if (pause := token_id(tokenizer, PAUSE)) is not None:
-        letters[pause] = "P"
+    known, pause = thought_tokens(tokenizer), token_id(tokenizer, PAUSE)
+    letters = {known.bot: "B", known.eot: "E", known.thought: "T", pause: "P"}
+    left = sum(label != IGNORED for label in labels)  # tokens of steps and answer; 0 in a prompt
+    masked, answer = len(ids) - left, len(ids) - len(parts.answer)
     cells, thoughts = [], 0
-    for index, (token, text) in enumerate(zip(ids, _texts(ids, tokenizer), strict=True)):
-        letter = "Q" if index < question else letters[token]
+    texts = _texts(ids, tokenizer)
+    for index, (token, label, text) in enumerate(zip(ids, labels, texts, strict=True)):
+        if index < masked:
+            letter = "Q" if index < len(parts.question) else letters[token]
+        else:
+            letter = "S" if index < answer else "A"
         if letter == "T":
             thoughts += 1
             text = f"thought {thoughts}"
-        cells.append(Cell(letter, text, index, IGNORED))
-    return tuple(cells)
+        cells.append(Cell(letter, text, index, label))
+    steps = [token for step in parts.steps for token in step]
+    gone = steps[: len(steps) + len(parts.answer) - left] if left else []
+    cells[masked:masked] = [Cell("D", text, None, IGNORED) for text in _texts(gone, tokenizer)]
+    return Row(tuple(cells))
 
 
 def _texts(ids: Sequence[int], tokenizer: Any) -> list[str]:

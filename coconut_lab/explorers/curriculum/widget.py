@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from coconut_lab.curriculum.in_words import count
 from coconut_lab.curriculum.stages_and_masks import METHODS, Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import add_pause_token, add_thought_tokens, word_tokenizer
-from coconut_lab.explorers.base import Explorer, control, row
+from coconut_lab.explorers.base import Explorer, control, row, slider
 from coconut_lab.explorers.curriculum.drawing import render
 from coconut_lab.explorers.curriculum.state import CurriculumState, read_curriculum
 from coconut_lab.tasks.problems import Problem
@@ -35,13 +35,14 @@ class CurriculumView(Explorer):
         state: what is drawn now, a `CurriculumState`.
         method, stage, thoughts_per_step, max_stage, pad_to_max: the controls; setting the `value`
             of one is what a user does. With iCoT, stages count removed tokens.
-        picture: the drawing, an `HTML` widget; `picture.value` is `render(state)`.
 
     Raises:
         ProblemError, TokenizerError: the tokenizer cannot encode the problem.
         ValueError: no method, an unknown one, or a stage out of range; the message lists what
             there is.
     """
+
+    state: CurriculumState
 
     def __init__(
         self,
@@ -51,18 +52,15 @@ class CurriculumView(Explorer):
         *,
         stage: int = 1,
     ) -> None:
-        super().__init__()
-        for name in methods:
-            if name not in METHODS:
-                raise ValueError(f"unknown method {name!r}; choose from {', '.join(METHODS)}")
+        super().__init__(render)
+        known = f"choose from {', '.join(METHODS)}"
+        if unknown := [name for name in methods if name not in METHODS]:
+            raise ValueError(f"unknown method {unknown[0]!r}; {known}")
         if not methods:
-            raise ValueError(f"no method to show; choose from {', '.join(METHODS)}")
+            raise ValueError(f"no method to show; {known}")
         self.problem = problem or generate_prosqa(1, EXAMPLE_SEED, hops=EXAMPLE_HOPS)[0]
-        if tokenizer is None:
-            preset = PRESETS["tiny"]
-            tokenizer = word_tokenizer([*preset.entities, *preset.concepts])
-        else:
-            tokenizer = copy.deepcopy(tokenizer)
+        names = [*PRESETS["tiny"].entities, *PRESETS["tiny"].concepts]
+        tokenizer = word_tokenizer(names) if tokenizer is None else copy.deepcopy(tokenizer)
         add_thought_tokens(tokenizer)
         add_pause_token(tokenizer)
         self.tokenizer = tokenizer
@@ -70,11 +68,23 @@ class CurriculumView(Explorer):
         # iCoT removes tokens, the others steps: each has its own last stage.
         self._last = {False: len(steps), True: sum(map(len, steps))}
         self._furthest = {unit: max(MOST_STAGES, last) for unit, last in self._last.items()}
-        self._make_controls(methods)
-        last = self.max_stage.value
+        self._in_tokens = METHODS[methods[0]].removes == "tokens"
+        last = self._last[self._in_tokens]
         if not 0 <= stage <= last + 1:
             raise ValueError(f"stage is {stage}; it goes from 0 to {last + 1}")
-        self.stage.value = stage
+        self.method = control(
+            widgets.Dropdown, "Method", "Which method of the paper", "230px",
+            options=list(methods), value=methods[0],
+        )  # fmt: skip
+        self.stage = slider("Stage", "What training has reached", "300px", 0, last + 1, stage)
+        tip = "How many thoughts for a step"
+        self.thoughts_per_step = slider("Thoughts per step, c", tip, "280px", 1, MOST_THOUGHTS, 1)
+        tip, furthest = "The last stage with steps", self._furthest[self._in_tokens]
+        self.max_stage = slider("max_stage", tip, "250px", 0, furthest, last)
+        self.pad_to_max = widgets.Checkbox(
+            value=True, description="pad to maximum", indent=False, layout={"width": "150px"},
+            tooltip="The same number of thoughts for every problem",
+        )  # fmt: skip
         self._on(self.method, self._change_method)
         for changed in (self.max_stage, self.stage, self.thoughts_per_step, self.pad_to_max):
             self._on(changed, self._change)
@@ -83,7 +93,7 @@ class CurriculumView(Explorer):
             row(self.max_stage, self.thoughts_per_step, self.pad_to_max),
             self.picture,
         ]
-        self._draw()
+        self._change()
 
     def _summary(self) -> str:
         return count(len(self.method.options), "method")
@@ -91,66 +101,21 @@ class CurriculumView(Explorer):
     @property
     def curriculum(self) -> Curriculum:
         """The curriculum that the controls describe."""
-        return Curriculum(
-            self.method.value,
-            self.max_stage.value,
-            self.thoughts_per_step.value,
-            self.pad_to_max.value,
-        )
-
-    def _make_controls(self, methods: Sequence[str]) -> None:
-        self.method = control(
-            widgets.Dropdown, "Method", "Which method of the paper", "230px",
-            options=list(methods), value=methods[0],
-        )  # fmt: skip
-        self._in_tokens = METHODS[methods[0]].removes == "tokens"
-        last = self._last[self._in_tokens]
-        self.stage = _slider("Stage", "What training has reached", "300px", 0, last + 1, 0)
-        self.thoughts_per_step = _slider(
-            "Thoughts per step, c", "How many thoughts for a step", "280px", 1, MOST_THOUGHTS, 1
-        )
-        self.max_stage = _slider(
-            "max_stage", "The last stage with steps", "250px", 0, self._furthest[self._in_tokens],
-            last,
-        )  # fmt: skip
-        self.pad_to_max = widgets.Checkbox(
-            value=True,
-            description="pad to maximum",
-            tooltip="The same number of thoughts for every problem",
-            indent=False,
-            layout={"width": "150px"},
-        )
+        parts = (self.method, self.max_stage, self.thoughts_per_step, self.pad_to_max)
+        return Curriculum(*(part.value for part in parts))
 
     def _change_method(self, method: str) -> None:
         was, now = self._in_tokens, METHODS[method].removes == "tokens"
         if was != now:
-            self._in_tokens = now
-            self._last[was] = self.max_stage.value
-            with self._hold():
-                self.max_stage.value = min(self.max_stage.value, self._furthest[now])
-                self.max_stage.max = self._furthest[now]
-                self.max_stage.value = self._last[now]
+            self._in_tokens, self._last[was] = now, self.max_stage.value
+            self._move(self.max_stage, self._furthest[now], self._last[now])
         self._change()
 
     def _change(self, _: object = None) -> None:
         last = self.max_stage.value + 1
-        with self._hold():
-            self.stage.value = min(self.stage.value, last)
-            self.stage.max = last
-        self._draw()
-
-    def _draw(self) -> None:
-        rule = METHODS[self.method.value]
+        self._move(self.stage, last, min(self.stage.value, last))
         self.stage.description = "Tokens removed" if self._in_tokens else "Stage"
         # What changes nothing cannot be moved.
-        self.thoughts_per_step.disabled = self.pad_to_max.disabled = rule.stand_in is None
-        self.state: CurriculumState = read_curriculum(
-            self.problem, self.tokenizer, self.curriculum, self.stage.value
-        )
-        self.picture.value = render(self.state)
-
-
-def _slider(name: str, tooltip: str, width: str, low: int, high: int, value: int) -> Any:
-    return control(
-        widgets.IntSlider, name, tooltip, width, shrinks=True, min=low, max=high, value=value
-    )
+        fixed = METHODS[self.method.value].stand_in is None
+        self.thoughts_per_step.disabled = self.pad_to_max.disabled = fixed
+        self._show(read_curriculum(self.problem, self.tokenizer, self.curriculum, self.stage.value))

@@ -1,7 +1,5 @@
 """The picture of halting, as a pure function: `render(state)` is HTML with inline SVG."""
 
-from __future__ import annotations
-
 import math
 
 from coconut_lab.curriculum.in_words import count
@@ -30,26 +28,22 @@ def render(state: HaltState) -> str:
         said = f"{muted(name)} {tag('b', value, style='font-size:17px')} {muted(note)}"
         head += html.div(said, class_="fact", data_fact=name, style="flex:0 1 auto")
     shown = f"Where {count(len(state.sample), 'problem')} of {len(state.study.hops)} stop"
-    words = safe(in_words(setting))
-    problems = html.column(
-        "1 1 400px", html.heading(shown), html.scrolling(strip(state), 330), _strip_legend()
-    )
-    costs = html.column(
-        "1 1 400px",
+    problems = (html.heading(shown), html.scrolling(strip(state), 330), _strip_legend())
+    costs = (
         html.heading("What it costs and what it gains"),
         html.scrolling(curve(state), 330) + _curve_legend(state),
         html.heading("Stopped too early, on time, too late", ";margin-top:14px"),
         _table(state),
     )
+    columns = (html.column("1 1 400px", *parts) for parts in (problems, costs))
     return html.card(
         "halt",
-        html.div(words, class_="words", style="font-size:17px;font-weight:600"),
+        html.div(safe(in_words(setting)), class_="words", style="font-size:17px;font-weight:600"),
         html.wrapping(head, style="gap:2px 26px;margin:4px 0 12px"),
-        html.wrapping(problems, costs, style="gap:16px 28px"),
-        rule=state.rule,
-        place=state.place,
+        html.wrapping(*columns, style="gap:16px 28px"),
+        rule=state.rule, place=state.place,
         style=";display:grid;grid-template-columns:minmax(0,1fr)",
-    )
+    )  # fmt: skip
 
 
 def in_words(setting: Setting) -> str:
@@ -64,34 +58,29 @@ def in_words(setting: Setting) -> str:
     return f"Stop when the learned halt “{setting.rule}” says {threshold:.6g} or more"
 
 
-# --- the strip ------------------------------------------------------------------------------------
-
-
 def strip(state: HaltState) -> str:
     """Draw the sample: one row per problem, one cell per number of thoughts, the stop in it."""
-    study, setting = state.study, state.setting
-    columns = study.max_thoughts + 1
+    study, setting, drawing = state.study, state.setting, Drawing()
+    columns, all_hops = study.max_thoughts + 1, [int(study.hops[row]) for row in state.sample]
     edge = _LEFT + columns * _CELL
-    drawing = Drawing()
     drawing.label(_LEFT, 12, "answer forced after k thoughts", size=11.5)
     for k in range(columns):
         drawing.text(_LEFT + (k + 0.5) * _CELL, 28, f"k = {k}", "middle", size=11.5)
     y, said, before = _TOP, [], None
-    for place, problem in enumerate(state.sample):
-        hops, stop = int(study.hops[problem]), int(setting.stops[problem])
+    for place, (problem, hops) in enumerate(zip(state.sample, all_hops, strict=True)):
         if hops != before:
             y += 8 if before is not None else 0
             drawing.text(4, y + 15, count(hops, "step"), size=12.5, weight=700)
             if hops < columns:  # a frame around the group's own number of steps
-                height = sum(int(study.hops[other]) == hops for other in state.sample) * _ROW + 2
+                height = all_hops.count(hops) * _ROW + 2
                 drawing.rect(_LEFT + hops * _CELL - 1, y - 2, _CELL + 2, height, rx=4,
                              class_="steps", data_hops=hops, fill="none", stroke=VERMILLION,
                              stroke_width=2, stroke_dasharray="5 3")  # fmt: skip
             before = hops
-        for k in range(columns):
-            x, right = _LEFT + k * _CELL, bool(study.right[problem, k])
-            fill, letter = (_RIGHT, "r") if right else (_WRONG, "w")
-            weight, ink = (700, INK) if right else (400, MUTED)
+        stop, verdict = int(setting.stops[problem]), setting.verdicts[problem]
+        for k, right in enumerate(study.right[problem].tolist()):
+            x, fill = _LEFT + k * _CELL, _RIGHT if right else _WRONG
+            letter, weight, ink = ("r", 700, INK) if right else ("w", 400, MUTED)
             drawing.rect(x + 1, y, _CELL - 2, _ROW - 4, rx=3, fill=fill, stroke=FAINT)
             drawing.text(x + 12, y + 13, letter, "middle", size=11.5, weight=weight, fill=ink)
             if k == stop:
@@ -99,7 +88,6 @@ def strip(state: HaltState) -> str:
                     _disc(drawing, x + 31, y + 9)
         line = f"M{_LEFT} {y + 18.5:g}H{_LEFT + (stop + 0.72) * _CELL:g}"
         drawing.path(line, stroke=(INK, 2))
-        verdict = setting.verdicts[problem]
         drawing.text(edge + 8, y + 14, verdict)
         said.append(f"problem {place + 1}, {count(hops, 'step')}: stops at {stop}, {verdict}")
         y += _ROW
@@ -114,26 +102,25 @@ def _disc(drawing: Drawing, x: float, y: float, **more: object) -> None:
 
 def _strip_legend() -> str:
     framed = f"padding:0 5px;border:1px solid {FAINT};border-radius:3px"
+    right = tag("b", "r", style=f"{framed};color:{INK};background:{_RIGHT}")
+    wrong, stop = tag("span", "w", style=framed), tag("b", "S", style=f"color:{INK}")
     return _note(
-        tag("b", "r", style=f"{framed};color:{INK};background:{_RIGHT}"),
-        f" right, {tag('span', 'w', style=framed)} wrong if <code>&lt;eot&gt;</code> comes after "
-        f"k thoughts · {tag('b', 'S', style=f'color:{INK}')} the rule stops here · dashed frame: "
-        "as many thoughts as the problem has steps",
+        f"{right} right, {wrong} wrong if <code>&lt;eot&gt;</code> comes after k thoughts · {stop} "
+        "the rule stops here · dashed frame: as many thoughts as the problem has steps",
         above=8,
     )
 
 
-def _note(*said: str, above: int = 4) -> str:
-    return html.div(*said, style=f"margin-top:{above}px;font-size:12px;color:{MUTED}")
-
-
-# --- the curve ------------------------------------------------------------------------------------
+def _note(said: str, above: int = 4) -> str:
+    return html.div(said, style=f"margin-top:{above}px;font-size:12px;color:{MUTED}")
 
 
 def curve(state: HaltState) -> str:
     """Draw accuracy against mean thoughts: fixed lengths, the rule, the current setting."""
     setting, line, fixed = state.setting, state.settings[state.rule], state.settings[FIXED]
-    base, drawing = _base(state), Drawing()
+    # The tenth below every interval of every rule, so that the axis never moves.
+    lowest = min(s.point.score.interval[0] for rule in state.settings.values() for s in rule)
+    base, drawing = min(0.9, math.floor(lowest * 10) / 10), Drawing()
     x = scale(_X0, _X1, 0, max(1, state.study.max_thoughts))
     y = scale(_Y0, _Y1, base, 1)
 
@@ -165,13 +152,12 @@ def curve(state: HaltState) -> str:
         drawing.rect(at - 7, high - 7, 14, 14, class_="fixed", fill=PAPER, stroke=(VERMILLION, 2))
         thoughts = str(int(one.point.threshold))
         drawing.text(at, high + 4, thoughts, "middle", size=10.5, weight=700)
-    for one in line if state.rule != FIXED else ():
-        if one.chosen:
-            at, high = place(one)
-            more = {"class_": "chosen", "fill": PAPER, "stroke": (BLUE, 2)}
-            moved = f"translate({at:.1f} {high:.1f})"
-            drawing.shape("path", more, transform=moved, d="M0 -9L9 0L0 9L-9 0Z")
-            drawing.text(at, high + 4, "C", "middle", size=10, weight=700)
+    for one in state.chosen:
+        at, high = place(one)
+        more = {"class_": "chosen", "fill": PAPER, "stroke": (BLUE, 2)}
+        moved = f"translate({at:.1f} {high:.1f})"
+        drawing.shape("path", more, transform=moved, d="M0 -9L9 0L0 9L-9 0Z")
+        drawing.text(at, high + 4, "C", "middle", size=10, weight=700)
     interval(setting, INK)
     _disc(drawing, *place(setting), class_="current")
     said = f"{in_words(setting)}: {setting.point.score}, {setting.thoughts:.2f} thoughts. Fixed: "
@@ -181,12 +167,6 @@ def curve(state: HaltState) -> str:
     return drawing.picture("curve", _WIDTH, _HEIGHT, "Accuracy against mean thoughts", said)
 
 
-def _base(state: HaltState) -> float:
-    """Find the tenth below every interval of every rule, so that the axis never moves."""
-    lowest = min(s.point.score.interval[0] for line in state.settings.values() for s in line)
-    return min(0.9, math.floor(lowest * 10) / 10)
-
-
 def _curve_legend(state: HaltState) -> str:
     said = (
         "<b>S</b> the current setting · squares with a number: that many thoughts for every "
@@ -194,12 +174,9 @@ def _curve_legend(state: HaltState) -> str:
     )
     if state.rule != FIXED:
         said += " · line: the rule at every threshold"
-        if any(setting.chosen for setting in state.settings[state.rule]):
-            said += " · <b>C</b> the threshold that was chosen on other problems"
+    if state.chosen:
+        said += " · <b>C</b> the threshold that was chosen on other problems"
     return _note(said)
-
-
-# --- the table ------------------------------------------------------------------------------------
 
 
 def _table(state: HaltState) -> str:
@@ -209,14 +186,12 @@ def _table(state: HaltState) -> str:
     for name in ("steps", "accuracy", "thoughts", *VERDICTS):
         title = {**VERDICTS, "thoughts": "mean number of thoughts"}.get(name, name)
         top += tag("th", name, scope="col", title=title, style=look)
-    parts = [
-        (str(hops), score, setting.of_hops(state.study, hops))
-        for hops, score in point.by_hops.items()
-    ]
-    parts.append(("all", point.score, [point.early, point.on_time, point.late, point.never]))
-    for name, found, counts in parts:
+    hops = state.study.hops
+    groups = [(str(h), score, hops == h) for h, score in point.by_hops.items()]
+    for name, found, chosen in [*groups, ("all", point.score, hops >= 0)]:
         weight = f"font-weight:{700 if name == 'all' else 400}"
-        cells = [f"{found.accuracy:.1%}", f"{found.thoughts:.2f}", *map(str, counts)]
+        cells = [f"{found.accuracy:.1%}", f"{found.thoughts:.2f}"]
+        cells += [str(int((setting.verdicts[chosen] == verdict).sum())) for verdict in VERDICTS]
         head = tag("th", name, scope="row", style=f"{edge};{weight}")
         body = "".join(tag("td", cell, style=edge) for cell in cells)
         rows += tag("tr", head, body, data_hops=name, style=weight)

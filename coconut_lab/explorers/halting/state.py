@@ -20,10 +20,10 @@ VERDICTS = {
     "too late": "was right after fewer thoughts",
     "never": "wrong after any number of thoughts",
 }
-MOST_ROWS = 36  # of the strip
+MOST_ROWS, PER_HOPS = 36, 6  # of the strip, and of each number of steps
 
 
-def verdicts(study: HaltStudy, stops: NDArray[Any]) -> tuple[str, ...]:
+def verdicts(study: HaltStudy, stops: NDArray[Any]) -> NDArray[Any]:
     """Say what came of stopping each problem where it was; `HaltPoint` counts the same."""
     counts = np.arange(study.max_thoughts + 1)
     right = study.right[np.arange(len(stops)), stops]
@@ -31,7 +31,7 @@ def verdicts(study: HaltStudy, stops: NDArray[Any]) -> tuple[str, ...]:
     after = (study.right & (counts > stops[:, None])).any(1)
     early, late = ~right & after, before & (right | ~after)
     names = list(VERDICTS)
-    return tuple(names[index] for index in np.select([early, late, right], [0, 2, 1], 3))
+    return np.select([early, late, right], [names[0], names[2], names[1]], names[3])
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Setting:
     rule: str  # FIXED, or a signal of the study
     point: HaltPoint
     stops: NDArray[Any]  # (N,) int, after how many thoughts each problem stops
-    verdicts: tuple[str, ...]  # a key of VERDICTS for each problem
+    verdicts: NDArray[Any]  # (N,) keys of VERDICTS
     chosen: bool = False  # the threshold was given beforehand
 
     @property
@@ -49,11 +49,6 @@ class Setting:
         """Mean number of thoughts."""
         assert self.point.score.thoughts is not None  # every point of a study has it
         return self.point.score.thoughts
-
-    def of_hops(self, study: HaltStudy, hops: int) -> list[int]:
-        """Count each verdict among the problems with that many steps."""
-        found = [v for v, h in zip(self.verdicts, study.hops, strict=True) if h == hops]
-        return [found.count(name) for name in VERDICTS]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,43 +74,39 @@ class HaltState:
         return self.settings[self.rule][self.place]
 
     @property
-    def start(self) -> int:
-        """Where the slider of this rule starts: at the chosen threshold, else in the middle."""
-        found = [i for i, setting in enumerate(self.settings[self.rule]) if setting.chosen]
-        return found[0] if found else len(self.settings[self.rule]) // 2
+    def chosen(self) -> list[Setting]:
+        """The rule at the threshold that was given beforehand, if there is one."""
+        return [one for one in self.settings[self.rule] if one.chosen and self.rule != FIXED]
 
     def at(self, rule: str | None = None, place: int | None = None) -> HaltState:
-        """The same study at another rule or threshold; another rule starts at `start`."""
+        """The same study elsewhere; another rule starts at its chosen threshold, or half-way."""
         if rule is None or rule == self.rule:
             return replace(self, place=self.place if place is None else place)
         other = replace(self, rule=rule, place=0)
-        return replace(other, place=other.start if place is None else place)
+        if place is None:
+            marks = [setting.chosen for setting in other.settings[rule]]
+            place = marks.index(True) if any(marks) else len(marks) // 2
+        return replace(other, place=place)
 
 
 def read_study(
-    study: HaltStudy,
-    chosen: Mapping[str, float] | None = None,
-    *,
-    count: int = 50,
-    per_hops: int = 6,
+    study: HaltStudy, chosen: Mapping[str, float] | None = None, *, count: int = 50
 ) -> HaltState:
-    """Look up every rule at many thresholds; nothing has to be computed afterwards.
+    """Look up every rule at `count` thresholds; nothing has to be computed afterwards.
 
     A threshold in `chosen` (signal → threshold) was chosen on other problems: it is marked, and
-    shown first. `count` thresholds of each rule are looked up; the strip has `per_hops` problems
-    of each number of steps, where there is room.
+    shown first.
     """
     if not len(study.hops):
         raise HaltError("the study has no problems, so there is nothing to show")
     chosen = chosen or {}
-    for signal in chosen:
-        if signal not in study.signals:
-            raise HaltError(f"unknown signal {signal!r}; there are {', '.join(study.signals)}")
+    if unknown := [signal for signal in chosen if signal not in study.signals]:
+        raise HaltError(f"unknown signal {unknown[0]!r}; there are {', '.join(study.signals)}")
 
     def setting(rule: str, point: HaltPoint, stops: NDArray[Any], given: float | None) -> Setting:
         return Setting(rule, point, stops, verdicts(study, stops), point.threshold == given)
 
-    best = study.best_fixed().threshold
+    best = int(study.best_fixed().threshold)
     settings = {
         FIXED: tuple(
             setting(FIXED, study.fixed(k), np.full(len(study.hops), k), best)
@@ -130,13 +121,7 @@ def read_study(
             setting(signal, study.at(signal, threshold), study.stops(signal, threshold), given)
             for threshold in sorted(thresholds, reverse=signal == "entropy")
         )
-    state = HaltState(study, settings, _sample(study, per_hops))
-    return state.at(place=state.start)
-
-
-def _sample(study: HaltStudy, per_hops: int) -> tuple[int, ...]:
-    """Take the first problems of every number of steps, as many as there is room for."""
     kinds = np.unique(study.hops)
-    each = max(1, min(per_hops, MOST_ROWS // len(kinds)))
-    rows = [row for hops in kinds for row in (study.hops == hops).nonzero()[0][:each].tolist()]
-    return tuple(rows[:MOST_ROWS])
+    each = max(1, min(PER_HOPS, MOST_ROWS // len(kinds)))
+    sample = [row for hops in kinds for row in np.flatnonzero(study.hops == hops)[:each].tolist()]
+    return HaltState(study, settings, tuple(sample[:MOST_ROWS]), FIXED, best)

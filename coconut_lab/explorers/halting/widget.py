@@ -1,12 +1,10 @@
 """The halt explorer: move a threshold, and see which problems stop when, and what it costs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import ipywidgets as widgets
 
-from coconut_lab.explorers.base import Explorer, control, row
+from coconut_lab.explorers.base import Explorer, control, row, slider
 from coconut_lab.explorers.halting.drawing import render
 from coconut_lab.explorers.halting.state import FIXED, HaltState, read_study
 from coconut_lab.inference.halting_tradeoff import HaltStudy
@@ -35,46 +33,35 @@ class HaltExplorer(Explorer):
         rule, threshold: the controls; setting the `value` of one is what a user does. `threshold`
             counts the thresholds of the rule, from the one that stops first to the one that stops
             last; the picture says its value.
-        picture: the drawing, an `HTML` widget; `picture.value` is `render(state)`.
 
     Raises:
         HaltError: a study without problems, or an unknown rule or signal; the message lists what
             there is.
     """
 
+    state: HaltState
+
     def __init__(
         self, study: HaltStudy, chosen: Mapping[str, float] | None = None, *, rule: str = FIXED
     ) -> None:
-        super().__init__()
-        self.state: HaltState = read_study(study, chosen).at(rule)
+        super().__init__(render)
+        self._show(read_study(study, chosen).at(rule))
         self.rule = control(
-            widgets.Dropdown, "Rule", "What decides when to stop thinking", "300px", shrinks=True,
+            widgets.Dropdown, "Rule", "What decides when to stop thinking", "300px",
             options=[(_NAMES.get(name, f"learned: {name}"), name) for name in self.state.settings],
-            value=rule,
+            value=rule, layout={"max_width": "100%"},
         )  # fmt: skip
-        self.threshold = control(
-            widgets.IntSlider, "Threshold", "From stopping early to stopping late", "420px",
-            shrinks=True, min=0, max=len(self.state.settings[rule]) - 1, value=self.state.place,
-        )  # fmt: skip
+        last, place = len(self.state.settings[rule]) - 1, self.state.place
+        tip = "From stopping early to stopping late"
+        self.threshold = slider("Threshold", tip, "420px", 0, last, place)
         self._on(self.rule, self._change_rule)
-        self._on(self.threshold, self._change_threshold)
+        self._on(self.threshold, lambda place: self._show(self.state.at(place=place)))
         self.children = [row(self.rule, self.threshold), self.picture]
-        self._draw()
 
     def _summary(self) -> str:
         return f"{len(self.state.study.hops)} problems"
 
     def _change_rule(self, rule: str) -> None:
-        self.state = self.state.at(rule)
-        with self._hold():
-            self.threshold.value = 0
-            self.threshold.max = len(self.state.settings[rule]) - 1
-            self.threshold.value = self.state.place
-        self._draw()
-
-    def _change_threshold(self, place: int) -> None:
-        self.state = self.state.at(place=place)
-        self._draw()
-
-    def _draw(self) -> None:
-        self.picture.value = render(self.state)
+        state = self.state.at(rule)
+        self._move(self.threshold, len(state.settings[rule]) - 1, state.place)
+        self._show(state)

@@ -1,10 +1,9 @@
 """The picture of a training run, as a pure function: `render(state)` is HTML with inline SVG."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
+from statistics import fmean
 
 from coconut_lab.curriculum.in_words import count, in_short, replaced
 from coconut_lab.explorers import html
@@ -21,7 +20,7 @@ from coconut_lab.explorers.html import (
     tag,
 )
 from coconut_lab.explorers.monitor.state import MonitorState, Status, clock, elapsed, seconds_left
-from coconut_lab.explorers.svg import Drawing, clamped, ink_on, number, scale, shade
+from coconut_lab.explorers.svg import Drawing, clamped, ink_on, scale, shade
 
 #: Tints of Okabe and Ito's colours, one for each stage; letters say the same.
 _TINTS = ("#eceff2", "#dcedf9", "#d8f0e8", "#fbe8d0", "#f6e2ee", "#faf6cd", "#e0e3f4")
@@ -35,42 +34,45 @@ _RATE_TOP, _RATE_BOTTOM = 224, 258
 
 def render(state: MonitorState) -> str:
     """Draw everything the monitor shows: one well-formed `<div>` with every text escaped."""
+    curriculum, band = state.plan.curriculum, state.band
     colour = _COLOURS.get(Status(state.status), VERMILLION)
     status = html.div(
         safe(status_in_words(state)), class_="status",
         role="alert" if state.status == Status.FAILED else None,
         style=f"font-weight:600;border-left:4px solid {colour};padding-left:8px",
     )  # fmt: skip
-    loss = html.column(
-        "1 1 440px",
-        html.heading(f"Loss on a log scale{_bin_words(state)}"),
-        html.scrolling(curves(state), 420),
-    )
+    stage = "A base model: next-token prediction on random walks, no stages."
+    heading = "Accuracy per number of thoughts"
+    if curriculum:
+        stage = replaced(curriculum, band.stage)
+        if (c := curriculum.thoughts_per_step) > 1:
+            heading += f" (times c = {c})"
+    loss = html.heading(f"Loss on a log scale{_bin_words(state)}")
+    loss = html.column("1 1 440px", loss, html.scrolling(curves(state), 420))
     plan = html.column(
         "0 1 324px",
         html.heading("The plan, in steps"),
         _schedule(state),
-        html.heading(_accuracy_heading(state), ";margin-top:14px"),
+        html.heading(heading, ";margin-top:14px"),
         accuracy(state),
     )
+    large = "margin:10px 0 0;font-size:14.5px"
     return html.card(
         "monitor",
         html.title_row(safe(state.plan.name), status),
         _progress(state, colour),
-        tag("p", _stage(state), class_="stage", style="margin:10px 0 0;font-size:14.5px"),
+        tag("p", f"<b>{band.letter}</b> · {safe(stage)}", class_="stage", style=large),
         html.wrapping(loss, plan, style="gap:14px 24px;margin-top:12px"),
-        status=state.status,
-        step=state.done,
-    )
+        status=state.status, step=state.done,
+    )  # fmt: skip
 
 
 def status_in_words(state: MonitorState) -> str:
     """Say in a few words what the run is doing."""
     at = f"step {state.done:,}"
+    again = f"not started again; the log ends at {at}"
     return {
-        Status.READY: "not started"
-        if not state.entries
-        else f"not started again; the log ends at {at}",
+        Status.READY: again if state.entries else "not started",
         Status.RUNNING: "running",
         Status.STOPPING: "stopping after this step",
         Status.STOPPED: f"stopped at {at}; run again to go on",
@@ -82,33 +84,25 @@ def status_in_words(state: MonitorState) -> str:
 
 def _progress(state: MonitorState, colour: str) -> str:
     total, done = state.plan.total, state.done
-    share = done / total if total else 0.0
     running = state.status in (Status.RUNNING, Status.STOPPING)
     words = [f"step {done:,} of {total:,}"]
     if state.entries:
         words.append(f"{clock(elapsed(state.entries))} {'so far' if running else 'of training'}")
     if running:
         left = seconds_left(state.entries, total)
-        known = "" if left is None else f"about {clock(left)} left at this pace"
-        words.append(known or "time left not known yet")
+        words.append(
+            "time left not known yet" if left is None else f"about {clock(left)} left at this pace"
+        )
     if losses := [entry.loss for entry in state.entries if entry.loss is not None]:
         words.append(f"loss {losses[-1]:.3g}")
-    filled = html.div("", style=f"height:9px;width:{100 * share:.1f}%;background:{colour}")
+    filled = f"height:9px;width:{100 * done / max(1, total):.1f}%;background:{colour}"
     bar = html.div(
-        filled, role="progressbar", aria_label="Training", aria_valuemin=0, aria_valuemax=total,
-        aria_valuenow=done, style="height:9px;margin-top:10px;border-radius:5px;overflow:hidden;"
-        f"background:{FAINT}",
+        html.div("", style=filled), role="progressbar", aria_label="Training", aria_valuemin=0,
+        aria_valuemax=total, aria_valuenow=done,
+        style=f"height:9px;margin-top:10px;border-radius:5px;overflow:hidden;background:{FAINT}",
     )  # fmt: skip
     look = f"margin-top:4px;color:{MUTED};font-variant-numeric:tabular-nums"
     return bar + html.div(" · ".join(words), class_="pace", style=look)
-
-
-def _stage(state: MonitorState) -> str:
-    band, curriculum = state.band, state.plan.curriculum
-    said = "A base model: next-token prediction on random walks, no stages."
-    if curriculum is not None:
-        said = replaced(curriculum, band.stage)
-    return f"<b>{band.letter}</b> · {safe(said)}"
 
 
 def _schedule(state: MonitorState) -> str:
@@ -116,18 +110,18 @@ def _schedule(state: MonitorState) -> str:
     for band in state.plan.bands:
         now = band == state.band and state.status != Status.DONE
         stage, what = "random walks", ""
-        if curriculum is not None:
+        if curriculum:
             stage, what = f"stage {band.stage}", in_short(curriculum, band.stage)
-        cells = {
-            "4px 1px 0;width:12px": "▸" if now else "✓" if state.done >= band.end else "",
-            f"6px;text-align:center;background:{_tint(band.stage)};border:1px solid {PAPER}":
-                f"<b>{band.letter}</b>",
-            "8px;white-space:nowrap": stage,
-            "0": safe(what),
-            f"0 1px 8px;text-align:right;white-space:nowrap;color:{MUTED}":
-                f"{band.end - band.start:,}",
-        }  # fmt: skip
-        row = "".join(tag("td", cell, style=f"padding:1px {look}") for look, cell in cells.items())
+        tint = f"background:{_tint(band.stage)};border:1px solid {PAPER}"
+        cells = (
+            ("4px 1px 0;width:12px", "▸" if now else "✓" if state.done >= band.end else ""),
+            (f"6px;text-align:center;{tint}", f"<b>{band.letter}</b>"),
+            ("8px;white-space:nowrap", stage),
+            ("0", safe(what)),
+            (f"0 1px 8px;text-align:right;white-space:nowrap;color:{MUTED}",
+             f"{band.end - band.start:,}"),
+        )  # fmt: skip
+        row = "".join(tag("td", cell, style=f"padding:1px {look}") for look, cell in cells)
         weight = "font-weight:600" if now else ""
         rows += tag("tr", row, class_="phase", data_letter=band.letter, style=weight)
     look = f"border-collapse:collapse;width:100%;font-size:12.5px;color:{INK};line-height:1.35"
@@ -138,17 +132,13 @@ def _tint(stage: int) -> str:
     return _TINTS[stage % len(_TINTS)]
 
 
-# --- curves -------------------------------------------------------------------------------------
-
-
 def _bin_width(state: MonitorState) -> int:
     return max(1, math.ceil(state.plan.total / _POINTS))
 
 
 def _bin_words(state: MonitorState) -> str:
     width = _bin_width(state)
-    steps = [entry.step for entry in state.entries]
-    if all(after - before >= width for before, after in pairwise(steps)):
+    if all(after.step - before.step >= width for before, after in pairwise(state.entries)):
         return ""  # one entry in each bin
     return f"; line: mean of {count(width, 'step')}, band: least to largest"
 
@@ -157,14 +147,10 @@ def binned(
     points: Sequence[tuple[int, float]], width: int
 ) -> list[tuple[float, float, float, float]]:
     """Gather (step, value) in bins of `width` steps: mean step, and mean, least, largest value."""
-    groups: dict[int, list[tuple[int, float]]] = {}
-    for step, value in points:
-        groups.setdefault(step // width, []).append((step, value))
     found = []
-    for group in groups.values():
-        values = [value for _, value in group]
-        mean = sum(step for step, _ in group) / len(group)
-        found.append((mean, sum(values) / len(values), min(values), max(values)))
+    for _, group in groupby(points, key=lambda point: point[0] // width):
+        steps, values = zip(*group, strict=True)
+        found.append((fmean(steps), fmean(values), min(values), max(values)))
     return found
 
 
@@ -172,12 +158,11 @@ def curves(state: MonitorState) -> str:
     """Draw the loss and, below it, the learning rate over the lettered phases of the plan."""
     total, drawing = max(1, state.plan.total), Drawing()
     across, up = scale(_LEFT, _RIGHT), scale(_BOTTOM, _TOP)
+    losses = [(e.step, max(e.loss, _LEAST)) for e in state.entries if e.loss is not None]
+    low, high, ticks = _scale([loss for _, loss in losses])
 
     def x_of(step: float) -> float:
         return across(clamped(step / total))
-
-    losses = [(e.step, max(e.loss, _LEAST)) for e in state.entries if e.loss is not None]
-    low, high, ticks = _scale([loss for _, loss in losses])
 
     def y_of(loss: float) -> float:
         return up(clamped((math.log(loss) - math.log(low)) / (math.log(high) - math.log(low))))
@@ -191,7 +176,7 @@ def curves(state: MonitorState) -> str:
         drawing.path(f"M{_LEFT} {y:.1f}H{_RIGHT}", stroke=PAPER)
         drawing.label(_LEFT - 6, y + 4, f"{tick:g}", "end")
     drawing.rect(_LEFT, _BOTTOM, _RIGHT - _LEFT, _RATE_TOP - _BOTTOM, fill=PAPER)
-    bins = binned(losses, _bin_width(state))
+    bins, said = binned(losses, _bin_width(state)), "no step yet"
     if any(largest > least for _, _, least, largest in bins):
         around = [(at, largest) for at, _, _, largest in bins]
         around += [(at, least) for at, _, least, _ in reversed(bins)]
@@ -202,14 +187,13 @@ def curves(state: MonitorState) -> str:
                      stroke_linejoin="round")  # fmt: skip
         x, y = x_of(means[-1][0]), y_of(means[-1][1])
         drawing.circle(x, y, 4.5, class_="now", fill=BLUE, stroke=(PAPER, 1.5))
+        said = f"loss {losses[-1][1]:.3g} at step {losses[-1][0] + 1}"
     else:
-        drawing.label((_LEFT + _RIGHT) / 2, (_TOP + _BOTTOM) / 2, "no step yet", "middle", 13)
+        drawing.label((_LEFT + _RIGHT) / 2, (_TOP + _BOTTOM) / 2, said, "middle", 13)
     _rate(drawing, state, x_of)
-    for step in (0, total // 2, total):
-        anchor = {0: "start", total: "end"}.get(step, "middle")
+    for step, anchor in ((0, "start"), (total // 2, "middle"), (total, "end")):
         drawing.label(x_of(step), _RATE_BOTTOM + 16, f"{step:,}", anchor)
     drawing.label(x_of(total / 4), _RATE_BOTTOM + 16, "steps", "middle")
-    said = f"loss {losses[-1][1]:.3g} at step {losses[-1][0] + 1}" if losses else "no step yet"
     return drawing.picture("curves", 620, _RATE_BOTTOM + 22, "Loss and learning rate", said)
 
 
@@ -253,17 +237,7 @@ def _scale(values: Sequence[float]) -> tuple[float, float, list[float]]:
     steps = (1, 2, 5) if last - first <= 3 else (1,)
     ticks = [s * 10.0**e for e in range(first, last + 1) for s in steps]
     ticks = [tick for tick in ticks if low <= tick <= high]
-    thin = max(1, math.ceil(len(ticks) / 8))
-    return low, high, ticks[::thin]
-
-
-# --- accuracy -----------------------------------------------------------------------------------
-
-
-def _accuracy_heading(state: MonitorState) -> str:
-    c = state.plan.curriculum.thoughts_per_step if state.plan.curriculum else 1
-    per = f" (times c = {c})" if c > 1 else ""
-    return f"Accuracy per number of thoughts{per}"
+    return low, high, ticks[:: max(1, math.ceil(len(ticks) / 8))]
 
 
 def accuracy(state: MonitorState) -> str:
@@ -274,30 +248,28 @@ def accuracy(state: MonitorState) -> str:
         if state.status in (Status.LOG, Status.DONE):
             why = "the log holds no validation"
         return html.div(why, class_="accuracy", style=f"color:{MUTED}")
-    keys = sorted({key for entry in scored for key in entry.accuracy}, key=_by_number)
+    keys = sorted(
+        {key for entry in scored for key in entry.accuracy},
+        key=lambda key: (int(key) if key.isdecimal() else 10**9, key),
+    )
     left, cell = 96, min(50.0, 200.0 / len(keys))
-    size = 12 if cell >= 34 else 9
-    drawing, said = Drawing(), []
+    drawing, said, size = Drawing(), [], 12 if cell >= 34 else 9
     for place, key in enumerate(keys):
         drawing.label(left + (place + 0.5) * cell, 14, html.shortened(key, 5), "middle", 12)
     for row, entry in enumerate(scored):
-        y, letter = 20 + row * 27, state.plan.band_at(entry.step).letter
+        y, step = 20 + row * 27, entry.step + 1
         weight, ink, edge = (700, INK, INK) if entry is scored[-1] else (400, MUTED, LINE)
-        step = f"{letter} · step {entry.step + 1:,}"
-        drawing.text(0, y + 16, step, weight=weight, fill=ink)
+        letter = state.plan.band_at(entry.step).letter
+        drawing.text(0, y + 16, f"{letter} · step {step:,}", weight=weight, fill=ink)
         for place, key in enumerate(keys):
             if (value := entry.accuracy.get(key)) is None:
                 continue
-            x, ink = left + place * cell, ink_on(value)
+            x = left + place * cell
             with drawing.group(class_="score", data_thoughts=key, data_step=entry.step):
                 drawing.rect(x + 1, y, cell - 2, 24, rx=4, fill=shade(value), stroke=edge)
-                drawing.text(x + cell / 2, y + 16, number(value), "middle", size=size,
-                             weight=weight, fill=ink)  # fmt: skip
-            said.append(f"step {entry.step + 1}, {key}: {number(value)}")
+                drawing.text(x + cell / 2, y + 16, f"{value:.2f}", "middle", size=size,
+                             weight=weight, fill=ink_on(value))  # fmt: skip
+            said.append(f"step {step}, {key}: {value:.2f}")
     width, height = left + len(keys) * cell, 20 + 27 * len(scored)
     title = "Accuracy at each validation"
     return drawing.picture("accuracy", width, height, title, "; ".join(said))
-
-
-def _by_number(key: str) -> tuple[int, str]:
-    return (int(key), key) if key.isdecimal() else (10**9, key)

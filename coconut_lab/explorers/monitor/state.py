@@ -7,7 +7,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, auto
+from itertools import accumulate, pairwise
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 from coconut_lab.curriculum.stages_and_masks import Curriculum
@@ -52,31 +54,26 @@ class Plan:
         """Read a recipe, or the plain data of one that a card holds (`card["recipe"]`).
 
         Where phases count epochs, their steps are those with all problems of the recipe's source.
+
+        Raises:
+            RecipeError: the plain data is no recipe.
         """
-        data = recipe.to_dict() if isinstance(recipe, Recipe) else recipe
-        if any(phase.get("epochs") for phase in data.get("phases", ())):
-            whole = Recipe.from_dict(dict(data))
-            data = whole.in_steps(count_problems(whole)).to_dict()
-        try:
-            bands, start = [], 0
-            for index, phase in enumerate(data["phases"]):
-                end = start + int(phase["steps"])
-                bands.append(Band(_letter(index), start, end, int(phase.get("stage", 0))))
-                start = end
-            part = data["curriculum"]
-            keys = ("method", "max_stage", "thoughts_per_step", "pad_to_max")
-            walks = data.get("objective") == "walks"
-            curriculum = None if walks else Curriculum(**{key: part[key] for key in keys})
-            return cls(str(data["name"]), tuple(bands), curriculum)
-        except KeyError as error:
-            raise ValueError(
-                f"the recipe lacks the key {error}; give one as cards hold it"
-            ) from None
+        if not isinstance(recipe, Recipe):
+            recipe = Recipe.from_dict(dict(recipe))
+        if any(phase.epochs for phase in recipe.phases):
+            recipe = recipe.in_steps(count_problems(recipe))
+        ends = accumulate(phase.steps for phase in recipe.phases)
+        bands = tuple(
+            Band(_letter(index), end - phase.steps, end, phase.stage)
+            for index, (phase, end) in enumerate(zip(recipe.phases, ends, strict=True))
+        )
+        made = None if recipe.objective == "walks" else recipe.curriculum.make()
+        return cls(recipe.name, bands, made)
 
     @property
     def total(self) -> int:
         """Optimizer steps of all phases."""
-        return self.bands[-1].end if self.bands else 0
+        return self.bands[-1].end
 
     def band_at(self, step: int) -> Band:
         """The phase that a step belongs to; the last one for steps past the end."""
@@ -85,12 +82,7 @@ class Plan:
 
 def _letter(index: int) -> str:
     """A, B … Z, AA, AB …"""
-    letters = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        letters = chr(65 + rest) + letters
-    return letters
+    return (_letter(index // 26 - 1) if index >= 26 else "") + ascii_uppercase[index % 26]
 
 
 class Entry(NamedTuple):
@@ -105,25 +97,17 @@ class Entry(NamedTuple):
 
 def read_entry(logged: Mapping[str, Any]) -> Entry:
     """Take from a log entry what the picture shows, without what is no finite number."""
-    scores = logged.get("accuracy") or {}
-    accuracy = {str(key): number for key, value in scores.items()
-                if (number := _finite(value)) is not None}  # fmt: skip
+    found = {str(key): _finite(value) for key, value in (logged.get("accuracy") or {}).items()}
+    accuracy = {key: share for key, share in found.items() if share is not None}
     loss, lr, seconds = (_finite(logged.get(key)) for key in ("loss", "lr", "seconds"))
     return Entry(int(logged["step"]), loss, lr, seconds, accuracy)
 
 
 def read_log(path: str | os.PathLike[str]) -> list[Entry]:
-    """Read the log of a run.
+    """Read the log of a run, a `log.jsonl` as the trainer writes it, in the order of its steps.
 
-    Args:
-        path: a `log.jsonl` as the trainer writes it. Lines that are cut off or hold no step are
-            left out, and of several entries of one step the last counts.
-
-    Returns:
-        The entries in the order of their steps.
-
-    Raises:
-        OSError: the file cannot be read.
+    Lines that are cut off or hold no step are left out, and of several entries of one step the
+    last counts. An OSError says that the file cannot be read.
     """
     found: dict[int, Entry] = {}
     for line in Path(path).read_text(encoding="utf-8").splitlines():
@@ -162,29 +146,14 @@ class MonitorState:
 
 
 def elapsed(entries: Iterable[Entry]) -> float:
-    """Add up the seconds of a run, of which each session counts from 0.
-
-    Args:
-        entries: of `read_log`.
-
-    Returns:
-        Seconds.
-    """
-    total = last = 0.0
-    for entry in entries:
-        if entry.seconds is not None:
-            if entry.seconds < last:
-                total += last
-            last = entry.seconds
-    return total + last
+    """Add up the seconds of the entries of `read_log`; each session of a run counts from 0."""
+    seconds = [0.0, *(entry.seconds for entry in entries if entry.seconds is not None), 0.0]
+    return sum(last for last, after in pairwise(seconds) if after < last)
 
 
 def seconds_left(entries: Sequence[Entry], total: int) -> float | None:
     """Estimate the seconds to the end at the pace of the last steps; None before it is known."""
-    if not entries:
-        return None
-    left = total - entries[-1].step - 1
-    if left <= 0:
+    if entries and total <= entries[-1].step + 1:
         return 0.0
     timed: list[tuple[int, float]] = []
     for entry in reversed(entries):
@@ -195,6 +164,7 @@ def seconds_left(entries: Sequence[Entry], total: int) -> float | None:
         timed.append((entry.step, entry.seconds))
     if len(timed) < 2 or timed[0][0] == timed[-1][0]:
         return None
+    left = total - entries[-1].step - 1
     return left * (timed[0][1] - timed[-1][1]) / (timed[0][0] - timed[-1][0])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from bisect import bisect_left
 from collections.abc import Mapping
 from concurrent import futures
 from concurrent.futures import Future
@@ -15,16 +14,9 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from coconut_lab.explorers.base import Explorer, button, control, row
+from coconut_lab.explorers.base import Explorer, button, row, slider
 from coconut_lab.explorers.monitor.drawing import render
-from coconut_lab.explorers.monitor.state import (
-    Entry,
-    MonitorState,
-    Plan,
-    Status,
-    read_entry,
-    read_log,
-)
+from coconut_lab.explorers.monitor.state import MonitorState, Plan, Status, read_entry, read_log
 from coconut_lab.training.recipe import Recipe, load_recipe
 from coconut_lab.training.run_folder import LOG_FILE
 from coconut_lab.training.trainer import Trainer
@@ -46,23 +38,25 @@ class TrainingMonitor(Explorer):
         plan: what the run does, if there is no trainer.
 
     Attributes:
+        state: what is drawn now, a `MonitorState`.
         trainer: the trainer.
         stop_button: ends a run in the background.
         hint: an `HTML` widget: how else a run can be stopped.
         upto: with `from_log`, the slider over the steps.
-        picture: the drawing, an `HTML` widget; `picture.value` is `render(state)`.
 
     Raises:
         ValueError: neither a trainer nor a plan.
     """
 
     def __init__(self, trainer: Trainer | None = None, *, plan: Plan | None = None) -> None:
-        super().__init__()
-        if trainer is None and plan is None:
+        super().__init__(render)
+        if trainer is not None:
+            plan = Plan.of(trainer.recipe)
+        if plan is None:
             raise ValueError("there is nothing to monitor; give a trainer, or use from_log")
-        self.trainer = trainer
-        self.plan = plan or Plan.of(trainer.recipe)  # type: ignore[union-attr]
-        self._entries: list[Entry] = self._logged()
+        self.trainer: Any = trainer
+        self.plan = plan
+        self._entries = self._logged()
         self._status, self._message = Status.READY, ""
         self._fresh = False  # whether this session has not logged yet
         self._asked = threading.Event()
@@ -96,20 +90,27 @@ class TrainingMonitor(Explorer):
         """
         if isinstance(recipe, str):
             recipe = load_recipe(recipe)
-        monitor = cls(plan=Plan.of(recipe))
-        path = Path(path)
-        monitor._show_log(read_log(path / LOG_FILE if path.is_dir() else path))
+        monitor, path = cls(plan=Plan.of(recipe)), Path(path)
+        entries = read_log(path / LOG_FILE if path.is_dir() else path)
+        steps = [entry.step + 1 for entry in entries] or [0]
+        gaps = {after - before for before, after in pairwise(steps)}
+        monitor.upto = slider(
+            "Up to step", "Show the run as it was after this step", "460px", steps[0], steps[-1],
+            steps[-1], step=gaps.pop() if len(gaps) == 1 else 1,
+        )  # fmt: skip
+
+        def look(done: int) -> None:
+            monitor._entries = [entry for entry in entries if entry.step < done]
+            monitor._draw()
+
+        monitor._on(monitor.upto, look)
+        monitor.children = [monitor.upto, monitor.picture]
+        monitor._status = Status.LOG
+        look(steps[-1])
         return monitor
 
     def _summary(self) -> str:
         return f"{self.plan.name}, {self.plan.total} steps"
-
-    @property
-    def state(self) -> MonitorState:
-        """What there is to draw now."""
-        return MonitorState(self.plan, tuple(self._entries), self._status, self._message)
-
-    # --- running --------------------------------------------------------------------------------
 
     def train(self) -> Any:
         """Train in this cell, and return when it is done; an interrupt of the kernel stops it.
@@ -119,7 +120,7 @@ class TrainingMonitor(Explorer):
 
         Raises:
             KeyboardInterrupt: it was stopped; call again to go on.
-            RuntimeError: it runs already.
+            RuntimeError: it runs already, or nothing was started.
             TrainingError: as the trainer raises it; the picture says it too.
         """
         ending = self._begin(blocking=True)
@@ -127,25 +128,12 @@ class TrainingMonitor(Explorer):
         return ending.result()
 
     def start(self) -> None:
-        """Train in the background: the cell returns at once, and the Stop button works.
-
-        Raises:
-            RuntimeError: it runs already.
-        """
+        """Train in the background: the cell returns at once, and the Stop button works."""
         self._ending = ending = self._begin()
         threading.Thread(target=self._run, args=[ending], name="training", daemon=True).start()
 
     def wait(self) -> Any:
-        """Wait until a training that `start` began is over; an interrupt stops it.
-
-        Returns:
-            What the trainer's `train` returns: the model.
-
-        Raises:
-            KeyboardInterrupt: it was stopped.
-            RuntimeError: nothing was started.
-            TrainingError: as the trainer raises it.
-        """
+        """Wait until a training that `start` began is over; returns and raises as `train`."""
         if self._ending is None:
             raise RuntimeError("no training was started; call start() or train() first")
         # Not join(), which after an interrupt takes a running thread for one that has ended.
@@ -161,25 +149,20 @@ class TrainingMonitor(Explorer):
 
     def stop(self) -> None:
         """End the run after its current step, with a checkpoint; nothing happens if none runs."""
-        if self._status not in (Status.RUNNING, Status.STOPPING) or self.trainer is None:
-            return
-        self._asked.set()
-        self._status = Status.STOPPING
-        self.trainer.stop()
-        self._draw()
+        if self._status in (Status.RUNNING, Status.STOPPING):
+            self._asked.set()
+            self._status = Status.STOPPING
+            self.trainer.stop()
+            self._draw()
 
     def update(self, entry: Mapping[str, Any]) -> None:
-        """Take a log entry; the trainer calls this after each step (`on_step`).
-
-        Args:
-            entry: the entry, as the trainer writes it.
-        """
+        """Take a log entry as the trainer writes it, which calls this after each step."""
         new = read_entry(entry)
         if self._fresh:  # a run that goes on does some steps again
-            del self._entries[bisect_left(self._entries, new.step, key=lambda e: e.step) :]
+            self._entries = [old for old in self._entries if old.step < new.step]
             self._fresh = False
         self._entries.append(new)
-        if self._asked.is_set() and self.trainer is not None:
+        if self._asked.is_set():
             self.trainer.stop()  # again: the run may not have begun when it was asked to end
         if time.monotonic() - self._drawn >= REDRAW_SECONDS:
             self._draw()
@@ -202,57 +185,31 @@ class TrainingMonitor(Explorer):
         return Future()
 
     def _run(self, ending: Future[Any]) -> None:
-        trainer: Any = self.trainer
         # The picture shows the progress, so the trainer's own bar would only print.
-        bar, trainer.progress = getattr(trainer, "progress", None), False
-        status, model = Status.FAILED, None
-        error: BaseException | None = None
+        bar, self.trainer.progress = getattr(self.trainer, "progress", None), False
+        model, error = None, None
         try:
-            model, status = trainer.train(on_step=self.update), Status.DONE
-        except KeyboardInterrupt as stopped:
-            status, error = Status.STOPPED, stopped
-        except Exception as failure:
-            self._message = str(failure) or type(failure).__name__
-            error = failure
+            model, self._status = self.trainer.train(on_step=self.update), Status.DONE
+        except BaseException as failure:
+            error, self._message = failure, str(failure) or type(failure).__name__
+            stopped = isinstance(failure, KeyboardInterrupt)
+            self._status = Status.STOPPED if stopped else Status.FAILED
+        self.trainer.progress = bar
+        try:
+            self._draw()
         finally:
-            trainer.progress = bar
-            self._status = status
-            try:
-                self._draw()
-            finally:
-                ending.set_exception(error) if error else ending.set_result(model)
+            ending.set_exception(error) if error else ending.set_result(model)
 
-    def _logged(self) -> list[Entry]:
+    def _logged(self) -> list[Any]:
         """Read what earlier sessions of this run logged."""
         folder = getattr(self.trainer, "folder", None)
-        if folder is None or not (Path(folder) / LOG_FILE).is_file():
-            return []
-        return read_log(Path(folder) / LOG_FILE)
-
-    # --- what is shown --------------------------------------------------------------------------
-
-    def _show_log(self, entries: list[Entry]) -> None:
-        self._all = entries
-        self._entries, self._status = entries, Status.LOG
-        steps = [entry.step + 1 for entry in entries] or [0]
-        gaps = {after - before for before, after in pairwise(steps)}
-        self.upto = control(
-            widgets.IntSlider, "Up to step", "Show the run as it was after this step", "460px",
-            shrinks=True, min=steps[0], max=steps[-1], step=gaps.pop() if len(gaps) == 1 else 1,
-            value=steps[-1],
-        )  # fmt: skip
-        self._on(self.upto, self._look)
-        self.children = [self.upto, self.picture]
-        self._draw()
-
-    def _look(self, done: int) -> None:
-        self._entries = [entry for entry in self._all if entry.step < done]
-        self._draw()
+        log = folder and Path(folder) / LOG_FILE
+        return read_log(log) if log and log.is_file() else []
 
     def _draw(self) -> None:
         with self._drawing:
-            blocked = self._status == Status.RUNNING and self._blocking
-            self.stop_button.disabled = self._status != Status.RUNNING or blocked
-            self.hint.value = _HINT if blocked else ""
-            self.picture.value = render(self.state)
+            running = self._status == Status.RUNNING
+            self.stop_button.disabled = self._blocking or not running
+            self.hint.value = _HINT if self._blocking and running else ""
+            self._show(MonitorState(self.plan, tuple(self._entries), self._status, self._message))
             self._drawn = time.monotonic()

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, combinations, pairwise
 
 from coconut_lab.tasks.problems import Graph
 
@@ -19,6 +19,7 @@ COLUMN_GAP, ROW_GAP, PASSING_GAP = 38.0, 32.0, 17.0
 MARGIN_X, MARGIN_Y = 8.0, 20.0  # room for rings and marks
 _SWEEPS = 12
 Point = tuple[float, float]
+Vertices = list[list[int]]  # of each column from top to bottom; or the neighbours of each vertex
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,15 @@ def columns_of(graph: Graph) -> tuple[int, ...]:
     for node in order:
         if reach[node]:
             column[node] = max(column[p] + 1 for p in graph.parents(node) if reach[p] is not None)
-    latest: dict[int, float] = dict(column)
-    for node in reversed(order):
-        if reach[node] is None:
-            latest[node] = min((latest[c] - 1 for c in graph.children(node)), default=math.inf)
-    for node in order:
-        if reach[node] is None:
-            first = min(0, latest[node])
-            column[node] = max((column[p] + 1 for p in graph.parents(node)), default=first)
+    latest, apart = dict(column), [node for node in order if reach[node] is None]
+    for node in reversed(apart):
+        latest[node] = min((latest[c] - 1 for c in graph.children(node)), default=math.inf)
+    for node in apart:
+        first = min(0, latest[node])
+        column[node] = max((column[p] + 1 for p in graph.parents(node)), default=first)
     # A leaf out of reach bounds nothing, so its parents may still be moved to the right.
-    for node in reversed(order):
-        if reach[node] is None and graph.children(node) and not graph.parents(node):
+    for node in reversed(apart):
+        if graph.children(node) and not graph.parents(node):
             column[node] = min(column[c] for c in graph.children(node)) - 1
     left = min(column.values())
     return tuple(int(column[node] - left) for node in range(len(graph.names)))
@@ -64,7 +63,7 @@ def columns_of(graph: Graph) -> tuple[int, ...]:
 
 @lru_cache(maxsize=64)
 def lay_out(graph: Graph) -> Layout:
-    """Arrange a graph in columns from left to right, always in the same way."""
+    """Arrange a graph in columns from left to right."""
     columns = columns_of(graph)
     # Vertices: the nodes, then one for every column that an edge passes on its way.
     column_of, chains = list(columns), []
@@ -72,8 +71,8 @@ def lay_out(graph: Graph) -> Layout:
         passed = range(columns[parent] + 1, columns[child])
         chains.append([parent, *range(len(column_of), len(column_of) + len(passed)), child])
         column_of.extend(passed)
-    before: list[list[int]] = [[] for _ in column_of]
-    after: list[list[int]] = [[] for _ in column_of]
+    before: Vertices = [[] for _ in column_of]
+    after: Vertices = [[] for _ in column_of]
     for a, b in (pair for chain in chains for pair in pairwise(chain)):
         after[a].append(b)
         before[b].append(a)
@@ -83,30 +82,23 @@ def lay_out(graph: Graph) -> Layout:
     return _place(graph, columns, chains, rows, heights)
 
 
-def _least_crossings(
-    rows: list[list[int]], before: list[list[int]], after: list[list[int]]
-) -> list[list[int]]:
+def _least_crossings(rows: Vertices, before: Vertices, after: Vertices) -> Vertices:
     """Sort each column by the mean place of its neighbours, back and forth; keep the best."""
     best, fewest = [list(row) for row in rows], _crossings(rows, after)
     for start in (rows, [row[::-1] for row in rows]):
         current = [list(row) for row in start]
         for sweep in range(_SWEEPS):
-            forward = sweep % 2 == 0
-            neighbours = before if forward else after
-            for index in range(len(rows)) if forward else reversed(range(len(rows))):
+            neighbours, way = (after, -1) if sweep % 2 else (before, 1)
+            for row in current[::way]:
                 place = {v: i for row in current for i, v in enumerate(row)}
-                current[index].sort(
-                    key=lambda v: _mean([place[n] for n in neighbours[v]], place[v])
-                )
+                row.sort(key=lambda v: _mean([place[n] for n in neighbours[v]], place[v]))
             _swap_neighbours(current, before, after)
             if (count := _crossings(current, after)) < fewest:
                 best, fewest = [list(row) for row in current], count
     return best
 
 
-def _swap_neighbours(
-    rows: list[list[int]], before: list[list[int]], after: list[list[int]]
-) -> None:
+def _swap_neighbours(rows: Vertices, before: Vertices, after: Vertices) -> None:
     """Swap two neighbours of a column as long as that takes crossings away."""
     place = {v: i for row in rows for i, v in enumerate(row)}
     for row in rows:
@@ -114,26 +106,21 @@ def _swap_neighbours(
         while swapped:
             swapped = False
             for i, (u, v) in enumerate(pairwise(row)):
-                gain = 0
-                for neighbours in (before, after):
-                    ups = [place[n] for n in neighbours[u]]
-                    downs = [place[n] for n in neighbours[v]]
-                    gain += sum((a > b) - (a < b) for a in ups for b in downs)
-                if gain > 0:
+                pairs = [(place[a], place[b]) for side in (before, after)
+                         for a in side[u] for b in side[v]]  # fmt: skip
+                if sum((a > b) - (a < b) for a, b in pairs) > 0:
                     row[i], row[i + 1] = v, u
                     place[u], place[v] = i + 1, i
                     swapped = True
                     break
 
 
-def _crossings(rows: list[list[int]], after: list[list[int]]) -> int:
+def _crossings(rows: Vertices, after: Vertices) -> int:
     count = 0
     for left, right in pairwise(rows):
         place = {v: i for i, v in enumerate(right)}
         ends = [(i, place[n]) for i, v in enumerate(left) for n in after[v]]
-        count += sum(
-            (a - c) * (b - d) < 0 for k, (a, b) in enumerate(ends) for c, d in ends[k + 1 :]
-        )
+        count += sum((a - c) * (b - d) < 0 for (a, b), (c, d) in combinations(ends, 2))
     return count
 
 
@@ -141,21 +128,13 @@ def _mean(values: Sequence[float], otherwise: float) -> float:
     return sum(values) / len(values) if values else otherwise
 
 
-def _heights(
-    rows: list[list[int]], before: list[list[int]], after: list[list[int]], nodes: int
-) -> dict[int, float]:
+def _heights(rows: Vertices, before: Vertices, after: Vertices, nodes: int) -> dict[int, float]:
     """Bring every vertex as near to its neighbours as order and distances allow."""
-
-    def gap(u: int, v: int) -> float:
-        real = (u < nodes) + (v < nodes)
-        return (PASSING_GAP, NODE_HEIGHT / 2 + PASSING_GAP, NODE_HEIGHT + ROW_GAP)[real]
-
-    y: dict[int, float] = {}
-    offsets: list[list[float]] = []
+    gaps = (PASSING_GAP, NODE_HEIGHT / 2 + PASSING_GAP, NODE_HEIGHT + ROW_GAP)
+    offsets, y = [], {}
     for row in rows:
-        offset = [0.0]
-        for u, v in pairwise(row):
-            offset.append(offset[-1] + gap(u, v))
+        below = (gaps[(u < nodes) + (v < nodes)] for u, v in pairwise(row))
+        offset = list(accumulate(below, initial=0.0))
         offsets.append(offset)
         y.update({v: o - offset[-1] / 2 for v, o in zip(row, offset, strict=True)})
     # No column grows taller than the tallest one must be; else parts without a connection drift.
@@ -186,11 +165,7 @@ def _rising(values: list[float], weights: list[float]) -> list[float]:
 
 
 def _place(
-    graph: Graph,
-    columns: tuple[int, ...],
-    chains: list[list[int]],
-    rows: list[list[int]],
-    y: dict[int, float],
+    graph: Graph, columns: tuple[int, ...], chains: Vertices, rows: Vertices, y: dict[int, float]
 ) -> Layout:
     """Turn columns and heights into points; edges meet a node side by side, not in one point."""
     step = NODE_WIDTH + COLUMN_GAP

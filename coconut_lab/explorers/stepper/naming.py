@@ -1,18 +1,16 @@
 """Lets a model of few words read a problem that uses other names."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
 from coconut_lab.curriculum.tokenizer import words_known
-from coconut_lab.tasks.notation import Statement, read_statement, write_symbols
-from coconut_lab.tasks.problems import Problem, ProblemError
+from coconut_lab.tasks.notation import read_statement, write_symbols
+from coconut_lab.tasks.problems import Problem, ProblemError, graph_of
 from coconut_lab.tasks.prosqa import CONCEPTS, ENTITIES
 
 
-def for_model(problem: Problem, tokenizer: Any) -> tuple[Problem, dict[str, str]]:
-    """Put a problem into words that a tokenizer knows, in the notation that goes with it.
+def for_model(problem: Problem, tokenizer: Any) -> tuple[Problem, str]:
+    """Put a problem into words that a tokenizer knows, and say in a line which ones it reads.
 
     A model whose names were shuffled in training takes nothing from a name, so any name may be
     put for any other. Names that the tokenizer knows stay as they are; any other gets a free one,
@@ -21,10 +19,9 @@ def for_model(problem: Problem, tokenizer: Any) -> tuple[Problem, dict[str, str]
     """
     known = words_known(tokenizer)
     if known is None:
-        return problem, {}
+        return problem, ""
     problem = problem.in_symbols()
-    graph = problem.graph
-    assert graph is not None  # in_symbols refuses problems without one
+    graph = graph_of(problem)
     usable = {name for name in (*ENTITIES, *CONCEPTS) if name in known}
     free = usable - set(graph.names)
     entities, concepts = ([name for name in kind if name in free] for kind in (ENTITIES, CONCEPTS))
@@ -40,31 +37,10 @@ def for_model(problem: Problem, tokenizer: Any) -> tuple[Problem, dict[str, str]
                 f"the graph has {len(graph.names)} names, but this model has words for "
                 f"{len(usable)}; leave some facts out"
             )
-    changed = {name: word for name, word in words.items() if name != word}
-    return (_renamed(problem, words) if changed else problem), changed
-
-
-def _renamed(problem: Problem, words: dict[str, str]) -> Problem:
-    """Give the nodes of a problem in symbols other names."""
-    assert problem.graph is not None
-    statement = read_statement(problem.question)
-    first, second = statement.options
-    stated = Statement(
-        tuple((words[a], words[b]) for a, b in statement.facts),
-        (words[first], words[second]),
-        words[statement.asked],
-    )
-    return Problem(
-        question=write_symbols(stated),
-        steps=tuple(words[step] for step in problem.steps),
-        answer=words[problem.answer],
-        graph=replace(problem.graph, names=tuple(words[name] for name in problem.graph.names)),
-    )
-
-
-def explain(changed: dict[str, str]) -> str:
-    """Say in a line which words the model reads instead of the names; empty if it reads them."""
-    if not changed:
-        return ""
-    pairs = ", ".join(f"{name} → {word}" for name, word in changed.items())
-    return f"Names are only labels to this model, so it reads words that it knows: {pairs}."
+    pairs = ", ".join(f"{name} → {word}" for name, word in words.items() if name != word)
+    note = f"Names are only labels to this model, so it reads words that it knows: {pairs}."
+    marked = write_symbols(read_statement(problem.question)).split()
+    question = " ".join(words.get(word, word) for word in marked)
+    steps = tuple(words[step] for step in problem.steps)
+    renamed = replace(graph, names=tuple(words.values()))
+    return Problem(question, steps, words[problem.answer], renamed), note if pairs else ""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from coconut_lab.interpretability.probing import Reading, ThoughtReading
-from coconut_lab.tasks.problems import Graph
+from coconut_lab.tasks.graph import Graph
+from coconut_lab.tasks.problems import graph_of
 
 
-@dataclass(frozen=True)
-class BudgetScore:
+class BudgetScore(NamedTuple):
     """How often a model is right with a number of thoughts, from its card."""
 
     thoughts: int
@@ -23,29 +23,20 @@ class BudgetScore:
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> tuple[BudgetScore, ...]:
         """Read the rows of `card["accuracy"]`; none if the card has no such entry."""
-        names = [field.name for field in fields(cls)]
-        return tuple(cls(*(row[name] for name in names)) for row in card.get("accuracy") or ())
+        rows = card.get("accuracy") or ()
+        return tuple(cls(*(row[name] for name in cls._fields)) for row in rows)
 
 
 @dataclass(frozen=True)
 class State:
-    """One picture of the stepper.
+    """One picture of the stepper."""
 
-    Attributes:
-        reading: the problem and all its thoughts and answers.
-        thought: which thought is looked at; 0 is before the first.
-        budget: after how many thoughts the model has to answer.
-        scores: accuracy per budget, from the model's card.
-        source: where the problem comes from, for the reader.
-        note: a further remark on the problem, such as which words the model reads.
-    """
-
-    reading: Reading
-    thought: int = 0
-    budget: int = 0
-    scores: tuple[BudgetScore, ...] = ()
-    source: str = ""
-    note: str = ""
+    reading: Reading  # the problem and all its thoughts and answers
+    thought: int = 0  # which one is looked at; 0 is before the first
+    budget: int = 0  # after how many thoughts the model has to answer
+    scores: tuple[BudgetScore, ...] = ()  # accuracy per budget, from the model's card
+    source: str = ""  # where the problem comes from, for the reader
+    note: str = ""  # such as which words the model reads
 
     def __post_init__(self) -> None:
         last = len(self.reading.thoughts)
@@ -56,8 +47,7 @@ class State:
     @property
     def graph(self) -> Graph:
         """The graph of the problem, with the names to show."""
-        assert self.reading.problem.graph is not None  # probing refuses problems without one
-        return self.reading.problem.graph
+        return graph_of(self.reading.problem)
 
     @property
     def current(self) -> ThoughtReading | None:
@@ -73,11 +63,3 @@ class State:
     def frontier(self) -> frozenset[int]:
         """The nodes that get a ring."""
         return self.graph.frontier(self.hop)
-
-    def at(self, thought: int | None = None, budget: int | None = None) -> State:
-        """The same problem at another place of the sliders."""
-        return replace(
-            self,
-            thought=self.thought if thought is None else thought,
-            budget=self.budget if budget is None else budget,
-        )

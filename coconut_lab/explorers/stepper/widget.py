@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import ipywidgets as widgets
 
 from coconut_lab.checkpoints.shipped import Checkpoint, load
 from coconut_lab.curriculum.tokenizer import TokenizerError
-from coconut_lab.explorers.base import Explorer, button, control, row
+from coconut_lab.explorers.base import Explorer, button, control, row, slider
 from coconut_lab.explorers.html import INK, VERMILLION, div, safe, shortened
-from coconut_lab.explorers.stepper import naming
 from coconut_lab.explorers.stepper.drawing import render
+from coconut_lab.explorers.stepper.naming import for_model
 from coconut_lab.explorers.stepper.state import BudgetScore, State
-from coconut_lab.interpretability.probing import Reading, probe
+from coconut_lab.interpretability.probing import probe
 from coconut_lab.model.outputs import ModelError
-from coconut_lab.tasks.problems import Problem, ProblemError, parse_problem
+from coconut_lab.tasks.problems import Problem, ProblemError, graph_of, parse_problem
 from coconut_lab.tasks.prosqa import generate_prosqa
 
 # The first of the problems that cards are measured on.
@@ -60,7 +59,6 @@ class ThoughtStepper(Explorer):
         source: where the problem comes from: the list, a new one, or the user's own text.
         index, seed, own_text: the problem of each source.
         new_problem, use_text: buttons: the next seed; read the text again.
-        picture: the drawing, an `HTML` widget; `picture.value` is `render(state)`.
         message: an `HTML` widget; empty unless the last problem could not be shown.
 
     Raises:
@@ -69,6 +67,8 @@ class ThoughtStepper(Explorer):
         ValueError: the model has no thoughts, or `problems` is empty.
     """
 
+    state: State
+
     def __init__(
         self,
         checkpoint: str | os.PathLike[str] | Checkpoint = "tiny-coconut",
@@ -76,7 +76,7 @@ class ThoughtStepper(Explorer):
         problem: Problem | int = 0,
         problems: Sequence[Problem] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(render)
         if isinstance(checkpoint, str | os.PathLike):
             checkpoint = load(checkpoint)
         self.checkpoint = checkpoint
@@ -86,18 +86,21 @@ class ThoughtStepper(Explorer):
         if not problems:
             raise ValueError("the list of problems to choose from is empty")
         self.problems = list(problems)
-        self._scores = BudgetScore.from_card(checkpoint.card)
-        source = ""
-        index = problem if isinstance(problem, int) else None
+        source, index, last = "", None, len(self.problems) - 1
         if isinstance(problem, int):
-            last = len(self.problems) - 1
             if not 0 <= problem <= last:
                 raise ProblemError(f"problem={problem}; the list goes from 0 to {last}")
-            source = self._in_list(problem)
-            problem = self.problems[problem]
-        self.state = self._read(problem, source)
+            source, index, problem = self._in_list(problem), problem, self.problems[problem]
+        self._show(self._read(problem, source))
         self._make_controls(index)
-        self._connect_controls()
+        # In the page: the slider moves with Play without a way through the kernel.
+        widgets.jslink((self.play, "value"), (self.thought, "value"))
+        self._on(self.thought, lambda thought: self._show(replace(self.state, thought=thought)))
+        self._on(self.budget, lambda budget: self._show(replace(self.state, budget=budget)))
+        self._on(self.source, self._show_source)
+        self._on(self.index, lambda _: self._choose(LIST))
+        self._on(self.seed, lambda _: self._choose(NEW))
+        self._on(self.own_text, lambda _: self._choose(OWN))
         self._reveal_source()
         self.children = [
             row(self.source, *self._of_source.values()),
@@ -105,15 +108,12 @@ class ThoughtStepper(Explorer):
             row(self.play, self.thought, self.budget),
             self.picture,
         ]
-        self._draw()
 
     def _summary(self) -> str:
         return f"{self.checkpoint.card.get('name', 'a model')}, {len(self.problems)} problems"
 
     def _in_list(self, index: int) -> str:
         return f"problem {index} of {len(self.problems)}"
-
-    # --- what is shown --------------------------------------------------------------------------
 
     def show(self, problem: Problem, source: str = "") -> None:
         """Show a problem; if it cannot be shown, say so and keep the picture.
@@ -127,43 +127,20 @@ class ThoughtStepper(Explorer):
         except _BAD_INPUT as error:
             self._complain(error)
             return
-        self.state = replace(state, thought=self.thought.value, budget=self.budget.value)
         self.message.value = ""
-        self._draw()
+        self._show(replace(state, thought=self.thought.value, budget=self.budget.value))
 
     def _read(self, problem: Problem, source: str) -> State:
         """Run the model on a problem: all thoughts and all budgets, once."""
-        if problem.graph is None:
-            raise ProblemError(f"this problem has no graph to draw: {problem.question[:60]!r}")
-        if len(problem.graph.names) > MOST_NODES:
-            raise ProblemError(
-                f"the graph has {len(problem.graph.names)} names; the picture has room for "
-                f"{MOST_NODES}"
-            )
+        if (size := len(graph_of(problem).names)) > MOST_NODES:
+            raise ProblemError(f"the graph has {size} names; the picture has room for {MOST_NODES}")
         checkpoint = self.checkpoint
-        asked, changed = naming.for_model(problem, checkpoint.tokenizer)
-        self._check_length(asked)
+        asked, note = for_model(problem, checkpoint.tokenizer)
         reading = probe(checkpoint.model, checkpoint.tokenizer, [asked], checkpoint.curriculum)[0]
         # Everything is indexed by node, so the reader's names come back with the reader's problem.
-        reading = Reading(problem, reading.thoughts, reading.answers)
-        start = min(1, len(reading.thoughts))
-        return State(reading, start, start, self._scores, source, naming.explain(changed))
-
-    def _check_length(self, problem: Problem) -> None:
-        checkpoint = self.checkpoint
-        limit = getattr(checkpoint.model.config, "max_position_embeddings", None)
-        curriculum = checkpoint.curriculum
-        prompt = curriculum.prompt(problem, checkpoint.tokenizer, 0)
-        # Thoughts, and the mark and the name of the answer.
-        length = len(prompt) + curriculum.max_stage * curriculum.thoughts_per_step + 2
-        if limit is not None and length > limit:
-            raise ProblemError(
-                f"the problem is too long: with its thoughts it takes {length} tokens, and this "
-                f"model reads at most {limit}; leave some facts out"
-            )
-
-    def _draw(self) -> None:
-        self.picture.value = render(self.state)
+        reading = replace(reading, problem=problem)
+        start, scores = min(1, len(reading.thoughts)), BudgetScore.from_card(checkpoint.card)
+        return State(reading, start, start, scores, source, note)
 
     def _complain(self, error: Exception) -> None:
         self.message.value = div(
@@ -173,8 +150,6 @@ class ThoughtStepper(Explorer):
             style="box-sizing:border-box;max-width:1000px;padding:8px 14px;border-left:4px solid "
             f"{VERMILLION};border-radius:4px;background:#fdf1e7;color:{INK};line-height:1.4",
         )
-
-    # --- controls -------------------------------------------------------------------------------
 
     def _make_controls(self, index: int | None) -> None:
         self.index = control(
@@ -187,13 +162,10 @@ class ThoughtStepper(Explorer):
         )  # fmt: skip
         tip = "Make a problem from the next seed"
         self.new_problem = button("New problem", tip, "120px", self._next_seed)
-        self.own_text = widgets.Textarea(
-            value=OWN_GRAPH,
-            description="graph",
-            continuous_update=False,
-            layout={"width": "auto", "height": "120px"},
-            style={"description_width": "initial"},
-        )
+        self.own_text = control(
+            widgets.Textarea, "graph", None, "auto",
+            value=OWN_GRAPH, continuous_update=False, layout={"height": "120px"},
+        )  # fmt: skip
         tip = "Read the text and show its graph"
         self.use_text = button("Show my graph", tip, "130px", lambda: self._choose(OWN))
         self.use_text.layout.flex = "0 0 auto"
@@ -203,51 +175,26 @@ class ThoughtStepper(Explorer):
             NEW: widgets.HBox([self.seed, self.new_problem]),
             OWN: widgets.VBox([self.own_text, typing], layout={"width": "100%"}),
         }
-        self.source = widgets.ToggleButtons(
-            options=list(self._of_source),
-            value=None if index is None else LIST,
-            description="Problem",
-            tooltip="Where the problem comes from",
-            layout={"width": "max-content", "display": "flex", "align_items": "center"},
-            style={"description_width": "initial", "button_width": "auto"},
-        )
-        ends: dict[str, Any] = {"min": 0, "max": len(self.state.reading.thoughts)}
-        self.thought = control(
-            widgets.IntSlider, "Thought", "Which thought to look into", "290px",
-            **ends, value=self.state.thought,
+        self.source = control(
+            widgets.ToggleButtons, "Problem", "Where the problem comes from", "max-content",
+            options=list(self._of_source), value=None if index is None else LIST,
+            style={"button_width": "auto"}, layout={"display": "flex", "align_items": "center"},
         )  # fmt: skip
-        self.budget = control(
-            widgets.IntSlider, "Thought budget", "After how many thoughts the model has to answer",
-            "340px", **ends, value=self.state.budget,
-        )  # fmt: skip
+        last, start = len(self.state.reading.thoughts), self.state.thought
+        tip = "Which thought to look into"
+        self.thought = slider("Thought", tip, "290px", 0, last, start, layout={})
+        tip = "After how many thoughts the model has to answer"
+        self.budget = slider("Thought budget", tip, "340px", 0, last, start, layout={})
         self.play = widgets.Play(
-            **ends,
-            value=self.state.thought,
-            interval=1500,
-            show_repeat=False,
-            layout={"width": "90px"},
-            tooltip="Play the thoughts one after the other",
-        )
+            min=0, max=last, value=start, interval=1500, show_repeat=False,
+            layout={"width": "90px"}, tooltip="Play the thoughts one after the other",
+        )  # fmt: skip
         self.message = widgets.HTML()
-
-    def _connect_controls(self) -> None:
-        # In the page: the slider moves with Play without a way through the kernel.
-        widgets.jslink((self.play, "value"), (self.thought, "value"))
-        self._on(self.thought, lambda thought: self._move(thought=thought))
-        self._on(self.budget, lambda budget: self._move(budget=budget))
-        self._on(self.source, self._show_source)
-        self._on(self.index, lambda _: self._choose(LIST))
-        self._on(self.seed, lambda _: self._choose(NEW))
-        self._on(self.own_text, lambda _: self._choose(OWN))
 
     def _reveal_source(self) -> None:
         # Hidden, not taken away: a control that is made anew loses the keyboard's focus.
         for source, box in self._of_source.items():
             box.layout.display = None if source == self.source.value else "none"
-
-    def _move(self, *, thought: int | None = None, budget: int | None = None) -> None:
-        self.state = self.state.at(thought, budget)
-        self._draw()
 
     def _choose(self, source: str) -> None:
         """Show the problem that a source holds now, and that source's controls."""
@@ -268,15 +215,11 @@ class ThoughtStepper(Explorer):
                 problem = generate_prosqa(1, self.seed.value, self.preset)[0]
                 self.show(problem, f"new problem, seed {self.seed.value}")
             elif source == OWN:
-                self.show(_parse(self.own_text.value), "your own graph")
+                if (letters := len(self.own_text.value)) > MOST_LETTERS:
+                    raise ProblemError(
+                        f"the text is too long: {letters:,} letters, of at most {MOST_LETTERS:,}; "
+                        "leave some facts out"
+                    )
+                self.show(parse_problem(self.own_text.value), "your own graph")
         except ProblemError as error:
             self._complain(error)
-
-
-def _parse(text: str) -> Problem:
-    if len(text) > MOST_LETTERS:
-        raise ProblemError(
-            f"the text is too long: {len(text):,} letters, of at most {MOST_LETTERS:,}; leave some "
-            "facts out"
-        )
-    return parse_problem(text)
