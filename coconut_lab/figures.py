@@ -3,10 +3,8 @@
 Every function returns the figure; a notebook cell that ends in it shows it.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from itertools import cycle
+from collections.abc import Container, Mapping, Sequence
+from itertools import cycle, pairwise
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -23,7 +21,7 @@ from coconut_lab.curriculum.stages_and_masks import IGNORED, Example
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK, thought_tokens, token_id
 from coconut_lab.inference.halting_tradeoff import HaltingTradeoff
 
-# What a column of a row can be: letter, colour (Okabe–Ito, told apart in greyscale by the letter).
+# What a column can be: letter, colour (Okabe–Ito, told apart in greyscale by the letter).
 KINDS = {
     "padding": ("·", "#FFFFFF"),
     "question": ("q", "#56B4E9"),
@@ -33,10 +31,8 @@ KINDS = {
     "step": ("s", "#F0E442"),
     "answer": ("A", "#DDDDDD"),
 }
-WORK = {
-    "computed in this pass": "#E69F00",
-    "read from the cache": "#FFFFFF",
-}
+# What a pass does with a column.
+WORK = {"computed in this pass": ("letter", "#E69F00"), "read from the cache": ("·", "#FFFFFF")}
 
 
 def column_kinds(input_ids: Sequence[int], mask: Sequence[int], tokenizer: Any) -> list[str]:
@@ -44,15 +40,11 @@ def column_kinds(input_ids: Sequence[int], mask: Sequence[int], tokenizer: Any) 
 
     Without `<bot>`, everything before the answer is question.
     """
-    tokens = thought_tokens(tokenizer)
-    mark = token_id(tokenizer, ANSWER_MARK)
+    tokens, mark = thought_tokens(tokenizer), token_id(tokenizer, ANSWER_MARK)
     fixed = {tokens.bot: "<bot>", tokens.thought: "thought", tokens.eot: "<eot>", mark: "answer"}
     kinds, part = [], "question"
     for token, real in zip(input_ids, mask, strict=True):
-        if not real:
-            kinds.append("padding")
-            continue
-        kinds.append(fixed.get(token, part))
+        kinds.append(fixed.get(token, part) if real else "padding")
         part = {"<eot>": "step", "answer": "answer"}.get(kinds[-1], part)
     return kinds
 
@@ -71,26 +63,17 @@ def draw_batch(batch: dict[str, Tensor], tokenizer: Any, title: str = "") -> Fig
     ids, masks = batch["input_ids"].tolist(), batch["attention_mask"].tolist()
     rows, width = len(ids), len(ids[0])
     figure, axes = plt.subplots(figsize=(0.215 * width + 0.6, 0.27 * rows + 0.95))
-    found: set[str] = set()
-    starts = [0]
-    for row, (tokens, mask) in enumerate(zip(ids, masks, strict=True)):
-        kinds = column_kinds(tokens, mask, tokenizer)
-        found.update(kinds)
-        for column, kind in enumerate(kinds):
-            _box(axes, column, row, KINDS[kind][1], KINDS[kind][0])
-            if kind == "thought":
-                starts.append(column)
-    starts = sorted(set(starts))
-    for column in starts[1:]:
+    drawn = [column_kinds(tokens, mask, tokenizer) for tokens, mask in zip(ids, masks, strict=True)]
+    for row, kinds in enumerate(drawn):
+        _boxes(axes, row, [KINDS[kind] for kind in kinds])
+    thoughts = {c for kinds in drawn for c, kind in enumerate(kinds) if kind == "thought"} - {0}
+    for column in sorted(thoughts):
         axes.plot([column, column], [-0.15, rows + 0.15], color="black", linewidth=1.8)
-    axes.set(xlim=(-0.1, width + 0.1), ylim=(rows + 0.2, -0.2), xlabel="column", ylabel="row")
-    _number(axes, width)
-    axes.set_yticks([row + 0.5 for row in range(rows)], list(map(str, range(rows))))
-    passes = f"{len(starts)} passes" if len(starts) > 1 else "1 pass"
+    _number(axes, width, range(rows), margin=0.2)
+    axes.set_ylabel("row")
+    passes = f"{len(thoughts) + 1} passes" if thoughts else "1 pass"
     axes.set_title(f"{title}: {passes}" if title else passes, loc="left", fontsize=10)
-    _bare(axes)
-    _legend_below(figure, _patches(found))
-    return figure
+    return _with_legend_below(figure, KINDS, set().union(*drawn))
 
 
 def draw_stages(examples: Sequence[Example], tokenizer: Any, names: Sequence[str]) -> Figure:
@@ -101,25 +84,18 @@ def draw_stages(examples: Sequence[Example], tokenizer: Any, names: Sequence[str
         tokenizer: the tokenizer, with the thought tokens.
         names: what is written left of each row.
     """
-    width = max(len(example.input_ids) for example in examples)
+    width, found = max(len(example.input_ids) for example in examples), set()
     figure, axes = plt.subplots(figsize=(0.235 * width + 0.9, 0.3 * len(examples) + 0.8))
-    found: set[str] = set()
-    for row, example in enumerate(examples):
-        kinds = column_kinds(example.input_ids, [1] * len(example.input_ids), tokenizer)
+    for row, (ids, labels) in enumerate(examples):
+        kinds = column_kinds(ids, [1] * len(ids), tokenizer)
         found.update(kinds)
-        for column, (kind, label) in enumerate(zip(kinds, example.labels, strict=True)):
-            learned = label != IGNORED
-            _box(axes, column, row, KINDS[kind][1], KINDS[kind][0], bold=learned)
-            if learned:
-                axes.plot([column + 0.15, column + 0.85], [row + 0.86] * 2, "k", linewidth=1.8)
-    axes.set(xlim=(-0.1, width + 0.1), ylim=(len(examples) + 0.1, -0.1), xlabel="column")
-    _number(axes, width)
-    axes.set_yticks([row + 0.5 for row in range(len(names))], list(names))
-    _bare(axes)
-    _legend_below(
-        figure, [*_patches(found), Line2D([], [], color="k", linewidth=1.8, label="has a label")]
-    )
-    return figure
+        learned = [label != IGNORED for label in labels]
+        _boxes(axes, row, [KINDS[kind] for kind in kinds], learned)
+        for column in np.flatnonzero(learned):
+            axes.plot([column + 0.15, column + 0.85], [row + 0.86] * 2, "k", linewidth=1.8)
+    _number(axes, width, names)
+    line = Line2D([], [], color="k", linewidth=1.8, label="has a label")
+    return _with_legend_below(figure, KINDS, found, line)
 
 
 def draw_losses(curves: dict[str, list[float]], changes: Sequence[int], window: int) -> Figure:
@@ -133,10 +109,9 @@ def draw_losses(curves: dict[str, list[float]], changes: Sequence[int], window: 
     figure, axes = plt.subplots(figsize=(7.5, 2.7))
     styles = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", ":"))
     for (name, losses), (colour, dashes) in zip(curves.items(), styles, strict=False):
-        means = [
-            sum(losses[step - window : step]) / window for step in range(window, len(losses) + 1)
-        ]
-        axes.plot(range(window, len(losses) + 1), means, dashes, color=colour, label=name)
+        steps = range(window, len(losses) + 1)
+        means = [sum(losses[step - window : step]) / window for step in steps]
+        axes.plot(steps, means, dashes, color=colour, label=name)
     for step in changes:
         axes.axvline(step, color="grey", linewidth=0.8)
     axes.set(xlabel="optimizer step", ylabel=f"loss (mean of {window} steps)", yscale="log")
@@ -144,11 +119,8 @@ def draw_losses(curves: dict[str, list[float]], changes: Sequence[int], window: 
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
     axes.tick_params(labelsize=8)
-    figure.tight_layout()
-    plt.close(figure)
-    return figure
+    return _with_legend(figure, axes)
 
 
 def draw_passes(columns: Sequence[str], first_thought: int, thoughts: int) -> Figure:
@@ -161,63 +133,42 @@ def draw_passes(columns: Sequence[str], first_thought: int, thoughts: int) -> Fi
     """
     width = len(columns)
     starts = [0, *range(first_thought, first_thought + thoughts)]
-    stops = [*starts[1:], width]
+    (_, computed), read = WORK.values()
     figure, both = plt.subplots(1, 2, figsize=(0.6 * width + 0.8, 0.32 * len(starts) + 1.35))
     for axes, cached in zip(both, (False, True), strict=True):
         total = 0
-        for row, (start, stop) in enumerate(zip(starts, stops, strict=True)):
-            for column in range(stop):
-                new = column >= start or not cached
-                total += new
-                name = "computed in this pass" if new else "read from the cache"
-                _box(axes, column, row, WORK[name], columns[column] if new else "·")
-        axes.set(xlim=(-0.1, width + 0.1), ylim=(len(starts) + 0.1, -0.1), xlabel="column")
-        _number(axes, width, 1)
-        axes.set_yticks(
-            [row + 0.5 for row in range(len(starts))], [str(row + 1) for row in range(len(starts))]
-        )
+        for row, (start, stop) in enumerate(pairwise([*starts, width])):
+            first = start if cached else 0
+            total += stop - first
+            _boxes(axes, row, [read] * first + [(name, computed) for name in columns[first:stop]])
+        _number(axes, width, range(1, len(starts) + 1), step=1)
         how = "with a cache" if cached else "without a cache"
         axes.set_title(f"{how}: {total} token-forwards", loc="left", fontsize=10)
-        _bare(axes)
     both[0].set_ylabel("pass")
-    handles = [
-        Patch(facecolor=colour, edgecolor="grey", label=f"{sign}  {name}")
-        for (name, colour), sign in zip(WORK.items(), ("letter", "·"), strict=True)
-    ]
-    _legend_below(figure, handles)
-    return figure
+    return _with_legend_below(figure, WORK, WORK)
 
 
-def draw_gradients(
-    batch: dict[str, Tensor], tokenizer: Any, sizes: dict[str, list[float]]
-) -> Figure:
+def draw_gradients(batch: dict[str, Tensor], tokenizer: Any, sizes: dict[str, Any]) -> Figure:
     """Draw how large the gradient of the loss is at every column of one row.
 
     Args:
         batch: `input_ids` and `attention_mask`, each (1, T) int64.
         tokenizer: the tokenizer, with the thought tokens.
-        sizes: for each of two settings the lengths of the gradient, one per column.
+        sizes: for each of two settings the lengths of the gradient, a float per column.
     """
-    kinds = column_kinds(
-        batch["input_ids"][0].tolist(), batch["attention_mask"][0].tolist(), tokenizer
-    )
+    ids, mask = (batch[name][0].tolist() for name in ("input_ids", "attention_mask"))
+    kinds = column_kinds(ids, mask, tokenizer)
     figure, axes = plt.subplots(figsize=(9, 2.4))
     styles = (("#0072B2", ""), ("#E69F00", "///"))
-    for index, ((name, heights), (colour, hatch)) in enumerate(
-        zip(sizes.items(), styles, strict=True)
-    ):
-        places = [column + 0.4 * index - 0.2 for column in range(len(heights))]
+    for index, (name, (colour, hatch)) in enumerate(zip(sizes, styles, strict=True)):
         axes.bar(
-            places, heights, width=0.4, label=name,
+            np.arange(len(kinds)) + (0.4 * index - 0.2), sizes[name], width=0.4, label=name,
             color=colour, hatch=hatch, edgecolor="white", linewidth=0,
         )  # fmt: skip
     axes.set_xticks(range(len(kinds)), [KINDS[kind][0] for kind in kinds])
     axes.set(xlim=(-0.7, len(kinds) - 0.3), xlabel="column, by kind", ylabel="length of gradient")
     axes.tick_params(labelsize=8)
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
-    figure.tight_layout()
-    plt.close(figure)
-    return figure
+    return _with_legend(figure, axes, loc="upper left")
 
 
 def draw_halting(study: HaltingTradeoff, names: Mapping[str, str], count: int = 16) -> Figure:
@@ -230,62 +181,64 @@ def draw_halting(study: HaltingTradeoff, names: Mapping[str, str], count: int = 
     """
     figure, axes = plt.subplots(figsize=(6.4, 4.0))
     fixed = [study.fixed(thoughts).score for thoughts in range(study.max_thoughts + 1)]
-    shares, low, high = np.array([(found.accuracy, *found.interval) for found in fixed]).T
+    rows = [(found.thoughts, found.accuracy, *found.interval) for found in fixed]
+    thoughts, shares, low, high = np.array(rows, float).T
     axes.errorbar(
-        [found.thoughts or 0.0 for found in fixed], shares, [shares - low, high - shares],
-        fmt="s--", color="#D55E00", capsize=3, label="fixed number",
+        thoughts, shares, [shares - low, high - shares], fmt="s--", color="#D55E00", capsize=3,
+        label="fixed number",
     )  # fmt: skip
     looks = (("o-", "#0072B2"), ("^:", "#009E73"), ("v-.", "#CC79A7"), ("d-", "#000000"))
     for (signal, name), (style, colour) in zip(names.items(), cycle(looks), strict=False):
         line = [point.score for point in study.curve(signal, study.thresholds(signal, count))]
-        line.sort(key=lambda found: found.thoughts or 0.0)
-        axes.plot(
-            [found.thoughts or 0.0 for found in line], [found.accuracy for found in line],
-            style, color=colour, markersize=4, label=name,
+        spots = np.array([(found.thoughts, found.accuracy) for found in line], float)
+        spots = spots[spots[:, 0].argsort(kind="stable")]
+        axes.plot(*spots.T, style, color=colour, markersize=4, label=name)
+    axes.set(xlabel="mean thoughts per problem", ylabel="accuracy", xticks=thoughts)
+    return _with_legend(figure, axes)
+
+
+def _boxes(axes: Axes, row: int, signs: Sequence[tuple[str, str]], bold: Any = None) -> None:
+    """Draw a row of boxes, each with its letter and colour; those in bold are True in `bold`."""
+    for column, (letter, colour) in enumerate(signs):
+        axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="grey", lw=0.6))
+        axes.text(
+            column + 0.5, row + 0.52, letter, ha="center", va="center", fontsize=8,
+            fontweight="bold" if bold and bold[column] else "normal",
         )  # fmt: skip
-    axes.set(
-        xlabel="mean thoughts per problem", ylabel="accuracy", xticks=range(study.max_thoughts + 1)
-    )
-    axes.legend(frameon=False, fontsize=8)
+
+
+def _number(
+    axes: Axes, width: int, names: Sequence[Any], step: int = 5, margin: float = 0.1
+) -> None:
+    """Number the columns of boxes below them, and name the rows; nothing frames them."""
+    rows, places = len(names), range(0, width, step)
+    axes.set(xlim=(-0.1, width + 0.1), ylim=(rows + margin, -margin), xlabel="column")
+    axes.set_xticks([column + 0.5 for column in places], list(map(str, places)))
+    axes.set_yticks([row + 0.5 for row in range(rows)], list(map(str, names)))
+    axes.tick_params(length=0, labelsize=8)
+    axes.spines[:].set_visible(False)
+
+
+def _with_legend_below(
+    figure: Figure, signs: Mapping[str, tuple[str, str]], used: Container[str], *more: Artist
+) -> Figure:
+    handles = [
+        Patch(facecolor=colour, edgecolor="grey", label=f"{letter}  {name}")
+        for name, (letter, colour) in signs.items()
+        if name in used
+    ]
     figure.tight_layout()
-    plt.close(figure)
+    figure.legend(
+        handles=[*handles, *more], loc="upper center", bbox_to_anchor=(0.5, 0.02),
+        ncols=len(handles) + len(more), frameon=False, fontsize=8, handlelength=1.2,
+        columnspacing=1.2,
+    )  # fmt: skip
+    plt.close(figure)  # so that it is shown once, where the notebook returns it
     return figure
 
 
-def _box(axes: Axes, column: int, row: int, colour: str, text: str, *, bold: bool = False) -> None:
-    axes.add_patch(
-        Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="grey", linewidth=0.6)
-    )
-    weight = "bold" if bold else "normal"
-    axes.text(
-        column + 0.5, row + 0.52, text, ha="center", va="center", fontsize=8, fontweight=weight
-    )
-
-
-def _bare(axes: Axes) -> None:
-    axes.tick_params(length=0, labelsize=8)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def _patches(kinds: set[str]) -> list[Artist]:
-    return [
-        Patch(facecolor=colour, edgecolor="grey", label=f"{letter}  {kind}")
-        for kind, (letter, colour) in KINDS.items()
-        if kind in kinds
-    ]
-
-
-def _number(axes: Axes, width: int, step: int = 5) -> None:
-    """Number the boxes of a row below them."""
-    places = range(0, width, step)
-    axes.set_xticks([column + 0.5 for column in places], list(map(str, places)))
-
-
-def _legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
+def _with_legend(figure: Figure, axes: Axes, **where: Any) -> Figure:
+    axes.legend(frameon=False, fontsize=8, **where)
     figure.tight_layout()
-    figure.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=len(handles),
-        frameon=False, fontsize=8, handlelength=1.2, columnspacing=1.2,
-    )  # fmt: skip
-    plt.close(figure)  # so that it is shown once, where the notebook returns it
+    plt.close(figure)
+    return figure

@@ -6,19 +6,7 @@ from coconut_lab.curriculum.in_words import STAND_INS, count, replaced
 from coconut_lab.curriculum.stages_and_masks import ICOT_LAMBDA, IGNORED
 from coconut_lab.explorers import html
 from coconut_lab.explorers.curriculum.state import LETTERS, Cell, CurriculumState
-from coconut_lab.explorers.html import (
-    BLUE,
-    FAINT,
-    GREEN,
-    INK,
-    LINE,
-    MUTED,
-    PAPER,
-    PURPLE,
-    VERMILLION,
-    safe,
-    tag,
-)
+from coconut_lab.explorers.html import BLUE, FAINT, GREEN, INK, LINE, MUTED, PAPER, VERMILLION
 from coconut_lab.explorers.svg import Drawing
 
 #: Fill and line of each letter. What the loss sees is underlined as well.
@@ -27,7 +15,7 @@ _LOOKS = {
     "B": (PAPER, INK),
     "E": (PAPER, INK),
     "T": ("#fbe3d3", VERMILLION),
-    "P": ("#f6e4ee", PURPLE),
+    "P": ("#f6e4ee", html.PURPLE),
     "D": (PAPER, LINE),
     "S": ("#d6e8f5", BLUE),
     "A": ("#d3efe6", GREEN),
@@ -49,7 +37,7 @@ def render(state: CurriculumState) -> str:
     if curriculum.rule.removes == "tokens":
         stage = f"{count(state.stage, 'token')} removed"
     title = html.title_row(
-        f"{safe(curriculum.method)}, {stage}", html.muted(" · ".join(settings), "div")
+        f"{html.safe(curriculum.method)}, {stage}", html.muted(" · ".join(settings), "div")
     )
     tokens = count(row.supervised + row.masked, "token")
     trained = html.column(
@@ -105,7 +93,7 @@ def _bands(state: CurriculumState) -> str:
 def _cells(cells: Iterable[Cell]) -> str:
     """Draw cells in a row; an arrow leads into each thought from the position it comes from."""
     return "".join(
-        tag("span", _ARROW, _cell(cell), style="display:inline-flex;gap:3px")
+        html.tag("span", _ARROW, _cell(cell), style="display:inline-flex;gap:3px")
         if cell.letter == "T"
         else _cell(cell)
         for cell in cells
@@ -134,11 +122,11 @@ def _cell(cell: Cell) -> str:
     # Questions are long and look alike: their letter is beside the token, not under it.
     flow, height, size = ("row", 24, 9) if cell.letter == "Q" else ("column", 36, 10.5)
     ink = MUTED if cell.letter in "QD" else INK
-    token = safe(html.shortened(cell.text, _LONGEST))
-    return tag(
+    token = html.safe(html.shortened(cell.text, _LONGEST))
+    return html.tag(
         "span",
-        tag("span", token, class_="token", style=f"font-size:12px;white-space:nowrap;{shown}"),
-        tag("b", cell.letter, style=f"font-size:{size}px;color:{ink}"),
+        html.tag("span", token, class_="token", style=f"font-size:12px;white-space:nowrap;{shown}"),
+        html.tag("b", cell.letter, style=f"font-size:{size}px;color:{ink}"),
         class_="cell", data_letter=cell.letter, **data,
         title=f"{cell.text}: {LETTERS[cell.letter]}; {place}",
         style=f"box-sizing:border-box;display:inline-flex;flex-direction:{flow};gap:0 4px;"
@@ -152,7 +140,7 @@ def _block(size: int) -> str:
     fill, line = _LOOKS["Q"]
     look = "box-sizing:border-box;display:inline-flex;align-items:center;height:36px;"
     look += f"padding:0 10px;border:1px solid {line};border-radius:4px;background:{fill}"
-    return tag("span", f"the question, {count(size, 'token')}", style=look)
+    return html.tag("span", f"the question, {count(size, 'token')}", style=look)
 
 
 def _legend(state: CurriculumState) -> str:
@@ -163,7 +151,7 @@ def _legend(state: CurriculumState) -> str:
         foot = f";border-bottom:3px solid {line}" if letter in "SA" else ""
         look = "display:inline-block;width:17px;text-align:center;font-size:10.5px;"
         look += f"color:{INK};border:1px {dash} {line}{foot};border-radius:3px;background:{fill}"
-        items += tag("span", tag("b", letter, style=look), safe(LETTERS[letter]),
+        items += html.tag("span", html.tag("b", letter, style=look), html.safe(LETTERS[letter]),
                      style="display:inline-flex;align-items:center;gap:5px")  # fmt: skip
     return html.wrapping(items, style=f"gap:4px 16px;margin-top:10px;font-size:12px;color:{MUTED}")
 
@@ -217,15 +205,17 @@ def _rule(state: CurriculumState) -> str:
     )
     rows, large = "", "margin:0 0 8px;font-size:14.5px"
     for name, value, note in facts:
-        fact = tag("td", str(value), class_="fact", data_fact=name, style=look)
-        rows += tag("tr", fact, tag("td", f"{name}: {html.muted(note)}", style="padding:1px 0"))
+        fact = html.tag("td", str(value), class_="fact", data_fact=name, style=look)
+        rows += html.tag(
+            "tr", fact, html.tag("td", f"{name}: {html.muted(note)}", style="padding:1px 0")
+        )
     look = f"border-collapse:collapse;margin:0 0 8px;line-height:1.35;font-size:13px;color:{INK}"
     return (
         html.heading("The rule")
-        + tag("p", safe(said), class_="replaced", style=large)
-        + tag("p", safe(loss_in_words(state)), class_="loss", style=large)
-        + tag("table", tag("tbody", rows), style=look)
-        + tag("p", safe(gradient_in_words(state)), class_="gradient", style="margin:0")
+        + html.tag("p", html.safe(said), class_="replaced", style=large)
+        + html.tag("p", html.safe(loss_in_words(state)), class_="loss", style=large)
+        + html.tag("table", html.tag("tbody", rows), style=look)
+        + html.tag("p", html.safe(gradient_in_words(state)), class_="gradient", style="margin:0")
     )
 
 

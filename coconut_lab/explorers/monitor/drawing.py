@@ -7,18 +7,7 @@ from statistics import fmean
 
 from coconut_lab.curriculum.in_words import count, in_short, replaced
 from coconut_lab.explorers import html
-from coconut_lab.explorers.html import (
-    BLUE,
-    FAINT,
-    GREEN,
-    INK,
-    LINE,
-    MUTED,
-    PAPER,
-    VERMILLION,
-    safe,
-    tag,
-)
+from coconut_lab.explorers.html import BLUE, FAINT, GREEN, INK, LINE, MUTED, PAPER, VERMILLION
 from coconut_lab.explorers.monitor.state import MonitorState, Status, clock, elapsed, seconds_left
 from coconut_lab.explorers.svg import Drawing, clamped, ink_on, scale, shade
 
@@ -37,7 +26,7 @@ def render(state: MonitorState) -> str:
     curriculum, band = state.plan.curriculum, state.band
     colour = _COLOURS.get(Status(state.status), VERMILLION)
     status = html.div(
-        safe(status_in_words(state)), class_="status",
+        html.safe(status_in_words(state)), class_="status",
         role="alert" if state.status == Status.FAILED else None,
         style=f"font-weight:600;border-left:4px solid {colour};padding-left:8px",
     )  # fmt: skip
@@ -59,9 +48,9 @@ def render(state: MonitorState) -> str:
     large = "margin:10px 0 0;font-size:14.5px"
     return html.card(
         "monitor",
-        html.title_row(safe(state.plan.name), status),
+        html.title_row(html.safe(state.plan.name), status),
         _progress(state, colour),
-        tag("p", f"<b>{band.letter}</b> · {safe(stage)}", class_="stage", style=large),
+        html.tag("p", f"<b>{band.letter}</b> · {html.safe(stage)}", class_="stage", style=large),
         html.wrapping(loss, plan, style="gap:14px 24px;margin-top:12px"),
         status=state.status, step=state.done,
     )  # fmt: skip
@@ -117,15 +106,15 @@ def _schedule(state: MonitorState) -> str:
             ("4px 1px 0;width:12px", "▸" if now else "✓" if state.done >= band.end else ""),
             (f"6px;text-align:center;{tint}", f"<b>{band.letter}</b>"),
             ("8px;white-space:nowrap", stage),
-            ("0", safe(what)),
+            ("0", html.safe(what)),
             (f"0 1px 8px;text-align:right;white-space:nowrap;color:{MUTED}",
              f"{band.end - band.start:,}"),
         )  # fmt: skip
-        row = "".join(tag("td", cell, style=f"padding:1px {look}") for look, cell in cells)
+        row = "".join(html.tag("td", cell, style=f"padding:1px {look}") for look, cell in cells)
         weight = "font-weight:600" if now else ""
-        rows += tag("tr", row, class_="phase", data_letter=band.letter, style=weight)
+        rows += html.tag("tr", row, class_="phase", data_letter=band.letter, style=weight)
     look = f"border-collapse:collapse;width:100%;font-size:12.5px;color:{INK};line-height:1.35"
-    return tag("table", tag("tbody", rows), style=look)
+    return html.tag("table", html.tag("tbody", rows), style=look)
 
 
 def _tint(stage: int) -> str:
