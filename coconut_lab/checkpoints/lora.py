@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from coconut_lab.curriculum.tokenizer import BOT, EOT, PAUSE, THOUGHT, token_id
 from coconut_lab.model.coconut import Coconut
 
 
@@ -86,13 +87,18 @@ def merge_lora(model: Coconut) -> int:
 def train_new_tokens(model: Coconut, keep: bool = False) -> None:
     """Let gradient reach the input embeddings of the thought tokens, and no other own weight.
 
-    The model is changed in place; other rows of its embedding get zero gradient. `keep` leaves
-    other parameters as they are, trained or not.
+    The model is changed in place; other rows of its embedding get zero gradient. A token that was
+    added since (`<pause>`) is included when this is called again. `keep` leaves other parameters
+    as they are, trained or not.
     """
     if not keep:
         model.requires_grad_(False)
     weight = model.language_model.get_input_embeddings().weight
     weight.requires_grad_(True)
-    wanted = torch.zeros(weight.shape[0], 1, dtype=torch.bool)
-    wanted[[model.tokens.bot, model.tokens.eot, model.tokens.thought]] = True
-    weight.register_hook(lambda gradient: gradient * wanted.to(gradient.device))
+    new = (token_id(model.tokenizer, token) for token in (BOT, EOT, THOUGHT, PAUSE))
+    rows = torch.zeros(weight.shape[0], 1, dtype=torch.bool)
+    rows[[index for index in new if index is not None]] = True
+    if not hasattr(weight, "trained_rows"):  # nor has a copy of the model, which loses the hook
+        weight.register_hook(lambda gradient: gradient * weight.trained_rows.to(gradient.device))
+    weight.trained_rows = rows
+    model.new_tokens_only = True

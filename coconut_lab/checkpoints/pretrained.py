@@ -88,8 +88,8 @@ def from_hub(
         task: "prosqa", "prontoqa" or "gsm8k-aug", for the paper's curriculum, or a `Curriculum`.
         problems: problems that must fit into the model's positions (see `check_positions`).
         max_new_tokens: how much is written after a prompt, for the same check.
-        freeze: train nothing but the input embeddings of the new tokens. AdamW's weight decay
-            would shrink the other rows of that matrix too: set it to 0.
+        freeze: train nothing but the input embeddings of the new tokens. `Trainer` spares that
+            matrix AdamW's weight decay, which would shrink its other rows; elsewhere set it to 0.
         lora: also train low-rank adapters, and leave the model's own weights as they are; needs
             `peft`. `merge_lora` before saving.
         copy_from: the text whose first token the new embeddings start from.
@@ -212,7 +212,6 @@ def _check_causal(name: str, language_model: Any, tokenizer: Any) -> None:
 # --- tokens ------------------------------------------------------------------------------------
 
 
-@torch.no_grad()
 def add_to_model(language_model: Any, tokenizer: Any, copy_from: str = "<<") -> str:
     """Add the thought tokens to a tokenizer and its model, as copies of the first of a text.
 
@@ -227,7 +226,13 @@ def add_to_model(language_model: Any, tokenizer: Any, copy_from: str = "<<") -> 
     source = ids[0]
     tokens = [token for token in (BOT, EOT, THOUGHT) if token_id(tokenizer, token) is None]
     add_thought_tokens(tokenizer)
-    new = tokenizer.convert_tokens_to_ids(tokens)
+    add_rows(language_model, tokenizer, tokenizer.convert_tokens_to_ids(tokens), source)
+    return str(tokenizer.convert_ids_to_tokens(source))
+
+
+@torch.no_grad()
+def add_rows(language_model: Any, tokenizer: Any, new: list[int], source: int) -> None:
+    """Embed all tokens of a tokenizer, new ones as copies of another; changed in place."""
     rows = language_model.get_input_embeddings().weight.shape[0]
     need = max([len(tokenizer), *(index + 1 for index in new)])
     if rows < need:  # never fewer: some models have spare rows
@@ -240,7 +245,6 @@ def add_to_model(language_model: Any, tokenizer: Any, copy_from: str = "<<") -> 
     for matrix in matrices:
         if matrix is not None and new:
             matrix[new] = matrix[source].clone()
-    return str(tokenizer.convert_ids_to_tokens(source))
 
 
 def check_positions(

@@ -26,6 +26,9 @@ FORMAT = 1
 class Wrapper(nn.Module):
     """What `Coconut` needs of a language model; see there for the arguments."""
 
+    new_tokens_only = False  # whether other rows of the embedding stay (`train_new_tokens`)
+    begun = ("", "")  # the folder of the run that trains it, and a hash of what that began with
+
     def __init__(self, language_model: Any, tokenizer: Any, *, fast: bool = True) -> None:
         super().__init__()
         self.tokens = thought_tokens(tokenizer)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +18,19 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from coconut_lab.files import new_folder, write_text
+from coconut_lab.files import new_folder, sha256, write_text
 from coconut_lab.model.coconut import Coconut
 
-LOG_FILE, STATE_FILE, OPTIMIZER_FILE = "log.jsonl", "training.json", "optimizer.safetensors"
+try:
+    import fcntl
+except ImportError:  # on Windows, where nothing keeps a second process out
+    fcntl = None  # type: ignore[assignment]
+
+LOG_FILE, RUN_FILE, LOCK_FILE = "log.jsonl", "run.json", "run.lock"
+STATE_FILE, OPTIMIZER_FILE = "training.json", "optimizer.safetensors"
 #: In place of the model's own files if it has low-rank adapters, which those cannot hold.
 ADAPTED_FILE = "adapted.safetensors"
+OTHERWISE = "choose another folder, or remove this one"
 
 
 class TrainingError(RuntimeError):
@@ -29,13 +38,10 @@ class TrainingError(RuntimeError):
 
 
 class RunFolder:
-    """Log and checkpoints of one run; only the recipe of that fingerprint continues it."""
+    """Log and checkpoints of one run, which alone goes on with them."""
 
-    def __init__(
-        self, path: str | os.PathLike[str], fingerprint: str, tensorboard: bool = False
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str], tensorboard: bool = False) -> None:
         self.path = Path(path)
-        self.fingerprint = fingerprint
         self._board: Any = None
         if tensorboard:
             try:
@@ -46,14 +52,67 @@ class RunFolder:
                 ) from error
             self._board = SummaryWriter(str(path))
 
-    def prepare(self) -> None:
-        """Make the folder, or raise a TrainingError if it cannot be written to."""
-        try:
+    @contextmanager
+    def claimed(self, run: dict[str, Any]) -> Iterator[None]:
+        """Hold the folder for a run; `run` says which, and is kept as run.json.
+
+        A TrainingError if another process holds it, it belongs to another run, or it cannot be
+        written to.
+        """
+        with self.writing("to"):
             self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / LOG_FILE).open("a").close()
-        except OSError as error:
+            lock = (self.path / LOCK_FILE).open("a+")
+        with lock:
+            try:  # the system lets go of the lock of a process that has died
+                if fcntl is not None:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise TrainingError(
+                    f"{self.path} is in use: another run (process {lock.read()}) trains there; "
+                    "wait for its end, stop it, or choose another folder"
+                ) from None
+            except OSError:
+                pass  # a file system without locks
+            with self.writing("to"):
+                lock.truncate(0)
+                print(os.getpid(), end="", file=lock, flush=True)
+                self._belongs_to(run)
+                for left in self.path.glob(".*"):  # of a process that was killed
+                    if re.match(r"\.(step-\d+|model|log\.jsonl|run\.json)\.", left.name):
+                        shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield
+
+    def _belongs_to(self, run: dict[str, Any]) -> None:
+        """Make the folder that of a run, or raise a TrainingError if it is that of another."""
+        path, log = self.path / RUN_FILE, self.path / LOG_FILE
+        run = json.loads(json.dumps(run))
+        if not path.exists():
+            if self.checkpoints() or (log.exists() and log.stat().st_size):
+                raise TrainingError(f"{self.path} holds a run but no {RUN_FILE}; {OTHERWISE}")
+            write_text(path, json.dumps(run, indent=1) + "\n")
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise TrainingError(f"{path} cannot be read ({error}); {OTHERWISE}") from None
+        for where, old, new in _differences(there, run):
             raise TrainingError(
-                f"cannot write to {self.path} ({error.strerror}); choose another folder"
+                f"{self.path} holds another run ({where}: {old!r:.60} there, {new!r:.60} here); "
+                f"{OTHERWISE}"
+            )
+
+    @contextmanager
+    def writing(self, what: str, where: Path | None = None) -> Iterator[None]:
+        """Turn what goes wrong while writing something into a TrainingError of one line."""
+        try:
+            yield
+        except TrainingError:
+            raise
+        except Exception as error:  # safetensors and tokenizers have kinds of their own
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:300]
+            raise TrainingError(
+                f"cannot write {what} {where or self.path} ({reason}); {self.left()} Make room or "
+                "choose another folder; a run that is started again goes on"
             ) from error
 
     def checkpoints(self) -> list[Path]:
@@ -64,11 +123,11 @@ class RunFolder:
     def left(self) -> str:
         """Say which checkpoint is there, for error messages."""
         saved = self.checkpoints()
-        return f"the last good checkpoint is {saved[-1]}." if saved else "no checkpoint was due."
+        return f"the last good checkpoint is {saved[-1]}." if saved else "there is no checkpoint."
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append one line to the log, and write it for TensorBoard if that is asked for."""
-        with (self.path / LOG_FILE).open("a", encoding="utf-8") as file:
+        with self.writing("the log to"), (self.path / LOG_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
         if self._board is None:
             return
@@ -79,19 +138,27 @@ class RunFolder:
             self._board.add_scalar(name, value, entry["step"])
         self._board.flush()
 
-    def trim_log(self, step: int) -> None:
-        """Drop log entries of steps that will be done again: `step` and later."""
+    def rewind(self, step: int) -> None:
+        """Go back to where `step` is done next: set aside checkpoints and log entries after it."""
+        for folder in self.checkpoints():
+            if int(folder.name[5:]) > step:  # damaged, or it would have been taken
+                aside = self.path / f"damaged-{folder.name}"
+                shutil.rmtree(aside, ignore_errors=True)
+                folder.rename(aside)
         path = self.path / LOG_FILE
-        if not path.exists():
-            return
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
         kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in text.splitlines(keepends=True):
             try:
                 if json.loads(line)["step"] < step:
-                    kept.append(line + "\n")
-            except (ValueError, KeyError):
+                    kept.append(line)
+            except (ValueError, KeyError, TypeError):
                 break  # a line cut short by a kill; nothing after it is older
-        write_text(path, "".join(kept))
+        with self.writing("the log to"):
+            if text and not kept:  # as if it had never run; but its log may be all that is left
+                with (self.path / f"old-{LOG_FILE}").open("a", encoding="utf-8") as file:
+                    file.write(text)
+            write_text(path, "".join(kept))
 
     def save(
         self,
@@ -102,7 +169,8 @@ class RunFolder:
         optimizer: dict[str, dict[str, Tensor]],
     ) -> None:
         """Write a checkpoint after that many steps, then drop all but the last two."""
-        with new_folder(self.path / f"step-{step:06d}") as temporary:
+        folder = self.path / f"step-{step:06d}"
+        with self.writing(f"the checkpoint of step {step} to"), new_folder(folder) as temporary:
             if model.has_adapters:
                 save_file(_once(weights), temporary / ADAPTED_FILE)
             else:
@@ -113,33 +181,53 @@ class RunFolder:
                 for name, value in values.items()
             }
             save_file(tensors, temporary / OPTIMIZER_FILE)
-            facts = {"recipe": self.fingerprint, "step": step, "since_reset": since_reset}
-            write_text(temporary / STATE_FILE, json.dumps(facts) + "\n")
+            files = {path.name: sha256(path) for path in temporary.iterdir() if path.is_file()}
+            facts = {"step": step, "since_reset": since_reset, "files": files}
+            write_text(temporary / STATE_FILE, json.dumps(facts | {"hash": _hash(facts)}) + "\n")
         for old in self.checkpoints()[:-2]:
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)
 
     def newest(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, dict[str, Tensor]]]:
         """Read `step` and `since_reset`, weights and optimizer's state of the newest checkpoint.
 
-        All are empty if there is none; a TrainingError if it is of another recipe.
+        One that is damaged is passed over with a warning; a TrainingError if no other is left. All
+        are empty if there is none.
         """
-        saved = self.checkpoints()
-        if not saved:
-            return {}, {}, {}
-        folder = saved[-1]
-        facts = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-        if facts["recipe"] != self.fingerprint:
-            raise TrainingError(
-                f"{self.path} holds a run of another recipe or seed; choose another folder, or "
-                "remove this one"
-            )
-        state: dict[str, dict[str, Tensor]] = {}
-        for key, value in load_file(folder / OPTIMIZER_FILE).items():
-            weight, _, name = key.rpartition(".")
-            state.setdefault(weight, {})[name] = value
-        if (folder / ADAPTED_FILE).exists():
-            return facts, load_file(folder / ADAPTED_FILE), state
-        return facts, Coconut.from_pretrained(folder).state_dict(), state
+        for folder in reversed(self.checkpoints()):
+            try:
+                facts = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+                if facts.pop("hash") != _hash(facts):
+                    raise ValueError(f"{STATE_FILE} is not as it was written")
+                for name, was in facts["files"].items():
+                    if sha256(folder / name) != was:
+                        raise ValueError(f"{name} is not as it was written")
+            except Exception as error:  # whatever a damaged file leads to
+                warnings.warn(f"the checkpoint {folder} is damaged ({error})", stacklevel=2)
+                continue
+            state: dict[str, dict[str, Tensor]] = {}
+            for key, value in load_file(folder / OPTIMIZER_FILE).items():
+                weight, _, name = key.rpartition(".")
+                state.setdefault(weight, {})[name] = value
+            if (folder / ADAPTED_FILE).exists():
+                return facts, load_file(folder / ADAPTED_FILE), state
+            return facts, Coconut.from_pretrained(folder).state_dict(), state
+        if self.checkpoints():
+            raise TrainingError(f"no checkpoint in {self.path} is whole; {OTHERWISE}")
+        return {}, {}, {}
+
+
+def _hash(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _differences(there: Any, here: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Give each place at which two pieces of plain data differ, and what is there."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in {**here, **there}:
+            place = f"{where}.{key}" if where else key
+            yield from _differences(there.get(key), here.get(key), place)
+    elif there != here:
+        yield where, there, here
 
 
 def _once(weights: dict[str, Tensor]) -> dict[str, Tensor]:

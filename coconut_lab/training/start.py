@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from coconut_lab.checkpoints.pretrained import from_hub
+from coconut_lab.checkpoints.lora import train_new_tokens
+from coconut_lab.checkpoints.pretrained import add_rows, from_hub
 from coconut_lab.checkpoints.shipped import load
 from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.curriculum.tokenizer import add_pause_token, pause_token, word_tokenizer
@@ -48,20 +50,29 @@ def first_model(
     return new_model(part, names, seed)
 
 
+def fingerprint(model: Coconut) -> str:
+    """A hash of what a run begins with: all weights' names, some numbers of each, what is trained.
+
+    A factor beside a weight, such as alpha / rank of an adapter, counts as well.
+    """
+    found = hashlib.sha256()
+    for name, module in model.named_modules():
+        found.update(f"{name} {getattr(module, 'scaling', '')}".encode())
+    for name, weight in model.named_parameters():
+        found.update(f"{name} {tuple(weight.shape)} {weight.requires_grad}".encode())
+        some = weight.detach().flatten()[:: max(1, weight.numel() // 1000)].cpu().contiguous()
+        found.update(some.view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
 def add_pause(model: Coconut) -> None:
     """Give a model the token `<pause>`; its embedding starts as a copy of that of `<thought>`.
 
     In the tiny models nothing has trained that row, and a copy needs no random numbers. A model
     that has the token stays as it is.
     """
-    if not add_pause_token(model.tokenizer):
-        return
-    language_model = model.language_model
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        language_model.resize_token_embeddings(len(model.tokenizer), mean_resizing=False)
-        pause = pause_token(model.tokenizer)
-        for table in (
-            language_model.get_input_embeddings(),
-            language_model.get_output_embeddings(),
-        ):
-            table.weight[pause] = table.weight[model.tokens.thought]
+    if add_pause_token(model.tokenizer):
+        new = [pause_token(model.tokenizer)]
+        add_rows(model.language_model, model.tokenizer, new, model.tokens.thought)
+        if model.new_tokens_only:
+            train_new_tokens(model, keep=True)

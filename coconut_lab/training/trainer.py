@@ -7,9 +7,7 @@ the whole batch and takes its share of the rows, so several processes do what on
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import math
 import os
 import random
@@ -25,33 +23,18 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from coconut_lab.checkpoints.lora import train_new_tokens
 from coconut_lab.curriculum.stages_and_masks import IGNORED
 from coconut_lab.files import new_folder
 from coconut_lab.inference.scoring import score
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
-from coconut_lab.training.data import (
-    Batches,
-    check_fit,
-    graded_stages,
-    made_ahead,
-    names_of,
-    share_out,
-    training_problems,
-)
-from coconut_lab.training.distributed import (
-    is_sharded,
-    load_state,
-    shared_cuts,
-    whole_outside_layers,
-    whole_state,
-    whole_weights,
-)
+from coconut_lab.training import data, distributed
 from coconut_lab.training.estimate import Gpu, dry_run
 from coconut_lab.training.recipe import Phase, Recipe
-from coconut_lab.training.run_folder import RunFolder, TrainingError, first_interrupt
+from coconut_lab.training.run_folder import RUN_FILE, RunFolder, TrainingError, first_interrupt
 from coconut_lab.training.schedule import ScheduledStep, schedule, schedule_table
-from coconut_lab.training.start import add_pause, first_model
+from coconut_lab.training.start import add_pause, fingerprint, first_model
 
 
 class Trainer:
@@ -86,16 +69,19 @@ class Trainer:
         progress: bool = True,
         tensorboard: bool = False,
     ) -> None:
-        names = names_of(recipe)
-        problems = training_problems(recipe)
+        names = data.names_of(recipe)
+        problems = data.training_problems(recipe)
         self.recipe = recipe.in_steps(len(problems))
         self.folder = Path(folder)
         self.validation = list(validation)
         self.save_every = save_every
-        bf16 = recipe.precision == "bf16" or (
+        self.bf16 = recipe.precision == "bf16" or (
             recipe.precision == "auto" and torch.cuda.is_available()
         )
-        self.accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
+        # FSDP must know the precision. `accelerate` would hold all later runs to it, and never
+        # take it from a model again, so without FSDP it is chosen for each step.
+        sharded = os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+        self.accelerator = Accelerator(mixed_precision="bf16" if self.bf16 and sharded else "no")
         self.progress = progress and self.accelerator.is_main_process
         self.curriculum = recipe.curriculum.make()
         self.model = start or first_model(recipe.model, names, recipe.seed, self.curriculum)
@@ -103,22 +89,18 @@ class Trainer:
             add_pause(self.model)
         self.tokenizer = self.model.tokenizer
         renamed = names if recipe.problems.rename and recipe.problems.source is None else []
-        self.batches = Batches(problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed)
+        self.batches = data.Batches(
+            problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed
+        )
         limit = getattr(self.model.config, "max_position_embeddings", None)
-        check_fit(self.recipe, self.curriculum, self.batches.parts, limit)
-        shares = share_out(recipe, self.accelerator.num_processes)
+        data.check_fit(self.recipe, self.curriculum, self.batches.parts, limit)
+        shares = data.share_out(recipe, self.accelerator.num_processes)
         self._chunks = shares[self.accelerator.process_index]
         self.step = 0
         self._since_reset = 0
         self._optimizer: Any = None
         self._stopped = threading.Event()
-        self._run = RunFolder(self.folder, self.fingerprint, tensorboard)
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of the recipe: a run is only continued by the recipe that began it."""
-        text = json.dumps(self.recipe.to_dict(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        self._run = RunFolder(self.folder, tensorboard)
 
     def describe(self) -> str:
         """Say what will be trained, on what, and in which phases: the schedule as a table."""
@@ -130,7 +112,7 @@ class Trainer:
             [
                 f"{recipe.name}: {method}, {weights:,} parameters, "
                 f"{len(self.batches.problems):,} problems, {recipe.total_steps:,} steps "
-                f"on {kind.device.type} in {'bf16' if kind.mixed_precision == 'bf16' else 'fp32'}",
+                f"on {kind.device.type} in {'bf16' if self.bf16 else 'fp32'}",
                 f"effective batch {recipe.batch_size}: {kind.num_processes} process(es) x "
                 f"{len(self._chunks)} part(s) of {size} problems",
                 schedule_table(recipe, self.curriculum),
@@ -163,17 +145,31 @@ class Trainer:
             The model as it is then, in evaluation mode.
 
         Raises:
-            TrainingError: the loss is not finite; the last checkpoint stays as it was. Or the
-                folder holds a run of another recipe, or cannot be written to.
+            TrainingError: the loss or the gradient is not finite; the last checkpoint stays as it
+                was. Or the folder holds another run, is in use, or cannot be written to.
             KeyboardInterrupt: after the checkpoint was written.
         """
         self._stopped.clear()
         main = self.accelerator.is_main_process
-        if main:
-            self._run.prepare()
-        self.accelerator.wait_for_everyone()
-        model = self._prepare()
-        self._resume()
+        with self._run.claimed(self._identity()) if main else nullcontext():
+            self.accelerator.wait_for_everyone()
+            model = self._prepare()
+            self._resume()
+            self._go_on(model, on_step)
+        return self.model.eval()
+
+    def _identity(self) -> dict[str, Any]:
+        """Say which run this is: its recipe, and the model that it begins with."""
+        folder, begun = str(self.folder.resolve()), getattr(self.model, "begun", ("", ""))
+        if begun[0] != folder or not (self.folder / RUN_FILE).exists():
+            # The same object may come back with the weights that this run gave it.
+            self.model.begun = begun = (folder, fingerprint(self.model))
+        trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        return {"recipe": self.recipe.to_dict(), "numbers trained": trained, "model": begun[1]}
+
+    def _go_on(self, model: Any, on_step: Callable[[dict[str, Any]], None] | None) -> None:
+        """Run the steps that are left."""
+        main = self.accelerator.is_main_process
         steps = schedule(self.recipe, len(self.batches.problems))
         left = itertools.islice(steps, self.step, None)
         began = time.perf_counter()
@@ -183,7 +179,7 @@ class Trainer:
         )
         # Dropout draws from the global generators: they are seeded per step, and given back after.
         with first_interrupt(self.stop), torch.random.fork_rng(), bar:
-            for now, batch in made_ahead(left, lambda now: self.batch(now.step, now.phase)):
+            for now, batch in data.made_ahead(left, lambda now: self.batch(now.step, now.phase)):
                 if now.reset:
                     self._optimizer.optimizer.state.clear()
                     self._since_reset = 0
@@ -191,7 +187,7 @@ class Trainer:
                 entry["seconds"] = round(time.perf_counter() - began, 2)
                 self.step = now.step + 1
                 if now.ends_phase and self.validation and self.recipe.objective != "walks":
-                    if main or is_sharded(self.model):
+                    if main or distributed.is_sharded(self.model):
                         entry["accuracy"] = self._validate()
                     self.accelerator.wait_for_everyone()
                 if main:
@@ -205,21 +201,31 @@ class Trainer:
                     self._save_checkpoint()
                 if stopped:
                     raise KeyboardInterrupt(f"stopped after step {now.step}; run again to go on")
-        return self.model.eval()
 
     def _prepare(self) -> Any:
         """Give the model as `accelerate` wraps it, and make its optimizer."""
         part = self.recipe.optimizer
         self.accelerator.free_memory()  # it keeps what it has prepared before
+        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
+        groups = [{"params": trained, "weight_decay": part.weight_decay}]
+        if self.model.new_tokens_only:  # decay would shrink the rows that stay
+            train_new_tokens(self.model, keep=True)  # a copy of a model has lost its hook
+            table = self.model.language_model.get_input_embeddings().weight
+            others = [weight for weight in trained if weight is not table]
+            groups = [{**groups[0], "params": others}, {"params": [table], "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(
-            (parameter for parameter in self.model.parameters() if parameter.requires_grad),
+            [group for group in groups if group["params"]],
             lr=part.lr,
             betas=(part.beta1, part.beta2),
-            weight_decay=part.weight_decay,
             fused=True,
         )
         # Together, because FSDP puts parts of the weights in their place.
         model, self._optimizer = self.accelerator.prepare(self.model, optimizer)
+        if self.model.new_tokens_only and distributed.is_sharded(self.model):
+            raise TrainingError(
+                "FSDP cannot train some rows of an embedding only, as freeze and lora do; train "
+                "all weights, or take configs/several_gpus.yaml"
+            )
         return model
 
     def _train_step(
@@ -238,22 +244,24 @@ class Trainer:
         labelled = (batch["labels"][:, 1:] != IGNORED).sum(1)  # (B,)
         total = int(labelled.sum())
         loss = torch.zeros((), device=accelerator.device)
-        cuts = shared_cuts(self.model, batch, self.model.tokens.thought)
+        cuts = distributed.shared_cuts(self.model, batch, self.model.tokens.thought)
         for chunk in self._chunks:
             rows = {k: v[chunk].to(accelerator.device) for k, v in batch.items()}
             # Processes exchange gradients once, with the last part. Their mean is taken there.
             last = chunk is self._chunks[-1]
             with nullcontext() if last else accelerator.no_sync(model):
-                mean = model(**rows, also_cut=cuts, recompute=self.recipe.recompute).loss
+                with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=self.bf16):
+                    mean = model(**rows, also_cut=cuts, recompute=self.recipe.recompute).loss
                 share = int(labelled[chunk].sum()) / total
                 loss += share * mean.detach()
                 accelerator.backward(mean * (share * accelerator.num_processes))
-        norm = accelerator.clip_grad_norm_(model.parameters(), part.clip)
+        norm = float(accelerator.clip_grad_norm_(model.parameters(), part.clip))
         value = float(accelerator.reduce(loss, "sum"))
-        if not math.isfinite(value):
+        if not math.isfinite(value + norm):
+            what = f"gradient's norm is {norm}" if math.isfinite(value) else f"loss is {value}"
             raise TrainingError(
-                f"the loss is {value} at step {now.step}; {self._run.left()} Lower optimizer.lr "
-                "or optimizer.clip"
+                f"the {what} at step {now.step}; {self._run.left()} Lower optimizer.lr or "
+                "optimizer.clip, warm up for longer, or try precision: fp32"
             )
         self._optimizer.step()
         self._optimizer.zero_grad()
@@ -262,13 +270,13 @@ class Trainer:
             "stage": now.phase.stage,
             "loss": round(value, 6),
             "lr": rate,
-            "gradient_norm": round(float(norm), 4),
+            "gradient_norm": round(norm, 4),
         }
 
     def _save_checkpoint(self) -> None:
         """Let the main process write a checkpoint; all of them hand in what they hold."""
-        weights = whole_weights(self.model)
-        state = whole_state(self.model, self._optimizer.optimizer)
+        weights = distributed.whole_weights(self.model)
+        state = distributed.whole_state(self.model, self._optimizer.optimizer)
         if self.accelerator.is_main_process:
             self._run.save(self.step, self._since_reset, self.model, weights, state)
         # A launcher ends all processes as soon as one has ended, as after Ctrl-C they do.
@@ -281,25 +289,27 @@ class Trainer:
         if facts:
             # Of tied weights the file of a model with adapters names one.
             strict = not self.model.has_adapters
-            load_state(self.model, self._optimizer.optimizer, weights, state, strict)
+            optimizer = self._optimizer.optimizer
+            distributed.load_state(self.model, optimizer, weights, state, strict)
             self.step, self._since_reset = facts["step"], facts["since_reset"]
+        self.accelerator.wait_for_everyone()  # all have read
         if self.accelerator.is_main_process:
-            self._run.trim_log(self.step)
+            self._run.rewind(self.step)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model as `Coconut.save_pretrained`; to be called by all processes."""
-        weights = whole_weights(self.model)
+        weights = distributed.whole_weights(self.model)
         if self.accelerator.is_main_process:
-            with new_folder(folder) as temporary:
+            with self._run.writing("the model to", Path(folder)), new_folder(folder) as temporary:
                 self.model.write_files(temporary, weights)
 
     def _validate(self) -> dict[str, float]:
         """Score on the validation problems for every number of thoughts (or pauses)."""
         self.model.eval()
         curriculum, found = self.curriculum, {}
-        for stage in graded_stages(curriculum):
+        for stage in data.graded_stages(curriculum):
             thoughts = curriculum.thoughts_in_prompt(curriculum.max_stage, stage)
-            with whole_outside_layers(self.model):
+            with distributed.whole_outside_layers(self.model):
                 result = score(self.model, self.tokenizer, self.validation, curriculum, stage)
             found[str(thoughts)] = round(result.accuracy, 4)
         return found

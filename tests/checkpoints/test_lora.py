@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import sys
 from pathlib import Path
@@ -18,12 +19,19 @@ from coconut_lab.checkpoints.pretrained import from_hub
 from coconut_lab.checkpoints.shipped import Checkpoint
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.stages_and_masks import Curriculum
+from coconut_lab.curriculum.tokenizer import pause_token
 from coconut_lab.inference.generation import generate
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
 from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prosqa import generate_prosqa
-from coconut_lab.training.recipe import CurriculumPart, Phase, ProblemsPart, Recipe
+from coconut_lab.training.recipe import (
+    CurriculumPart,
+    OptimizerPart,
+    Phase,
+    ProblemsPart,
+    Recipe,
+)
 from coconut_lab.training.trainer import Trainer
 
 SHAPES = ["gpt2", "llama", "qwen", "gemma", "mistral"]
@@ -220,3 +228,37 @@ def test_a_run_with_adapters_goes_on_where_it_was_stopped(tmp_path: Path, shape:
     assert all(torch.equal(got[name], want[name]) for name in want)
     start = adapted(tmp_path / "m", shape).model.state_dict()
     assert any(not torch.equal(want[name], start[name]) for name in want if "lora_A" in name)
+
+
+@pytest.mark.parametrize("spare_rows", [0, 225])
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("how", [{"freeze": True}, {"lora": Lora(rank=2)}], ids=["freeze", "lora"])
+def test_rows_that_are_promised_to_stay_stay_bit_for_bit_and_a_pause_learns(
+    tmp_path: Path, how: dict[str, Any], tied: bool, spare_rows: int
+) -> None:
+    folder = save(tmp_path / "m", "llama", tie_word_embeddings=tied, spare_rows=spare_rows)
+    start = copy.deepcopy(from_hub(folder, Curriculum(max_stage=2), **how).model)
+    write_json(generate_prosqa(24, 0, notation="english"), tmp_path / "made.json")
+    recipe = Recipe(
+        name="paused",
+        phases=(Phase(steps=20, stage=2),),
+        batch_size=4,
+        problems=ProblemsPart(source=str(tmp_path / "made.json"), rename=False),
+        curriculum=CurriculumPart("pause_as_thought", max_stage=2),
+        optimizer=OptimizerPart(lr=0.01, weight_decay=0.5, warmup_steps=0),
+    )
+    run = Trainer(recipe, tmp_path / "run", start=start, progress=False)
+    table = start.language_model.get_input_embeddings().weight
+    before = {name: weight.clone() for name, weight in start.state_dict().items()}
+    old = table.detach().clone()
+    assert len(table) == (512 if spare_rows else len(start.tokenizer))
+    assert torch.equal(table[pause_token(start.tokenizer)], table[start.tokens.thought])
+    run.train()
+    moved = set((table != old).any(1).nonzero().flatten().tolist())
+    new = {start.tokens.bot, start.tokens.eot, pause_token(start.tokenizer)}
+    # With tied embeddings the rows are outputs too, so even an unused one learns.
+    assert moved == new | ({start.tokens.thought} if tied else set())
+    changed = {n for n, weight in start.state_dict().items() if not torch.equal(weight, before[n])}
+    own = {name for name in changed if "lora_" not in name}
+    assert own == {n for n, w in start.state_dict().items() if w.data_ptr() == table.data_ptr()}
+    assert ("lora" in how) == (changed != own)
