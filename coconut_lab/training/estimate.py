@@ -131,20 +131,15 @@ class Estimate:
         return low, high
 
     @property
-    def usable(self) -> float:
-        """Bytes that tensors may take."""
-        return USABLE * self.gpu.memory * 1e9
-
-    @property
     def fits(self) -> bool:
         """Whether the peak is within the share of the memory that tensors may take."""
-        return self.peak <= self.usable
+        return self.peak <= USABLE * self.gpu.memory * 1e9
 
     def verdict(self) -> str:
         """Say in a few words whether it fits, and if not, what would."""
         if self.fits:
             return "fits"
-        room = self.usable - (self.peak - self.rows * self.per_row)
+        room = USABLE * self.gpu.memory * 1e9 - (self.peak - self.rows * self.per_row)
         if room >= self.per_row:
             most = min(self.rows * self.parts, int(room // self.per_row))
             return f"does not fit; micro_batch: {most} would"
@@ -317,22 +312,3 @@ def longest_rows(
         # The last column of the question may be read, all markers and what follows them are.
         "unread": question - 1,
     }
-
-
-def dry_run(
-    recipe: Recipe,
-    model: Coconut,
-    batches: Batches,
-    curriculum: Curriculum,
-    gpu: Gpu | None = None,
-    processes: int = 1,
-) -> str:
-    """Write what a run needs on a GPU: on this machine's, or on several, if none is named."""
-    chosen = gpu or detect_gpu()
-    found, *others = [
-        estimate_run(recipe, model, batches, curriculum, each, processes)
-        for each in ([chosen] if chosen else (GPUS[name] for name in SHOWN))
-    ]
-    if chosen and not found.fits:
-        raise RecipeError(f"micro_batch: {found.rows} rows at once: {found.line()}")
-    return found.table(others)

@@ -30,9 +30,9 @@ from coconut_lab.inference.scoring import score
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
 from coconut_lab.training import data, distributed
-from coconut_lab.training.estimate import Gpu, dry_run
-from coconut_lab.training.recipe import Phase, Recipe
-from coconut_lab.training.run_folder import RUN_FILE, RunFolder, TrainingError, first_interrupt
+from coconut_lab.training.estimate import SHOWN, Gpu, detect_gpu, estimate_run, find_gpu
+from coconut_lab.training.recipe import Phase, Recipe, RecipeError
+from coconut_lab.training.run_folder import RunFolder, TrainingError, first_interrupt
 from coconut_lab.training.schedule import ScheduledStep, schedule, schedule_table
 from coconut_lab.training.start import add_pause, fingerprint, first_model
 
@@ -120,9 +120,19 @@ class Trainer:
         )
 
     def dry_run(self, gpu: Gpu | None = None) -> str:
-        """Say what the run needs on a GPU, without running it; a RecipeError if it cannot fit."""
-        processes = self.accelerator.num_processes
-        return dry_run(self.recipe, self.model, self.batches, self.curriculum, gpu, processes)
+        """Say what the run needs on a GPU: this machine's, or several, if none is named.
+
+        A RecipeError if it cannot fit.
+        """
+        chosen = gpu or detect_gpu()
+        run = (self.recipe, self.model, self.batches, self.curriculum)
+        found, *others = [
+            estimate_run(*run, each, self.accelerator.num_processes)
+            for each in ([chosen] if chosen else map(find_gpu, SHOWN))
+        ]
+        if chosen and not found.fits:
+            raise RecipeError(f"micro_batch: {found.rows} rows at once: {found.line()}")
+        return found.table(others)
 
     def batch(self, step: int, phase: Phase) -> dict[str, Tensor]:
         """Make the whole batch of a step."""
@@ -160,12 +170,15 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         """Say which run this is: its recipe, and the model that it begins with."""
-        folder, begun = str(self.folder.resolve()), getattr(self.model, "begun", ("", ""))
-        if begun[0] != folder or not (self.folder / RUN_FILE).exists():
-            # The same object may come back with the weights that this run gave it.
-            self.model.begun = begun = (folder, fingerprint(self.model))
-        trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        return {"recipe": self.recipe.to_dict(), "numbers trained": trained, "model": begun[1]}
+        folder = str(self.folder.resolve())
+        # The same object may come back with the weights that this run gave it.
+        if self.model.begun[0] != folder or not self._run.checkpoints():
+            self.model.begun = (folder, fingerprint(self.model))
+        return {
+            "recipe": self.recipe.to_dict(),
+            "numbers trained": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
+            "weights at the start": self.model.begun[1],
+        }
 
     def _go_on(self, model: Any, on_step: Callable[[dict[str, Any]], None] | None) -> None:
         """Run the steps that are left."""

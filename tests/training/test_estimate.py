@@ -22,7 +22,7 @@ from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prontoqa import generate_prontoqa
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 from coconut_lab.tasks.word_problems import generate_arithmetic
-from coconut_lab.training import estimate as estimates
+from coconut_lab.training import trainer
 from coconut_lab.training.__main__ import main
 from coconut_lab.training.costs import Shape, activation_bytes, pass_flops
 from coconut_lab.training.data import Batches
@@ -342,12 +342,12 @@ def test_a_dry_run_says_what_a_gpu_will_hold(
 def test_a_dry_run_without_a_gpu_shows_several(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimates, "detect_gpu", lambda: None)
+    monkeypatch.setattr(trainer, "detect_gpu", lambda: None)
     assert main(written(TRIAL, tmp_path)) == 0
     told = capsys.readouterr().out
     assert re.findall(r"^1 x (\S+) \(.*: fits$", told, re.MULTILINE) == list(SHOWN)
     assert "T4 (16 GB, bf16, which it has no units for: at the rate of fp32)" in told
-    monkeypatch.setattr(estimates, "detect_gpu", lambda: Gpu("of this machine", 12, 1.0, 1.0))
+    monkeypatch.setattr(trainer, "detect_gpu", lambda: Gpu("of this machine", 12, 1.0, 1.0))
     assert main(written(TRIAL, tmp_path)) == 0
     told = capsys.readouterr().out
     assert "1 x of this machine (12 GB, bf16)" in told and "A100" not in told

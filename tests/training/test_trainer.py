@@ -308,16 +308,18 @@ def test_a_folder_belongs_to_one_run(recipe, tmp_path):
                 weight.data += changes["base"]
         return trainer(recipe, tmp_path / "run", start=model, save_every=changes.get("every", 200))
 
+    failed = begun(recipe)
     with pytest.raises(ZeroDivisionError):  # before its first checkpoint
-        begun(recipe).train(lambda entry: 1 / 0)
+        failed.train(lambda entry: 1 / 0)
     kept = log_lines(tmp_path / "run")
     other = dataclasses.replace(recipe, seed=8)
     faster = dataclasses.replace(recipe.optimizer, lr=0.5)
     for run, message in (
+        (failed, "weights at the start"),  # which it has left, and cannot go back to
         (begun(other), r"holds another run \(recipe.seed: 3 there, 8 here\); choose another"),
         (begun(dataclasses.replace(recipe, optimizer=faster)), r"recipe.optimizer.lr: 0.01 there"),
         (begun(recipe, trained="embed"), r"\(numbers trained: 5248 there, 336 here\)"),
-        (begun(recipe, base=1e-3), r"\(model: '\w+' there, '\w+' here\)"),
+        (begun(recipe, base=1e-3), r"\(weights at the start: '\w+' there, '\w+' here\)"),
     ):
         with pytest.raises(TrainingError, match=message):
             run.train()
