@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +28,13 @@ from coconut_lab.inference.states_and_answers import (
     answers_after,
     heads_of,
     last_states,
-    right_after,
     states_while_thinking,
 )
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
 
 Array = NDArray[Any]
-_INTEGERS = ("hops", "tokens", "passes")
+_TABLES = ("hops", "tokens", "passes", "right")
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,7 @@ class OperatingPoint:
         threshold: the threshold; for a fixed length, the number of thoughts.
         score: accuracy with outcomes; `tokens`, `thoughts` and `passes` are means per problem.
         by_hops: the same for the problems of each number of steps.
-        early: how many were wrong, and would have been right after more thoughts.
-        on_time: how many were right, and after no fewer thoughts.
-        late: how many had been right after fewer thoughts; some of them are wrong by now.
-        never: how many are wrong after any number of thoughts.
+        early, on_time, late, never: how many problems came to each of these; see `verdicts`.
     """
 
     threshold: float
@@ -85,15 +82,9 @@ class HaltingTradeoff:
         return self.right.shape[1] - 1
 
     def stops(self, signal: str, threshold: float) -> Array:
-        """Say after how many thoughts each problem stops.
+        """Say after how many thoughts each problem stops: (N,) int, at most K.
 
-        Args:
-            signal: a key of `signals`; at `"entropy"` a rule stops at or below the threshold, at
-                all others at or above it.
-            threshold: where it stops.
-
-        Returns:
-            (N,) int, at most K.
+        At the signal `"entropy"` a rule stops at or below the threshold, at others at or above it.
         """
         if signal not in self.signals:
             raise HaltError(f"unknown signal {signal!r}; there are {', '.join(self.signals)}")
@@ -101,6 +92,18 @@ class HaltingTradeoff:
         wants = values <= threshold if signal == "entropy" else values >= threshold
         wants[:, -1] = True  # at the largest number no rule is asked
         return wants.argmax(1)
+
+    def verdicts(self, stops: Array) -> Array:
+        """Say what came of stopping each problem where it was: (N,) str.
+
+        `early`: wrong, and right after more thoughts. `on_time`: right, and after no fewer.
+        `late`: was right after fewer, and may be wrong by now. `never`: wrong after any number.
+        """
+        counts, right = np.arange(self.max_thoughts + 1), self._of(self.right, stops)
+        before = (self.right & (counts < stops[:, None])).any(1)
+        after = (self.right & (counts > stops[:, None])).any(1)
+        cases = {"early": ~right & after, "late": before & (right | ~after), "on_time": right}
+        return np.select(list(cases.values()), list(cases), "never")
 
     def fixed(self, thoughts: int) -> OperatingPoint:
         """Evaluate a constant number of thoughts."""
@@ -124,7 +127,7 @@ class HaltingTradeoff:
         stops = self.stops(signal, threshold)
         # A fixed length reads its last thought and `<eot>` in one pass. A rule looks at the state
         # between the two, so `<eot>` is a separate pass.
-        passes = self.passes[np.arange(len(stops)), stops] + 1
+        passes = self._of(self.passes, stops) + 1
         if signal in MEASURES:  # one look ahead after every number of thoughts but the largest
             passes = passes + np.minimum(stops + 1, self.max_thoughts)
         return self._point(threshold, stops, passes)
@@ -162,32 +165,28 @@ class HaltingTradeoff:
             return max(points, key=lambda point: point.score.accuracy)
         return min(good, key=lambda point: point.score.thoughts or 0.0)
 
-    def _point(self, threshold: float, stops: Array, passes: Array) -> OperatingPoint:
-        rows = np.arange(len(stops))
-        right, tokens = self.right[rows, stops], self.tokens[rows, stops]
+    def _of(self, table: Array, stops: Array) -> Array:
+        return table[np.arange(len(stops)), stops]
 
-        def part(chosen: Array) -> Score:
-            outcomes = tuple(map(bool, right[chosen]))
+    def _point(self, threshold: float, stops: Array, passes: Array) -> OperatingPoint:
+        right, tokens = self._of(self.right, stops), self._of(self.tokens, stops)
+
+        def part(chosen: Any) -> Score:
+            outcomes = tuple(right[chosen].tolist())
             means = (float(values[chosen].mean()) for values in (tokens, stops, passes))
             return Score(sum(outcomes), len(outcomes), outcomes, *means)
 
-        counts = np.arange(self.max_thoughts + 1)
-        before = (self.right & (counts < stops[:, None])).any(1)
-        after = (self.right & (counts > stops[:, None])).any(1)
+        counts = Counter(self.verdicts(stops).tolist())
         return OperatingPoint(
-            threshold=threshold,
-            score=part(rows),
-            by_hops={int(hops): part(self.hops == hops) for hops in np.unique(self.hops)},
-            early=int((~right & after).sum()),
-            on_time=int((right & ~before).sum()),
-            late=int((before & (right | ~after)).sum()),
-            never=int((~right & ~before & ~after).sum()),
+            threshold,
+            part(slice(None)),
+            {int(hops): part(self.hops == hops) for hops in np.unique(self.hops)},
+            **{verdict: counts[verdict] for verdict in ("early", "on_time", "late", "never")},
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the study as JSON, whole or not at all; signals keep seven digits."""
-        values: dict[str, Any] = {name: getattr(self, name).tolist() for name in _INTEGERS}
-        values["right"] = self.right.astype(int).tolist()
+        values: dict[str, Any] = {n: getattr(self, n).astype(int).tolist() for n in _TABLES}
         values["signals"] = {
             name: [[float(f"{value:.7g}") for value in row] for row in rows.tolist()]
             for name, rows in self.signals.items()
@@ -203,16 +202,13 @@ class HaltingTradeoff:
         """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
-            found = cls(
-                right=np.array(values["right"], dtype=bool),
-                signals={name: np.array(rows) for name, rows in values["signals"].items()},
-                **{name: np.array(values[name]) for name in _INTEGERS},
-            )
+            tables = {name: np.array(values[name]) for name in _TABLES}
+            signals = {name: np.array(rows) for name, rows in values["signals"].items()}
+            found = cls(**tables | {"right": tables["right"].astype(bool)}, signals=signals)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise HaltError(f"{path} is no study that can be read: {error}") from error
-        tables = {"tokens": found.tokens, "passes": found.passes, **found.signals}
-        for name, table in tables.items():
-            if table.shape != found.right.shape or len(table) != len(found.hops):
+        for name, table in {**tables, **signals}.items():
+            if name != "hops" and table.shape != (len(found.hops), *found.right.shape[1:]):
                 raise HaltError(f"{path}: {name} has shape {table.shape}, not {found.right.shape}")
         return found
 
@@ -231,19 +227,17 @@ def study_halts(
     max_thoughts: int,
     *,
     answer_now: bool = True,
-    max_new_tokens: int = 24,
     batch_size: int = 500,
+    **how: Any,
 ) -> HaltingTradeoff:
     """Measure once all that is needed to evaluate every rule at every threshold.
 
     Args:
-        model: the model, in evaluation mode.
-        curriculum: makes its prompts.
+        model, curriculum, answer_now, how: as for `write_answers`; by default, thoughts alone
+            must do.
         problems: what to ask; mixed numbers of steps say most.
         halts: learned halts of this model, by name.
         max_thoughts: K, the largest number of thoughts.
-        answer_now: `###` follows `<eot>`, so that the thoughts alone must do.
-        max_new_tokens: where to cut an answer.
         batch_size: how many problems go through the model at once.
 
     Returns:
@@ -260,22 +254,15 @@ def study_halts(
     states = states_while_thinking(model, heads, max_thoughts, batch_size)  # (N, K + 1, d)
     signals = {name: halt.probability(states).cpu().numpy() for name, halt in halts.items()}
     mark = model.tokenizer(ANSWER_MARK, add_special_tokens=False).input_ids
-    thought, eot = model.tokens.thought, model.tokens.eot
-    columns: dict[str, list[Array]] = {name: [] for name in MEASURES}
+    measured = []
     for thoughts in range(max_thoughts + 1):
-        rows = [[*head, *[thought] * thoughts, eot, *mark] for head in heads]
+        latent = [*[model.tokens.thought] * thoughts, model.tokens.eot, *mark]
+        rows = [[*head, *latent] for head in heads]
         logits = [model.head(part[:, -1]) for part in last_states(model, rows, 1, batch_size)]
-        for name, values in answer_confidence(torch.cat(logits)).items():
-            columns[name].append(values.cpu().numpy())
-    signals |= {name: np.stack(found, axis=1) for name, found in columns.items()}
-    answers = answers_after(
-        model, curriculum, problems, max_thoughts,
-        answer_now=answer_now, max_new_tokens=max_new_tokens,
-    )  # fmt: skip
-    return HaltingTradeoff(
-        hops=np.array([len(problem.steps) for problem in problems]),
-        right=right_after(answers, problems),
-        tokens=np.array([[len(one.token_ids) for one in row] for row in answers]).T,
-        passes=np.array([[one.passes for one in row] for row in answers]).T,
-        signals=signals,
-    )
+        measured.append(answer_confidence(torch.cat(logits)))
+    for name in MEASURES:
+        signals[name] = torch.stack([one[name] for one in measured], dim=1).cpu().numpy()
+    hops = np.array([len(problem.steps) for problem in problems])
+    how["answer_now"] = answer_now
+    answers = answers_after(model, curriculum, problems, max_thoughts, **how)
+    return HaltingTradeoff(hops, **answers, signals=signals)

@@ -7,8 +7,7 @@ probabilities mean what they say; then, on problems that neither has seen, how f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -20,7 +19,6 @@ from coconut_lab.inference.halting import HaltError, LearnedHalt, weights_hash
 from coconut_lab.inference.states_and_answers import (
     answers_after,
     heads_of,
-    right_after,
     states_while_thinking,
 )
 from coconut_lab.model.coconut import Coconut
@@ -59,9 +57,7 @@ def train_halting(
         curriculum: makes its prompts; its method must have markers.
         problems: of mixed numbers of steps, in random order; not those it is evaluated on.
         labels: a key of `LABELS`.
-        max_thoughts: after that many thoughts a row stops in any case; by default as many as the
-            last stage of the curriculum has.
-        threshold: stop at a probability of at least this.
+        max_thoughts, threshold: of the halt; by default as many thoughts as the last stage has.
         l2: weight of the penalty on the squared weights.
 
     Returns:
@@ -93,17 +89,20 @@ def train_halting(
                 f"all states of the problems for {use} have the same label, so there is nothing to "
                 "learn; use problems of different numbers of steps, or another `max_thoughts`"
             )
-    fitted = fit_logistic(*parts[0], l2=l2)
-    scale, shift = calibrate(fitted(parts[1][0]), parts[1][1])
-    logits, wanted = fitted(parts[2][0]), parts[2][1]
-    before, after = torch.sigmoid(logits), torch.sigmoid(scale * logits + shift)
+    (states, wanted), report = parts[1:]
+    weight, bias = fit_logistic(*parts[0], l2)
+    scale, shift = calibrate(states @ weight + bias, wanted)
+    states, wanted = report
+    before = torch.sigmoid(states @ weight + bias)
+    weight, bias = scale * weight, scale * bias + shift
+    after = torch.sigmoid(states @ weight + bias)
     share = float(wanted.mean())
     return LearnedHalt(
-        weight=scale * fitted.weight,
-        bias=scale * fitted.bias + shift,
-        model_hash=weights_hash(model),
-        threshold=threshold,
-        max_thoughts=max_thoughts,
+        weight,
+        bias,
+        weights_hash(model),
+        threshold,
+        max_thoughts,
         about={
             "labels": labels,
             "problems": len(problems),
@@ -122,38 +121,33 @@ def _first_stop(
     if labels == "steps":
         steps = torch.tensor([len(problem.steps) for problem in problems])
         return steps * curriculum.thoughts_per_step
-    answers = answers_after(model, curriculum, problems, limit)
-    right = torch.from_numpy(right_after(answers, problems))
+    answers = answers_after(model, curriculum, problems, limit, answer_now=True)
+    right = torch.from_numpy(answers["right"])
     return torch.where(right.any(1), right.int().argmax(1), limit + 1)
 
 
-@dataclass(frozen=True, eq=False)
-class Logistic:
-    """A linear function of states: (…, d) to logits (…)."""
-
-    weight: Tensor
-    bias: float
-
-    def __call__(self, states: Tensor) -> Tensor:
-        return states @ self.weight + self.bias
-
-
-def fit_logistic(states: Tensor, wanted: Tensor, l2: float = 1e-3) -> Logistic:
+@torch.enable_grad()
+def fit_logistic(states: Tensor, wanted: Tensor, l2: float) -> tuple[Tensor, float]:
     """Fit a logistic regression of `wanted` (M,), 0 or 1, on `states` (M, d), both float64.
 
-    `l2` weighs the penalty on the squared weights, of standardized states.
+    `l2` weighs the penalty on the squared weights, of standardized states. Gives the weight (d,)
+    and the bias of logits `states @ weight + bias`.
     """
     mean, spread = states.mean(0), states.std(0, correction=0).clamp(min=1e-6)
     scaled = (states - mean) / spread
+    values = states.new_zeros(states.shape[1] + 1, requires_grad=True)  # weights, and the bias
+    optimizer = torch.optim.LBFGS([values], max_iter=500, line_search_fn="strong_wolfe")
 
-    def loss(values: Tensor) -> Tensor:
-        weight, bias = values[:-1], values[-1]
-        fit = F.binary_cross_entropy_with_logits(scaled @ weight + bias, wanted)
-        return fit + l2 * weight.square().sum()
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        logits = scaled @ values[:-1] + values[-1]
+        fit = F.binary_cross_entropy_with_logits(logits, wanted) + l2 * values[:-1].square().sum()
+        fit.backward()
+        return fit
 
-    found = _minimize(loss, torch.zeros(states.shape[1] + 1, dtype=torch.float64))
-    weight = found[:-1] / spread
-    return Logistic(weight, float(found[-1] - mean @ weight))
+    optimizer.step(loss)
+    weight, bias = values.detach()[:-1] / spread, values.detach()[-1]
+    return weight, float(bias - mean @ weight)
 
 
 def calibrate(logits: Tensor, wanted: Tensor) -> tuple[float, float]:
@@ -161,14 +155,9 @@ def calibrate(logits: Tensor, wanted: Tensor) -> tuple[float, float]:
 
     `logits` (M,) are of states that they were not fitted on; `wanted` (M,) is 0 or 1; float64.
     """
-
-    def loss(values: Tensor) -> Tensor:
-        # A trace of a penalty: without it, logits without a mistake would be scaled without end.
-        fit = F.binary_cross_entropy_with_logits(values[0] * logits + values[1], wanted)
-        return fit + 1e-6 * values.square().sum()
-
-    scale, shift = _minimize(loss, torch.tensor([1.0, 0.0], dtype=torch.float64)).tolist()
-    return scale, shift
+    # A trace of a penalty: without it, logits without a mistake would be scaled without end.
+    scale, shift = fit_logistic(logits[:, None], wanted, 1e-6 / float(logits.var(correction=0)))
+    return float(scale), shift
 
 
 def calibration_error(probabilities: Tensor, wanted: Tensor, bins: int = BINS) -> float:
@@ -181,19 +170,3 @@ def calibration_error(probabilities: Tensor, wanted: Tensor, bins: int = BINS) -
     gaps = torch.zeros(bins, dtype=torch.float64)
     gaps.index_add_(0, place, probabilities.double() - wanted.double())
     return float(gaps.abs().sum() / len(probabilities))
-
-
-@torch.enable_grad()
-def _minimize(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
-    """Minimize a smooth convex function with L-BFGS."""
-    values = start.clone().requires_grad_()
-    optimizer = torch.optim.LBFGS([values], max_iter=500, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        found = loss(values)
-        found.backward()
-        return found
-
-    optimizer.step(closure)
-    return values.detach()

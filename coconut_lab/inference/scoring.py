@@ -14,7 +14,6 @@ from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
 from coconut_lab.inference.answers import answer_of, numeric_answer
 from coconut_lab.inference.generation import Generation, generate
-from coconut_lab.inference.halting import FixedThoughts, Halting
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
 
@@ -131,10 +130,7 @@ class Comparison:
         each of these is a fair coin? 1 where they never differ.
         """
         differ, fewer = self.only_first + self.only_second, min(self.only_first, self.only_second)
-        ways, tail = 1, 0
-        for count in range(fewer + 1):  # ways is differ over count, exactly
-            tail += ways
-            ways = ways * (differ - count) // (count + 1)
+        tail = sum(math.comb(differ, count) for count in range(fewer + 1))
         return min(1.0, 2 * tail / 2**differ)
 
     def __str__(self) -> str:
@@ -178,11 +174,9 @@ def is_right(generation: Generation, problem: Problem) -> bool:
 
 
 def is_right_number(generation: Generation, problem: Problem) -> bool:
-    """Say whether a model ended by itself with the problem's answer, compared as numbers."""
-    expected = numeric_answer(problem.answer)
-    return (
-        generation.finished and expected is not None and numeric_answer(generation.text) == expected
-    )
+    """The same, with answers compared as numbers, for GSM8K."""
+    number = numeric_answer(problem.answer)
+    return generation.finished and number is not None and numeric_answer(generation.text) == number
 
 
 def write_answers(
@@ -193,9 +187,8 @@ def write_answers(
     stage: int,
     *,
     answer_now: bool = False,
-    batch_size: int | None = None,
     max_new_tokens: int = 24,
-    halting: Halting | FixedThoughts | None = None,
+    **how: Any,
 ) -> list[Generation]:
     """Let a model answer problems at a stage's number of thoughts.
 
@@ -204,15 +197,13 @@ def write_answers(
     on the strength of its thoughts alone.
 
     Args:
-        model: the model, in evaluation mode.
-        tokenizer: its tokenizer.
+        model, tokenizer: as for `generate`.
         problems: what to ask.
         curriculum: makes the prompts.
         stage: how many steps are left to thoughts.
         answer_now: allow no words between thoughts and answer.
-        batch_size: how many problems go through the model at once; None lets `generate` choose.
         max_new_tokens: where to cut an answer.
-        halting: when to stop thinking, instead of after the stage's number of thoughts.
+        how: `halting`, in place of the stage's number of thoughts, or what else `generate` takes.
 
     Returns:
         What it wrote for each problem. A `###` that was put there starts the text, but is no new
@@ -221,7 +212,7 @@ def write_answers(
     forced = ANSWER_MARK if answer_now else ""
     mark = tokenizer(forced, add_special_tokens=False).input_ids if answer_now else []
     prompts = [[*curriculum.prompt(problem, tokenizer, stage), *mark] for problem in problems]
-    written = generate(model, tokenizer, prompts, max_new_tokens, halting, batch_size=batch_size)
+    written = generate(model, tokenizer, prompts, max_new_tokens, **how)
     return [dataclasses.replace(one, text=forced + one.text) for one in written]
 
 
@@ -232,18 +223,15 @@ def score(
     curriculum: Curriculum,
     stage: int,
     *,
-    answer_now: bool = False,
-    batch_size: int | None = None,
-    max_new_tokens: int = 24,
-    halting: Halting | FixedThoughts | None = None,
     judge: Callable[[Generation, Problem], bool] = is_right,
+    **how: Any,
 ) -> Score:
     """Let a model answer problems as `write_answers` does, and judge what it wrote.
 
     Args:
+        model, tokenizer, problems, curriculum, stage, how: as for `write_answers`.
         judge: says whether an answer is right: `is_right`, or `is_right_number` for GSM8K; both
-            count one that was cut at `max_new_tokens` as wrong. The others are as for
-            `write_answers`; at least one problem.
+            count one that was cut at `max_new_tokens` as wrong.
 
     Returns:
         How many answers were right, which, and at what cost.
@@ -254,18 +242,10 @@ def score(
     if not problems:
         raise ValueError("there are no problems to score")
     began = time.perf_counter()
-    written = write_answers(
-        model, tokenizer, problems, curriculum, stage, answer_now=answer_now,
-        batch_size=batch_size, max_new_tokens=max_new_tokens, halting=halting,
-    )  # fmt: skip
-    seconds = time.perf_counter() - began
+    written = write_answers(model, tokenizer, problems, curriculum, stage, **how)
+    seconds = (time.perf_counter() - began) / len(problems)
     outcomes = tuple(map(judge, written, problems))
-    return Score(
-        sum(outcomes),
-        len(problems),
-        outcomes,
-        tokens=fmean(len(one.token_ids) for one in written),
-        thoughts=fmean(one.thoughts_used for one in written),
-        passes=fmean(one.passes for one in written),
-        seconds=seconds / len(problems),
+    costs = zip(
+        *((len(one.token_ids), one.thoughts_used, one.passes) for one in written), strict=True
     )
+    return Score(sum(outcomes), len(problems), outcomes, *map(fmean, costs), seconds=seconds)

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from coconut_lab.curriculum.batching import pad_prompts
 from coconut_lab.curriculum.stages_and_masks import Curriculum
-from coconut_lab.inference.generation import Generation
 from coconut_lab.inference.halting import FixedThoughts
 from coconut_lab.inference.prompts import split_prompt
 from coconut_lab.inference.scoring import is_right, write_answers
@@ -69,22 +68,23 @@ def answers_after(
     curriculum: Curriculum,
     problems: Sequence[Problem],
     max_thoughts: int,
-    *,
-    answer_now: bool = True,
-    max_new_tokens: int = 24,
-) -> list[list[Generation]]:
-    """Let a model answer after k = 0 … K thoughts: for each k, what it wrote for each problem."""
-    return [
-        write_answers(
-            model, model.tokenizer, problems, curriculum, 0, answer_now=answer_now,
-            max_new_tokens=max_new_tokens, halting=FixedThoughts(thoughts),
+    **how: Any,
+) -> dict[str, NDArray[Any]]:
+    """Let a model answer after k = 0 … K thoughts; `how` as for `write_answers`.
+
+    Gives `right`, `tokens` (how many it wrote) and `passes`, each (N, K + 1).
+    """
+    columns = []
+    for thoughts in range(max_thoughts + 1):
+        halting = FixedThoughts(thoughts)
+        written = write_answers(
+            model, model.tokenizer, problems, curriculum, 0, halting=halting, **how
         )
-        for thoughts in range(max_thoughts + 1)
-    ]  # fmt: skip
-
-
-def right_after(
-    answers: Sequence[Sequence[Generation]], problems: Sequence[Problem]
-) -> NDArray[Any]:
-    """Say which of the answers that `answers_after` gives are right: (N, K + 1) bool."""
-    return np.array([list(map(is_right, column, problems)) for column in answers]).T
+        columns.append(
+            [
+                (len(one.token_ids), one.passes, is_right(one, problem))
+                for one, problem in zip(written, problems, strict=True)
+            ]
+        )
+    tokens, passes, right = np.array(columns).transpose(2, 1, 0)
+    return {"right": right.astype(bool), "tokens": tokens, "passes": passes}

@@ -267,7 +267,7 @@ def test_answer_now_forbids_words_before_the_answer(monkeypatch):
     model = Coconut(language_model("llama", 1), TOKENIZER)
     asked = []
 
-    def fake(model, tokenizer, prompts, limit, halting, **_):
+    def fake(model, tokenizer, prompts, limit, **_):
         asked.extend(prompts)
         return [Generation([], " w2", 1, True), Generation([], "w1 ### w2", 1, True)]
 

@@ -47,12 +47,12 @@ def synthetic(count, size, seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_fit_is_where_the_gradient_vanishes(seed):
     states, wanted, _ = synthetic(300, 5, seed)
-    fitted = fit_logistic(states, wanted, l2=0.01)
-    error = torch.sigmoid(states @ fitted.weight + fitted.bias) - wanted
+    weight, bias = fit_logistic(states, wanted, l2=0.01)
+    error = torch.sigmoid(states @ weight + bias) - wanted
     spread = states.std(0, correction=0)
     # In standardized coordinates: mean of error × state, plus twice the penalty's weight.
     scaled = (states - states.mean(0)) / spread
-    gradient = scaled.T @ error / len(states) + 2 * 0.01 * fitted.weight * spread
+    gradient = scaled.T @ error / len(states) + 2 * 0.01 * weight * spread
     assert gradient.abs().max() < 1e-5 and abs(float(error.mean())) < 1e-5
 
 
@@ -130,11 +130,10 @@ def test_a_halt_is_fitted_on_the_first_problems_and_calibrated_on_the_next(shipp
     states = states_while_thinking(model, heads_of(model, curriculum, problems), 3).double()
     wanted = torch.tensor([[k >= problem.graph.hops for k in range(4)] for problem in problems])
     states, wanted = states.flatten(0, 1), wanted.flatten().double()
-    fitted = fit_logistic(states[: 4 * 90], wanted[: 4 * 90], l2=0.2)
-    part = slice(4 * 90, 4 * 120)
-    scale, shift = calibrate(fitted(states[part]), wanted[part])
-    logits = scale * fitted(states) + shift
-    torch.testing.assert_close(halt.probability(states), torch.sigmoid(logits))
+    weight, bias = fit_logistic(states[: 4 * 90], wanted[: 4 * 90], l2=0.2)
+    logits, part = states @ weight + bias, slice(4 * 90, 4 * 120)
+    scale, shift = calibrate(logits[part], wanted[part])
+    torch.testing.assert_close(halt.probability(states), torch.sigmoid(scale * logits + shift))
 
 
 def test_what_cannot_be_trained_is_named(shipped, problems):

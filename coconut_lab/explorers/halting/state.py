@@ -24,14 +24,9 @@ MOST_ROWS, PER_HOPS = 36, 6  # of the strip, and of each number of steps
 
 
 def verdicts(study: HaltStudy, stops: NDArray[Any]) -> NDArray[Any]:
-    """Say what came of stopping each problem where it was; `HaltPoint` counts the same."""
-    counts = np.arange(study.max_thoughts + 1)
-    right = study.right[np.arange(len(stops)), stops]
-    before = (study.right & (counts < stops[:, None])).any(1)
-    after = (study.right & (counts > stops[:, None])).any(1)
-    early, late = ~right & after, before & (right | ~after)
-    names = list(VERDICTS)
-    return np.select([early, late, right], [names[0], names[2], names[1]], names[3])
+    """Say what came of stopping each problem where it was: (N,) keys of `VERDICTS`."""
+    names = dict(zip(("early", "on_time", "late", "never"), VERDICTS, strict=True))
+    return np.vectorize(names.get)(study.verdicts(stops))
 
 
 @dataclass(frozen=True, eq=False)
