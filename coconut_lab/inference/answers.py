@@ -68,7 +68,7 @@ def path_class(text: str, problem: Problem, *, partial: bool = False) -> str:
         right = answer_of(text) == " ".join(problem.answer.split())
         return CORRECT_LABEL if right else INCORRECT_LABEL
     symbolic = is_symbolic(problem.question)
-    path = _read_nodes(steps, graph) if symbolic else _read_edges(steps, graph)
+    path = _read_path(steps, graph, symbolic)
     if path is None:
         return HALLUCINATION
     if symbolic and not partial:  # the first step names the node after the root
@@ -90,28 +90,17 @@ def count_path_classes(
     return {name: found.count(name) for name in PATH_CLASSES}
 
 
-def _read_nodes(steps: str, graph: Graph) -> list[int] | None:
-    """Read steps in symbols, each the name of the next node; None for a name that is unknown."""
+def _read_path(steps: str, graph: Graph, symbolic: bool) -> list[int] | None:
+    """Read steps as nodes; None for an unknown name or sentence, or for edges that do not meet."""
+    words = steps.split()  # in symbols, each is the name of the next node
+    if not symbolic:
+        sentences = filter(str.strip, re.split(r"(?<=[.!?])\s+|\n", steps.strip()))
+        edges = [read_sentence(sentence) or ("", "") for sentence in sentences]
+        if any(edge[1] != following[0] for edge, following in pairwise(edges)):
+            return None
+        words = [edges[0][0], *(child for _, child in edges)]
     index = {name: node for node, name in enumerate(graph.names)}
-    words = steps.split()
     return [index[word] for word in words] if set(words) <= set(index) else None
-
-
-def _read_edges(steps: str, graph: Graph) -> list[int] | None:
-    """Read steps in English; None for one that is no fact, or does not start where one ended."""
-    index = {name: node for node, name in enumerate(graph.names)}
-    path: list[int] = []
-    for sentence in re.split(r"(?<=[.!?])\s+|\n", steps.strip()):
-        if not sentence.strip():
-            continue
-        edge = read_sentence(sentence)
-        if edge is None or not set(edge) <= set(index):
-            return None
-        parent, child = index[edge[0]], index[edge[1]]
-        if path and path[-1] != parent:
-            return None
-        path += [child] if path else [parent, child]
-    return path
 
 
 def numeric_answer(text: str) -> Fraction | None:

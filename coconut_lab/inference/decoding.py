@@ -23,9 +23,9 @@ class Row:
 
     index: int
     prompt: list[int]
-    forced: list[int]  # tokens that are still to be read before the row writes its own
-    thinking: bool
-    halted: str
+    forced: list[int] = field(default_factory=list)  # to be read before the row writes its own
+    thinking: bool = False
+    halted: str = "prompt"
     thoughts_used: int = 0
     passes: int = 0
     written: list[int] = field(default_factory=list)
@@ -42,46 +42,34 @@ class Batch:
     ) -> None:
         """Run the prompts, and keep their keys and values."""
         padded = pad_prompts([row.prompt for row in rows], tokenizer)
-        batch = {name: value.to(model.device) for name, value in padded.items()}
+        batch: dict[str, Any] = {name: value.to(model.device) for name, value in padded.items()}
         self.model, self.tokenizer, self.rows, self.passes = model, tokenizer, rows, passes
-        self.given_edit, self.edit = edit, edit and self._edit
-        states = model.latent_states(
-            batch["input_ids"],
-            batch["attention_mask"],
-            batch["position_ids"],
-            edit=self.edit,
-            read_from=padded["input_ids"].shape[1] - 1,
-            passes=passes,
-        )
+        # An edit gets the numbers of the prompts in place of those of the batch's rows.
+        self.edit = edit and (lambda k, h, at: edit(k, h, self._numbers(at)))
+        last = padded["input_ids"].shape[1] - 1
+        states = model.latent_states(**batch, edit=self.edit, read_from=last, passes=passes)
         self.position = batch["position_ids"][:, -1]  # (B,)
         self.hidden = states.hidden[:, -1]  # (B, d)
-        for row, thoughts, count in zip(
-            rows, states.thoughts, states.thought_counts.tolist(), strict=True
-        ):
-            row.thoughts_used, row.passes = count, 1 + count
-            row.thoughts = [thoughts[:count]]
+        counts = states.thought_counts.tolist()
+        for row, thoughts, count in zip(rows, states.thoughts, counts, strict=True):
+            row.thoughts_used, row.passes, row.thoughts = count, 1 + count, [thoughts[:count]]
 
-    def _edit(self, k: int, hidden: Tensor, rows: Tensor) -> Tensor:
-        """Edit, with the numbers of the prompts in place of those of the batch's rows."""
-        assert self.given_edit is not None
-        numbers = torch.tensor([row.index for row in self.rows], device=rows.device)
-        return self.given_edit(k, hidden, numbers[rows])
+    def _numbers(self, places: Tensor) -> Tensor:
+        return torch.tensor([row.index for row in self.rows], device=places.device)[places]
 
-    def keep(self, places: list[int]) -> None:
-        """Let all rows but these leave the batch."""
-        chosen = torch.tensor(places, device=self.position.device)
-        self.passes.keep_rows(chosen)
-        self.position, self.hidden = self.position[chosen], self.hidden[chosen]
-        self.rows = [self.rows[place] for place in places]
-
-    def feed(self, inputs: Tensor, real: Tensor) -> None:
-        """Let every row read on: inputs (B, T', d), of which `real` (B, T') says which count."""
-        self.passes.extend(real)
-        position = self.position[:, None] + real.cumsum(1)  # (B, T')
-        self.hidden = self.passes(inputs, position)[:, -1]
-        self.position = position[:, -1]
-        for row in self.rows:
-            row.passes += 1
+    def keep_going(self, max_new_tokens: int) -> bool:
+        """Let the rows that are done leave the batch, and say whether any is left."""
+        places = [
+            place
+            for place, row in enumerate(self.rows)
+            if not row.finished and len(row.written) < max_new_tokens
+        ]
+        if places and len(places) < len(self.rows):
+            chosen = torch.tensor(places, device=self.position.device)
+            self.passes.keep_rows(chosen)
+            self.position, self.hidden = self.position[chosen], self.hidden[chosen]
+            self.rows = [self.rows[place] for place in places]
+        return bool(places)
 
     def look_ahead(self, places: list[int], token_ids: list[int]) -> Tensor:
         """Give the logits (R, V) that some rows would have after these tokens; nothing is kept."""
@@ -138,12 +126,10 @@ class Batch:
             else:
                 row.written.append(token)
 
-    def next_inputs(self) -> tuple[Tensor, Tensor]:
-        """Give what every row reads next: a thought, its own last token, or what is forced on it.
+    def read_on(self) -> None:
+        """Let every row read on: a thought, its own last token, or what is forced on it.
 
-        Returns:
-            Input embeddings (B, T', d), and (B, T') int64, 1 where they count. Rows that read less
-            than others are padded on the left, so that all end in the last column.
+        Rows that read less than others are padded on the left, so that all end in the last column.
         """
         device = self.hidden.device
         thinks = torch.tensor([row.thinking for row in self.rows], device=device)  # (B,)
@@ -153,6 +139,7 @@ class Batch:
             thought = apply_edit(self.edit, thought, thinks, used + 1)
         columns = []
         for place, row in enumerate(self.rows):
+            row.passes += 1
             if row.thinking:
                 row.thoughts_used += 1
                 row.thoughts.append(thought[place : place + 1])
@@ -164,6 +151,9 @@ class Batch:
                 columns.append([row.written[-1]])
         padded = pad_prompts(columns, self.tokenizer)
         inputs = self.model.embed(padded["input_ids"].to(device))  # (B, T', d)
-        last = torch.where(thinks[:, None], thought.to(inputs.dtype), inputs[:, -1])  # (B, d)
-        real = padded["attention_mask"].to(device)  # (B, T')
-        return torch.cat([inputs[:, :-1], last[:, None]], dim=1), real
+        inputs[:, -1] = torch.where(thinks[:, None], thought.to(inputs.dtype), inputs[:, -1])
+        real = padded["attention_mask"].to(device)  # (B, T'), 1 where the input counts
+        self.passes.extend(real)
+        position = self.position[:, None] + real.cumsum(1)
+        self.hidden = self.passes(inputs, position)[:, -1]
+        self.position = position[:, -1]

@@ -17,7 +17,7 @@ from torch import Tensor
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
 from coconut_lab.inference.decoding import Batch, Row
 from coconut_lab.inference.halting import FixedThoughts, HaltError, Halting
-from coconut_lab.inference.prompts import check_positions, check_prompts, read_prompts, split_prompt
+from coconut_lab.inference.prompts import check_positions, read_prompts, split_prompt
 from coconut_lab.inference.sampling import Sampling
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.edits import Edit
@@ -26,10 +26,8 @@ from coconut_lab.model.outputs import ModelError
 from coconut_lab.model.passes import Passes
 
 END = "end of sequence"
-#: How many rows go through the model at once on a CPU. More do not fit its caches.
-CPU_ROWS = 128
-#: The same elsewhere, where memory is the limit.
-GPU_ROWS = 500
+#: How many rows go through the model at once: on a CPU as many as fit its caches, elsewhere memory.
+CPU_ROWS, GPU_ROWS = 128, 500
 #: With at least this many rows, a batch ends where the next prompt has another length: prompts of
 #: one length need no padding, and so no mask.
 CPU_PART = 64
@@ -104,65 +102,49 @@ def generate(
         One `Generation` per prompt, in order.
 
     Raises:
-        ModelError: nothing to generate from, a prompt that is no list of the model's token ids or
-            starts with a placeholder, or more positions than the model has (all found before any
-            work is done), or logits that are not numbers.
+        ModelError: no prompts, one that is no list of the model's token ids or starts with a
+            placeholder, more positions than the model has (all found before any work is done), or
+            logits that are not numbers.
         HaltError: no halting rule, or one that was trained for another model.
     """
     for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
         if value is not None and value < 1:
             raise ModelError(f"{name} is {value}; it must be 1 or more")
-    asked = read_prompts(prompts, model)
-    tails: list[list[int]] = [[] for _ in asked]
-    answer_ids: list[int] = []
-    halted, max_thoughts = "prompt", 0
-    if halting is not None:
-        parts = [split_prompt(prompt, model, index) for index, prompt in enumerate(asked)]
-        if isinstance(halting, FixedThoughts):  # known beforehand: these are placeholders
-            counts, halted, halting = halting.counts(len(asked)), "fixed", None
-            asked = [
-                [*head, *[model.tokens.thought] * count, *tail]
-                for (head, tail), count in zip(parts, counts, strict=True)
-            ]
-        elif not isinstance(halting, Halting):
-            raise HaltError(f"halting is {halting!r}; give a rule, such as FixedThoughts(3)")
-        else:
-            halting.check(model)
-            asked, tails = [head for head, _ in parts], [tail for _, tail in parts]
-            max_thoughts, halted = halting.max_thoughts, "rule"
-            answer_ids = tokenizer(ANSWER_MARK, add_special_tokens=False).input_ids
-    look_ahead = [model.tokens.eot, *answer_ids]
-    after = [max(len(tail) + max_new_tokens, len(look_ahead)) for tail in tails]
-    check_prompts(asked, model)
-    check_positions(model, asked, max_thoughts, after, max_new_tokens)
+    rows = [Row(index, prompt) for index, prompt in enumerate(read_prompts(prompts, model))]
+    rule, look_ahead = None, []
+    if isinstance(halting, FixedThoughts):  # known beforehand: these are placeholders
+        for row, count in zip(rows, halting.counts(len(rows)), strict=True):
+            head, tail = split_prompt(row.prompt, model, row.index)
+            row.prompt, row.halted = [*head, *[model.tokens.thought] * count, *tail], "fixed"
+    elif isinstance(halting, Halting):
+        (rule := halting).check(model)
+        look_ahead = [model.tokens.eot, *tokenizer(ANSWER_MARK, add_special_tokens=False).input_ids]
+        for row in rows:
+            row.prompt, row.forced = split_prompt(row.prompt, model, row.index)
+            row.thinking, row.halted = True, "rule"
+    elif halting is not None:
+        raise HaltError(f"halting is {halting!r}; give a rule, such as FixedThoughts(3)")
+    most = 0 if rule is None else rule.max_thoughts
+    after = [most + max(len(row.forced) + max_new_tokens, len(look_ahead)) for row in rows]
+    needed = [len(row.prompt) + columns for row, columns in zip(rows, after, strict=True)]
+    check_positions(model, needed, most, max_new_tokens)
 
-    rows = [
-        Row(index, prompt, tail, halting is not None, halted)
-        for index, (prompt, tail) in enumerate(zip(asked, tails, strict=True))
-    ]
     draws = None if sampling is None else sampling.draws(len(rows), max_new_tokens)
     on_cpu = model.device.type == "cpu" and batch_size is None
     size = batch_size or (CPU_ROWS if on_cpu else GPU_ROWS)
     # A rule or an edit may be anyone's, and may keep what it is given; nobody else sees these.
-    guard = torch.inference_mode() if halting is None and edit is None else torch.no_grad()
+    guard = torch.inference_mode() if rule is None and edit is None else torch.no_grad()
     with guard, evaluating(model):
-        passes = Passes(model, room=min(max(after) + max_thoughts, ROOM))
+        passes = Passes(model, room=min(max(after), ROOM))
         for part in _batches(rows, size, CPU_PART if on_cpu else size):
             batch = Batch(model, tokenizer, part, passes, edit)
             while True:
-                if halting is not None:
-                    batch.stop_thinking(halting, look_ahead)
+                if rule is not None:
+                    batch.stop_thinking(rule, look_ahead)
                 batch.write(sampling, draws)
-                going = [
-                    place
-                    for place, row in enumerate(batch.rows)
-                    if not row.finished and len(row.written) < max_new_tokens
-                ]
-                if not going:
+                if not batch.keep_going(max_new_tokens):
                     break
-                if len(going) < len(batch.rows):
-                    batch.keep(going)
-                batch.feed(*batch.next_inputs())
+                batch.read_on()
     return [
         Generation(
             token_ids=row.written,

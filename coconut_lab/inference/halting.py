@@ -4,10 +4,9 @@ The paper names two (Hao et al. 2024, section 3): a binary classifier on the lat
 constant number of thoughts; it uses the second. `FixedThoughts` and `LearnedHalt` are these two.
 `ConfidentHalt` needs no training: it asks, after every thought, how sure the answer would be.
 
-A rule is asked after k = 0, 1, 2, … thoughts. What it may look at is the last hidden state: the
-state in which the model is after k thoughts, and the vector that would be fed back as thought
-k + 1. Nothing has to be decoded for that. Only `ConfidentHalt` decodes, and pays an extra pass for
-each time it looks.
+A rule is asked after k = 0, 1, 2, … thoughts, and no more once a row has had `max_thoughts`. It
+looks at the last hidden state, which is what would be fed back as thought k + 1; nothing has to be
+decoded for that. Only `ConfidentHalt` decodes, and pays an extra pass for each time it looks.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class Halting(Protocol):
 
     @property
     def max_thoughts(self) -> int:
-        """After that many thoughts a row stops in any case."""
+        """The largest number of thoughts, 0 or more."""
 
     def check(self, model: Coconut) -> None:
         """Raise `HaltError` if the rule does not belong to this model."""
@@ -89,11 +88,7 @@ class FixedThoughts:
             raise HaltError(f"the number of thoughts is {self.n}; it must be 0 or more, and whole")
 
     def counts(self, prompts: int) -> list[int]:
-        """Give the number of thoughts of each of that many prompts.
-
-        Raises:
-            HaltError: numbers were given for another number of prompts.
-        """
+        """Give the number of thoughts of each of that many prompts."""
         if isinstance(self.n, int):
             return [self.n] * prompts
         if len(self.n) != prompts:
@@ -105,15 +100,14 @@ class FixedThoughts:
 class ConfidentHalt:
     """Stop when the answer, forced now, would be sure enough; needs no training.
 
-    After every thought the model reads `<eot> ###` on a copy of its cache, and the rule measures
-    the distribution of the next token. That is one extra pass per look, counted in
-    `Generation.passes` and, apart, in `Generation.look_ahead_passes`.
+    The model reads `<eot> ###` on a copy of its cache, and the rule measures the distribution of
+    the next token: one extra pass per look, counted in `Generation.look_ahead_passes` as well.
 
     Args:
         threshold: stop at an entropy of at most this (nats), or a margin of at least this.
         measure: `"entropy"`, or `"margin"`, the probability of the most probable token minus that
             of the second.
-        max_thoughts: after that many thoughts a row stops in any case.
+        max_thoughts: the largest number of thoughts.
 
     Raises:
         HaltError: an unknown measure, or `max_thoughts` below 0.
@@ -140,10 +134,7 @@ class ConfidentHalt:
 
 
 def answer_confidence(logits: Tensor) -> dict[str, Tensor]:
-    """Measure how sure distributions over the next token are, from their logits (R, V).
-
-    Gives `entropy` (R,) in nats, and `margin` (R,), largest minus second largest probability.
-    """
+    """Give the `MEASURES` (R,) of distributions over the next token, from their logits (R, V)."""
     log_probabilities = torch.log_softmax(logits.double(), dim=-1)
     best = log_probabilities.topk(2, dim=-1).values.exp()
     return {
@@ -164,7 +155,7 @@ class LearnedHalt:
         bias: added to the projection.
         model_hash: hash of the weights of the model it belongs to (`weights_hash`).
         threshold: stop at a probability of at least this.
-        max_thoughts: after that many thoughts a row stops in any case.
+        max_thoughts: the largest number of thoughts.
         about: plain data on how it was trained: labels, problems, calibration errors.
     """
 
@@ -179,22 +170,11 @@ class LearnedHalt:
         _check_max_thoughts(self.max_thoughts)
 
     def probability(self, hidden: Tensor) -> Tensor:
-        """Give the calibrated probability that a model should stop.
-
-        Args:
-            hidden: (…, d) last hidden states.
-
-        Returns:
-            (…) float64, 0 to 1.
-        """
+        """Give the calibrated probability, (…) float64, of stopping at hidden states (…, d)."""
         return torch.sigmoid(hidden.double() @ self.weight.to(hidden.device) + self.bias)
 
     def check(self, model: Coconut) -> None:
-        """Make sure that it was trained for these weights.
-
-        Raises:
-            HaltError: it was trained for others.
-        """
+        """Raise `HaltError` if it was trained for other weights."""
         found = weights_hash(model)
         if found != self.model_hash:
             raise HaltError(
@@ -216,18 +196,10 @@ class LearnedHalt:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], model: Coconut | None = None) -> LearnedHalt:
-        """Read what `save` wrote.
-
-        Args:
-            path: the file.
-            model: if given, the model it must belong to.
-
-        Returns:
-            The halt.
+        """Read what `save` wrote; it must belong to the model, if one is given.
 
         Raises:
-            HaltError: the file is missing, unreadable or altered, or the halt belongs to another
-                model.
+            HaltError: the file is missing, unreadable or altered, or belongs to another model.
         """
         try:
             with safe_open(path, "pt") as file:

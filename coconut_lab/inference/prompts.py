@@ -1,4 +1,4 @@
-"""Prompts: padding them to a batch, cutting them where thinking begins, checking that they fit."""
+"""Prompts: reading them, cutting them where thinking begins, checking that they fit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,37 @@ from collections.abc import Sequence
 
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
+
+
+def read_prompts(prompts: Sequence[Sequence[int]], model: Coconut) -> list[list[int]]:
+    """Read prompts as lists of token ids that the model can go on from."""
+    size = len(model.language_model.get_input_embeddings().weight)
+    read = []
+    for index, prompt in enumerate(prompts):
+        try:
+            ids = [token.__index__() for token in prompt]
+        except (AttributeError, TypeError):
+            raise ModelError(
+                f"prompt {index} is {reprlib.repr(prompt)}; give a list of prompts, each a list of "
+                "token ids, as Curriculum.prompt or tokenizer(text).input_ids make it"
+            ) from None
+        if not ids:
+            raise ModelError(f"prompt {index} is empty; it needs at least one token")
+        if not 0 <= min(ids) <= max(ids) < size:
+            wrong = next(token for token in ids if not 0 <= token < size)
+            raise ModelError(
+                f"prompt {index} has the token {wrong}, but the model has 0 to {size - 1}; "
+                "was it made with the tokenizer of another model?"
+            )
+        if ids[0] == model.tokens.thought:
+            raise ModelError(
+                f"prompt {index} starts with <thought>, so there is no hidden state to feed back; "
+                "a thought follows <bot>"
+            )
+        read.append(ids)
+    if not read:
+        raise ModelError("there is nothing to generate from: the list of prompts is empty")
+    return read
 
 
 def split_prompt(prompt: Sequence[int], model: Coconut, index: int = 0) -> tuple[list, list]:
@@ -30,65 +61,11 @@ def split_prompt(prompt: Sequence[int], model: Coconut, index: int = 0) -> tuple
     return prompt[:start], tail or [tokens.eot]
 
 
-def read_prompts(prompts: Sequence[Sequence[int]], model: Coconut) -> list[list[int]]:
-    """Read prompts as lists of token ids that the model has."""
-    size = len(model.language_model.get_input_embeddings().weight)
-    read = []
-    for index, prompt in enumerate(prompts):
-        try:
-            ids = [token.__index__() for token in prompt]
-        except (AttributeError, TypeError):
-            raise ModelError(
-                f"prompt {index} is {reprlib.repr(prompt)}; give a list of prompts, each a list of "
-                "token ids, as Curriculum.prompt or tokenizer(text).input_ids make it"
-            ) from None
-        if ids and not 0 <= min(ids) <= max(ids) < size:
-            wrong = next(token for token in ids if not 0 <= token < size)
-            raise ModelError(
-                f"prompt {index} has the token {wrong}, but the model has 0 to {size - 1}; "
-                "was it made with the tokenizer of another model?"
-            )
-        read.append(ids)
-    return read
-
-
-def check_prompts(prompts: Sequence[Sequence[int]], model: Coconut) -> None:
-    """Make sure, before any work is done, that there are prompts that can be read."""
-    if not prompts:
-        raise ModelError("there is nothing to generate from: the list of prompts is empty")
-    for index, prompt in enumerate(prompts):
-        if not prompt:
-            raise ModelError(f"prompt {index} is empty; it needs at least one token")
-        if prompt[0] == model.tokens.thought:
-            raise ModelError(
-                f"prompt {index} starts with <thought>, so there is no hidden state to feed back; "
-                "a thought follows <bot>"
-            )
-
-
 def check_positions(
-    model: Coconut,
-    prompts: Sequence[Sequence[int]],
-    max_thoughts: int,
-    after: Sequence[int],
-    max_new_tokens: int,
+    model: Coconut, needed: Sequence[int], max_thoughts: int, max_new_tokens: int
 ) -> None:
-    """Make sure, before any work is done, that every prompt and what follows it has room.
-
-    Args:
-        model: the model.
-        prompts: token ids.
-        max_thoughts: how many thoughts may follow each of them.
-        after: how many tokens may follow the thoughts, per prompt.
-        max_new_tokens: how many of these are new, for the message.
-
-    Raises:
-        ModelError: more positions than the model has.
-    """
+    """Make sure, before any work is done, that the model has the positions that prompts need."""
     limit = getattr(model.config, "max_position_embeddings", None)
-    needed = [
-        len(prompt) + max_thoughts + rest for prompt, rest in zip(prompts, after, strict=True)
-    ]
     if limit is not None and max(needed) > limit:
         row = needed.index(max(needed))
         thoughts = f", up to {max_thoughts} thoughts" if max_thoughts else ""

@@ -245,7 +245,12 @@ def score(
     written = write_answers(model, tokenizer, problems, curriculum, stage, **how)
     seconds = (time.perf_counter() - began) / len(problems)
     outcomes = tuple(map(judge, written, problems))
-    costs = zip(
-        *((len(one.token_ids), one.thoughts_used, one.passes) for one in written), strict=True
+    return Score(
+        sum(outcomes),
+        len(problems),
+        outcomes,
+        tokens=fmean(len(one.token_ids) for one in written),
+        thoughts=fmean(one.thoughts_used for one in written),
+        passes=fmean(one.passes for one in written),
+        seconds=seconds,
     )
-    return Score(sum(outcomes), len(problems), outcomes, *map(fmean, costs), seconds=seconds)

@@ -26,17 +26,11 @@ from coconut_lab.tasks.problems import Graph, Problem, ProblemError
 
 
 class Word(NamedTuple):
-    """One token of the vocabulary, with the probability that a thought gives it.
+    """One token of the vocabulary, with the probability that a thought gives it."""
 
-    Attributes:
-        text: the token, decoded.
-        probability: 0 to 1.
-        node: index of the node whose name this is (starts with), or None.
-    """
-
-    text: str
-    probability: float
-    node: int | None
+    text: str  # decoded
+    probability: float  # 0 to 1
+    node: int | None  # whose name this is, or starts with
 
 
 @dataclass(frozen=True)
@@ -49,9 +43,8 @@ class ThoughtReading:
         nodes: probability of each node's name; they sum to at most 1.
         words: the most probable tokens of the whole vocabulary, best first.
         frontier: mass on the nodes exactly `hop` hops from the root.
-        uniform_frontier: that mass if all nodes of the graph were equally probable.
         paths: mass on the nodes of shortest paths from root to target.
-        uniform_paths: that mass if all nodes of the graph were equally probable.
+        uniform_frontier, uniform_paths: the same if all nodes were equally probable.
     """
 
     number: int
@@ -59,8 +52,8 @@ class ThoughtReading:
     nodes: tuple[float, ...]
     words: tuple[Word, ...]
     frontier: float
-    uniform_frontier: float
     paths: float
+    uniform_frontier: float
     uniform_paths: float
 
 
@@ -81,17 +74,11 @@ class ForcedAnswer:
 
 @dataclass(frozen=True)
 class Reading:
-    """All there is to see of one problem in one model.
-
-    Attributes:
-        problem: the problem.
-        thoughts: thought 1, 2, … n.
-        answers: the answer after 0, 1, … n thoughts.
-    """
+    """All there is to see of one problem in one model."""
 
     problem: Problem
-    thoughts: tuple[ThoughtReading, ...]
-    answers: tuple[ForcedAnswer, ...]
+    thoughts: tuple[ThoughtReading, ...]  # thought 1, 2, … n
+    answers: tuple[ForcedAnswer, ...]  # after 0, 1, … n thoughts
 
 
 @dataclass(frozen=True)
@@ -201,10 +188,14 @@ def forced_answers(
                     Example(masked + name, [IGNORED] * len(masked) + name) for name in options
                 ]
         batch = {n: value.to(model.device) for n, value in collate(examples, tokenizer).items()}
-        probabilities = _row_probabilities(model, batch).view(len(part), len(budgets), 2)
+        output = model(**batch)
+        row, column = output.labelled.nonzero(as_tuple=True)  # (M,), in row order as the logits
+        logs = output.logits.float().log_softmax(-1)  # (M, V)
+        chosen = logs.gather(1, batch["labels"][row, column + 1, None])[:, 0]
+        total = chosen.new_zeros(len(examples)).index_add(0, row, chosen).exp()
         found += [
             tuple(ForcedAnswer(k, *pair) for k, pair in zip(budgets, table, strict=True))
-            for table in probabilities.tolist()
+            for table in total.view(len(part), len(budgets), 2).tolist()
         ]
     return found
 
@@ -219,16 +210,9 @@ def frontier_mass(
 ) -> list[FrontierMass]:
     """Average the frontier mass of each thought over problems, beside its control.
 
-    Args:
-        model, tokenizer, problems, curriculum, batch_size: as for `probe`. Only problems whose
-            target is at least as many hops away count for a thought: past its target a problem
-            has nothing left to search.
-
-    Returns:
-        One `FrontierMass` per thought that any problem counts for.
-
-    Raises:
-        As `probe`.
+    Only problems whose target is at least as many hops away count for a thought: past its target
+    a problem has nothing left to search. Takes and raises what `probe` does; gives one
+    `FrontierMass` per thought that any problem counts for.
     """
     read = read_thoughts(model, tokenizer, problems, curriculum, top=0, batch_size=batch_size)
     found = []
@@ -248,13 +232,13 @@ def frontier_mass(
 
 def on_shortest_paths(graph: Graph) -> frozenset[int]:
     """Find the nodes of all shortest paths from root to target, both ends included."""
-    down = graph.distances(graph.root)
-    found = set()
-    for node, hops in enumerate(down):
-        rest = graph.distances(node)[graph.target]
-        if hops is not None and rest is not None and hops + rest == graph.hops:
-            found.add(node)
-    return frozenset(found)
+    down = enumerate(graph.distances(graph.root))
+    on_way = (
+        node
+        for node, hops in down
+        if hops is not None and graph.distances(node)[graph.target] == graph.hops - hops
+    )
+    return frozenset(on_way)
 
 
 def _graph(problem: Problem) -> Graph:
@@ -289,7 +273,6 @@ def _read_rows(
 ) -> tuple[ThoughtReading, ...]:
     """Read one problem's thoughts from the probabilities (n, V) of its vocabulary."""
     graph = _graph(problem)
-    size = len(graph.names)
     firsts = [ids[0] for ids in _name_tokens(ANSWER_MARK, graph.names, tokenizer)]
     shared = torch.tensor([firsts.count(token) for token in firsts])
     by_token = {token: node for node, token in reversed(list(enumerate(firsts)))}
@@ -297,26 +280,16 @@ def _read_rows(
     best = table.topk(min(top, table.shape[1]))
     paths = on_shortest_paths(graph)
     readings = []
-    for index, row in enumerate(nodes):
-        hop = index // per_step + 1
+    for number, (row, *found) in enumerate(zip(nodes, *map(Tensor.tolist, best), strict=True), 1):
+        hop = (number - 1) // per_step + 1
         frontier = graph.frontier(hop)
-        readings.append(
-            ThoughtReading(
-                number=index + 1,
-                hop=hop,
-                nodes=tuple(row),
-                words=tuple(
-                    Word(tokenizer.decode([token]).strip(), probability, by_token.get(token))
-                    for token, probability in zip(
-                        best.indices[index].tolist(), best.values[index].tolist(), strict=True
-                    )
-                ),
-                frontier=math.fsum(row[node] for node in frontier),
-                uniform_frontier=len(frontier) / size,
-                paths=math.fsum(row[node] for node in paths),
-                uniform_paths=len(paths) / size,
-            )
+        words = (
+            Word(tokenizer.decode([token]).strip(), probability, by_token.get(token))
+            for probability, token in zip(*found, strict=True)
         )
+        masses = (math.fsum(row[node] for node in chosen) for chosen in (frontier, paths))
+        uniform = (len(chosen) / len(graph.names) for chosen in (frontier, paths))
+        readings.append(ThoughtReading(number, hop, tuple(row), tuple(words), *masses, *uniform))
     return tuple(readings)
 
 
@@ -336,14 +309,3 @@ def _answer_tokens(problem: Problem, tokenizer: Any) -> tuple[list[int], list[in
     options = (graph.names[graph.target], graph.names[graph.distractor])
     target, distractor = _name_tokens(forced, options, tokenizer)
     return tokenizer(forced, add_special_tokens=False).input_ids, target, distractor
-
-
-def _row_probabilities(model: Coconut, batch: dict[str, Tensor]) -> Tensor:
-    """Multiply the probabilities of the labelled tokens of each row: (B,)."""
-    output = model(**batch)
-    assert output.labelled is not None
-    row, column = output.labelled.nonzero(as_tuple=True)  # (M,), in row order as the logits
-    logs = output.logits.float().log_softmax(-1)  # (M, V)
-    chosen = logs.gather(1, batch["labels"][row, column + 1, None])[:, 0]
-    total = torch.zeros(len(batch["labels"]), device=logs.device)
-    return total.index_add(0, row, chosen).exp().cpu()
