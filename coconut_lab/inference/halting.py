@@ -40,18 +40,11 @@ class HaltError(ValueError):
 
 @dataclass(frozen=True)
 class HaltingContext:
-    """What a rule may look at: the rows of a batch that still think.
+    """What a rule may look at: the R rows of a batch that still think."""
 
-    Attributes:
-        count: k, how many thoughts each of them has had.
-        hidden: (R, d) the last hidden states after k thoughts; at k = 0 those at `<bot>`.
-        force_answer: gives the (R, V) logits of the answer's first token, were it to come now. It
-            costs one forward pass.
-    """
-
-    count: int
-    hidden: Tensor
-    force_answer: Callable[[], Tensor]
+    count: int  # k, how many thoughts each of them has had
+    hidden: Tensor  # (R, d), the last hidden states after k thoughts; at k = 0 those at `<bot>`
+    force_answer: Callable[[], Tensor]  # gives logits (R, V) of an answer now, in an extra pass
 
 
 @runtime_checkable
@@ -151,8 +144,7 @@ class LearnedHalt:
     model thinks. `train_halting` makes one; it works only with the very weights it was trained on.
 
     Attributes:
-        weight: (d,) float64, the direction that says "stop".
-        bias: added to the projection.
+        weight, bias: of the direction (d,) float64 that says "stop".
         model_hash: hash of the weights of the model it belongs to (`weights_hash`).
         threshold: stop at a probability of at least this.
         max_thoughts: the largest number of thoughts.
@@ -204,14 +196,11 @@ class LearnedHalt:
         try:
             with safe_open(path, "pt") as file:
                 facts, weight = file.metadata(), file.get_tensor("weight")
-            if facts["format"] != FORMAT:
-                raise HaltError(
-                    f"{path} has format {facts['format']}; this version reads format {FORMAT}"
-                )
+            found = facts["format"]
+            if found != FORMAT:
+                raise HaltError(f"{path} has format {found}; this version reads format {FORMAT}")
             if _digest(weight, facts["settings"]) != facts["sha256"]:
-                raise HaltError(
-                    f"{path} is not as it was written; get it again, or train the halt anew"
-                )
+                raise HaltError(f"{path} was changed; get it again, or train the halt anew")
             halt = cls(weight, **json.loads(facts["settings"]))
         except (OSError, KeyError, TypeError, SafetensorError) as error:
             raise HaltError(f"{path} holds no halt that can be read: {error!r}") from error

@@ -78,7 +78,7 @@ class HaltingTradeoff:
 
     @property
     def max_thoughts(self) -> int:
-        """K, the largest number of thoughts."""
+        """K."""
         return self.right.shape[1] - 1
 
     def stops(self, signal: str, threshold: float) -> Array:
@@ -106,24 +106,20 @@ class HaltingTradeoff:
         return np.select(list(cases.values()), list(cases), "never")
 
     def fixed(self, thoughts: int) -> OperatingPoint:
-        """Evaluate a constant number of thoughts."""
+        """Look up a constant number of thoughts."""
         if not 0 <= thoughts <= self.max_thoughts:
             raise HaltError(f"the study covers 0 to {self.max_thoughts} thoughts, not {thoughts}")
         stops = np.full(len(self.hops), thoughts)
         return self._point(thoughts, stops, self.passes[:, thoughts])
 
     def best_fixed(self, within: float = 0.0) -> OperatingPoint:
-        """Give the constant number of thoughts that is right most often; of equals the smallest.
-
-        Args:
-            within: settle for this much less accuracy if it takes fewer thoughts.
-        """
+        """Give the smallest constant number of thoughts that loses no more than `within`."""
         points = [self.fixed(thoughts) for thoughts in range(self.max_thoughts + 1)]
         goal = max(point.score.accuracy for point in points) - within
         return next(point for point in points if point.score.accuracy >= goal - 1e-12)
 
     def at(self, signal: str, threshold: float) -> OperatingPoint:
-        """Evaluate a rule at one threshold; no forward pass is needed."""
+        """Look up a rule at one threshold."""
         stops = self.stops(signal, threshold)
         # A fixed length reads its last thought and `<eot>` in one pass. A rule looks at the state
         # between the two, so `<eot>` is a separate pass.
@@ -133,30 +129,22 @@ class HaltingTradeoff:
         return self._point(threshold, stops, passes)
 
     def thresholds(self, signal: str, count: int = 50) -> list[float]:
-        """Give thresholds that spread the stops evenly: quantiles of what was measured.
-
-        Also the one just outside, at which nothing stops before the largest number of thoughts.
-        """
+        """Give quantiles of what was measured, and the threshold just outside: it never stops."""
         values = self.signals[signal]
         found = {float(value) for value in np.quantile(values, np.linspace(0, 1, count))}
         never = np.nextafter(*((values.min(), -1) if signal == "entropy" else (values.max(), 2)))
         return sorted(found | {float(never)})
 
     def curve(self, signal: str, thresholds: Iterable[float] | None = None) -> list[OperatingPoint]:
-        """Evaluate a rule at many thresholds, in the order given (rising by default)."""
+        """Look up a rule at many thresholds, in the order given (rising by default)."""
         chosen = self.thresholds(signal) if thresholds is None else thresholds
         return [self.at(signal, threshold) for threshold in chosen]
 
     def choose(self, signal: str, within: float = 0.01) -> OperatingPoint:
-        """Choose the threshold that needs the fewest thoughts.
+        """Choose the threshold of a signal that needs the fewest mean thoughts.
 
-        Args:
-            signal: a key of `signals`.
-            within: how much accuracy, 0 to 1, may be lost against the best fixed length.
-
-        Returns:
-            The point with the fewest mean thoughts among those that lose no more; if every
-            threshold loses more, the one that loses least.
+        It may lose `within` of the accuracy (0 to 1) of the best fixed length; if every threshold
+        loses more, it is the one that loses least.
         """
         goal = self.best_fixed().score.accuracy - within
         points = self.curve(signal, self.thresholds(signal, 400))
@@ -195,11 +183,7 @@ class HaltingTradeoff:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HaltingTradeoff:
-        """Read what `save` wrote.
-
-        Raises:
-            HaltError: the file is missing, or is no study.
-        """
+        """Read what `save` wrote; HaltError if it is missing, or is no study."""
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
             tables = {name: np.array(values[name]) for name in _TABLES}

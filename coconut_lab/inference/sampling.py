@@ -45,10 +45,7 @@ class Sampling:
             raise ValueError(f"seed {self.seed} and first {self.first} must both be 0 or more")
 
     def draws(self, prompts: int, tokens: int) -> Tensor:
-        """Draw the uniform random numbers that decide every token: (prompts, tokens) float64.
-
-        A row depends on the seed and its number only.
-        """
+        """Draw the uniform random numbers that decide every token: (prompts, tokens) float64."""
         rows = []
         for number in range(self.first, self.first + prompts):
             digest = hashlib.sha256(f"{self.seed} {number}".encode()).digest()

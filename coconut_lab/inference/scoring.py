@@ -29,10 +29,8 @@ class Score:
         right: how many were right.
         total: how many were asked.
         outcomes: right or wrong, one per problem in order; empty where only the counts are known.
-        tokens: mean number of tokens written per problem, without the end of sequence; None where
-            nothing was measured, as for the three that follow.
-        thoughts: mean number of thoughts per problem.
-        passes: mean number of forward passes per problem, each counted as if it were alone.
+        tokens, thoughts, passes: means per problem, or None where nothing was measured: of tokens
+            written, without the end of sequence, and of passes counted as if it were alone.
         seconds: wall-clock time per problem, in the batches it was run in.
     """
 
@@ -78,15 +76,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same problems.
+    """How many problems each of two models got right: both, only one of them, or neither.
 
     Only problems on which they differ say which one is better, so those are counted separately.
-
-    Attributes:
-        both: how many problems both got right.
-        only_first: how many only the first got right.
-        only_second: how many only the second got right.
-        neither: how many both got wrong.
     """
 
     both: int
@@ -96,7 +88,7 @@ class Comparison:
 
     @property
     def total(self) -> int:
-        """How many problems there were."""
+        """The number of problems."""
         return self.both + self.only_first + self.only_second + self.neither
 
     @property
@@ -124,10 +116,9 @@ class Comparison:
 
     @property
     def p_value(self) -> float:
-        """The exact McNemar test, two-sided.
+        """The exact McNemar test, two-sided; 1 where they never differ.
 
-        How probable is a split of the problems on which they differ that is at least as uneven, if
-        each of these is a fair coin? 1 where they never differ.
+        How probable is so uneven a split of the problems on which they differ, with a fair coin?
         """
         differ, fewer = self.only_first + self.only_second, min(self.only_first, self.only_second)
         tail = sum(math.comb(differ, count) for count in range(fewer + 1))
@@ -144,14 +135,7 @@ class Comparison:
 
 
 def compare_paired(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
-    """Compare two models that answered the same problems.
-
-    Args:
-        first: right or wrong, one per problem (`Score.outcomes`).
-        second: the same of the other model, in the same order.
-
-    Returns:
-        Both accuracies, their difference with its interval, and the exact McNemar test.
+    """Compare two models by their outcomes on the same problems, as `Score.outcomes` has them.
 
     Raises:
         ValueError: no problems, or not equally many.
@@ -165,7 +149,7 @@ def compare_paired(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
         raise ValueError("there are no problems to compare on")
     pairs = [(bool(one), bool(other)) for one, other in zip(first, second, strict=True)]
     kinds = ((True, True), (True, False), (False, True), (False, False))
-    return Comparison(*(pairs.count(kind) for kind in kinds))
+    return Comparison(*map(pairs.count, kinds))
 
 
 def is_right(generation: Generation, problem: Problem) -> bool:
@@ -229,12 +213,8 @@ def score(
     """Let a model answer problems as `write_answers` does, and judge what it wrote.
 
     Args:
-        model, tokenizer, problems, curriculum, stage, how: as for `write_answers`.
         judge: says whether an answer is right: `is_right`, or `is_right_number` for GSM8K; both
-            count one that was cut at `max_new_tokens` as wrong.
-
-    Returns:
-        How many answers were right, which, and at what cost.
+            count one that was cut at `max_new_tokens` as wrong. The rest as for `write_answers`.
 
     Raises:
         ValueError: there are no problems.

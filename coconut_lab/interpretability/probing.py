@@ -35,41 +35,25 @@ class Word(NamedTuple):
 
 @dataclass(frozen=True)
 class ThoughtReading:
-    """One thought, read through the language-model head.
+    """One thought, read through the language-model head, with masses and their controls."""
 
-    Attributes:
-        number: k; the thought fed back at the k-th placeholder, from 1.
-        hop: which frontier it can hold: k, or k/c rounded up with c thoughts per step.
-        nodes: probability of each node's name; they sum to at most 1.
-        words: the most probable tokens of the whole vocabulary, best first.
-        frontier: mass on the nodes exactly `hop` hops from the root.
-        paths: mass on the nodes of shortest paths from root to target.
-        uniform_frontier, uniform_paths: the same if all nodes were equally probable.
-    """
-
-    number: int
-    hop: int
-    nodes: tuple[float, ...]
-    words: tuple[Word, ...]
-    frontier: float
-    paths: float
-    uniform_frontier: float
+    number: int  # k: it is fed back at the k-th placeholder
+    hop: int  # which frontier it can hold: k, or k/c rounded up with c thoughts per step
+    nodes: tuple[float, ...]  # the probability of each node's name; they sum to at most 1
+    words: tuple[Word, ...]  # the most probable tokens of the whole vocabulary, best first
+    frontier: float  # mass on the nodes exactly `hop` hops from the root
+    paths: float  # mass on the nodes of shortest paths from root to target
+    uniform_frontier: float  # the same two, were all nodes of the graph equally probable
     uniform_paths: float
 
 
 @dataclass(frozen=True)
 class ForcedAnswer:
-    """What a model would answer if it had to after some number of thoughts.
+    """What a model would answer if it had to after some number of thoughts."""
 
-    Attributes:
-        thoughts: how many thoughts it had; the rest of its thinking is cut by `<eot>`.
-        target: probability of the right option as the next name after `###`.
-        distractor: probability of the wrong option there.
-    """
-
-    thoughts: int
-    target: float
-    distractor: float
+    thoughts: int  # the rest of its thinking is cut by `<eot>`
+    target: float  # probability of the right option as the next name after `###`
+    distractor: float  # probability of the wrong option there
 
 
 @dataclass(frozen=True)
@@ -83,21 +67,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class FrontierMass:
-    """How much of a thought's probability lies on the frontier, as a mean over problems.
+    """How much of a thought's probability lies on the frontier, as a mean over problems."""
 
-    Attributes:
-        number: which thought, from 1.
-        hop: its frontier.
-        mass: mean probability on the nodes of that frontier.
-        uniform: the same for a uniform distribution over each graph's nodes: the control.
-        problems: how many problems have a path of at least that many hops; the others do not count.
-    """
-
-    number: int
-    hop: int
-    mass: float
-    uniform: float
-    problems: int
+    number: int  # which thought, from 1
+    hop: int  # its frontier
+    mass: float  # mean probability on the nodes of that frontier
+    uniform: float  # the same for a uniform distribution over each graph's nodes: the control
+    problems: int  # how many have a path of at least that many hops; the others do not count
 
 
 def probe(

@@ -1,6 +1,8 @@
-"""Generation and scores against slow, plain versions of themselves."""
+"""Generation against a slow, plain version of itself."""
 
+import functools
 import math
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,13 +12,12 @@ from hypothesis import strategies as st
 from oracle import answer, latent_row
 from shapes import CONFIGS, bpe_tokenizer, exact, language_model, ragged, tokenizer
 from tokenizers.processors import TemplateProcessing
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
+from transformers import AutoModelForCausalLM, GPT2Config
 
 from coconut_lab.curriculum.stages_and_masks import METHODS, Curriculum
 from coconut_lab.curriculum.tokenizer import add_pause_token, thought_tokens
-from coconut_lab.inference.generation import Generation, generate
+from coconut_lab.inference.generation import generate
 from coconut_lab.inference.halting import ConfidentHalt, FixedThoughts, HaltError
-from coconut_lab.inference.scoring import Score, answer_of, is_right, score
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
 from coconut_lab.tasks.problems import Problem
@@ -25,14 +26,26 @@ TOKENIZER = tokenizer()
 TOKENS = thought_tokens(TOKENIZER)
 
 
-def model_that_ends(shape, seed=0):
-    """A random model that ends often enough that rows end at different times."""
+@functools.cache
+def model_that_ends(shape, seed=0, bias=None):
+    """A random model that ends often enough that rows end at different times; or always, never."""
     model = Coconut(language_model(shape, seed), TOKENIZER)
     head = model.language_model.get_output_embeddings()
     head.bias = torch.nn.Parameter(torch.zeros(head.out_features, dtype=torch.float64))
     with torch.no_grad():
-        head.bias[TOKENIZER.eos_token_id] = 3.0 if shape != "gpt2" else 2.0
+        head.bias[TOKENIZER.eos_token_id] = bias or (3.0 if shape != "gpt2" else 2.0)
     return model
+
+
+@contextmanager
+def passes_of(model):
+    """The shape (rows, columns, d) of what goes through the backbone, pass by pass."""
+    seen = []
+    handle = model.backbone.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(tuple(kwargs["inputs_embeds"].shape)), with_kwargs=True
+    )
+    yield seen
+    handle.remove()
 
 
 def prompts(seed=0):
@@ -40,12 +53,26 @@ def prompts(seed=0):
     return [ids[: len(ids) - sum(label != -100 for label in labels)] for ids, labels in rows]
 
 
+@st.composite
+def ragged_prompts(draw):
+    """Questions of any length, with any number of thoughts, with markers or without."""
+    words = st.integers(2, len(TOKENIZER) - 4)
+    rows = []
+    for _ in range(draw(st.integers(1, 6))):
+        question = draw(st.lists(words, min_size=1, max_size=9))
+        thoughts = [TOKENS.thought] * draw(st.integers(0, 4))
+        latent = [TOKENS.bot, *thoughts, TOKENS.eot] if draw(st.booleans()) else []
+        rows.append(question + latent + draw(st.lists(words, max_size=2)))
+    return rows
+
+
 @pytest.mark.parametrize("shape", CONFIGS)
-@pytest.mark.parametrize("seed", range(4))
-def test_a_ragged_batch_writes_what_the_published_code_writes_one_by_one(shape, seed):
+@settings(max_examples=8)
+@given(seed=st.integers(0, 9), asked=ragged_prompts())
+def test_any_batch_writes_what_the_published_code_writes_one_by_one(shape, seed, asked):
     model = model_that_ends(shape, seed)
-    batch = generate(model, TOKENIZER, prompts(seed), max_new_tokens=7)
-    for prompt, got in zip(prompts(seed), batch, strict=True):
+    batch = generate(model, TOKENIZER, asked, max_new_tokens=7)
+    for prompt, got in zip(asked, batch, strict=True):
         want, finished = answer(
             model.language_model, prompt, TOKENS.thought, TOKENIZER.eos_token_id, 7
         )
@@ -54,7 +81,6 @@ def test_a_ragged_batch_writes_what_the_published_code_writes_one_by_one(shape, 
         assert got.thoughts_used == prompt.count(TOKENS.thought) and got.halted == "prompt"
         assert got.text == TOKENIZER.decode(want)
         assert generate(model, TOKENIZER, [prompt], max_new_tokens=7) == [got]
-    assert len({len(row.token_ids) for row in batch}) > 1
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -77,26 +103,13 @@ def test_models_of_every_method_go_through_the_same_call(method):
         assert (got.token_ids, got.finished) == want
 
 
-def test_the_first_token_may_be_the_end():
-    model = Coconut(language_model("llama", 1), TOKENIZER)
-    head = model.language_model.get_output_embeddings()
-    head.bias = torch.nn.Parameter(torch.zeros(head.out_features, dtype=torch.float64))
-    with torch.no_grad():
-        head.bias[TOKENIZER.eos_token_id] = 1e3
-    for one in generate(model, TOKENIZER, prompts(), 4):
-        assert one.token_ids == [] and one.text == "" and one.finished
-        assert one.passes == 1 + one.thoughts_used
-
-
-def test_an_end_that_never_comes_is_cut_at_the_limit():
-    model = Coconut(language_model("llama", 1), TOKENIZER)
-    head = model.language_model.get_output_embeddings()
-    head.bias = torch.nn.Parameter(torch.zeros(head.out_features, dtype=torch.float64))
-    with torch.no_grad():
-        head.bias[TOKENIZER.eos_token_id] = -1e3
-    for one in generate(model, TOKENIZER, prompts(), 9):
-        assert len(one.token_ids) == 9 and not one.finished
-        assert one.stopped == "limit of 9 new tokens"
+@pytest.mark.parametrize(
+    ("bias", "length", "stopped"), [(1e3, 0, "end of sequence"), (-1e3, 9, "limit of 9 new tokens")]
+)
+def test_an_end_may_come_at_once_or_never(bias, length, stopped):
+    for one in generate(model_that_ends("llama", 1, bias), TOKENIZER, prompts(), 9):
+        assert (len(one.token_ids), one.finished, one.stopped) == (length, not length, stopped)
+        assert one.passes == 1 + one.thoughts_used + max(0, length - 1)
 
 
 def test_thoughts_are_returned_on_request():
@@ -112,26 +125,23 @@ def test_thoughts_are_returned_on_request():
 
 def test_a_batch_takes_the_passes_of_its_slowest_row():
     model = model_that_ends("gpt2", 1)
-    calls = []
-    model.backbone.register_forward_hook(lambda *_: calls.append(1))
     same = [[*range(5, 5 + n), TOKENS.bot, *[TOKENS.thought] * 3, TOKENS.eot] for n in (2, 5, 9)]
-    batch = generate(model, TOKENIZER, same, 6)
-    written = max(len(one.token_ids) - (not one.finished) for one in batch)
-    assert len(calls) == 1 + 3 + written == max(one.passes for one in batch)
+    for asked in (same, *([prompt] for prompt in prompts())):
+        with passes_of(model) as seen:
+            batch = generate(model, TOKENIZER, asked, 6)
+        written = max(len(one.token_ids) - (not one.finished) for one in batch)
+        thoughts = max(one.thoughts_used for one in batch)
+        assert len(seen) == 1 + thoughts + written == max(one.passes for one in batch)
 
 
 def test_parts_of_a_batch_change_nothing_but_the_speed():
     model = model_that_ends("gpt2", 1)
     asked = [prompt for seed in range(4) for prompt in prompts(seed)]
     want = generate(model, TOKENIZER, asked, 6, return_thoughts=True)
-    sizes = []
-    model.backbone.register_forward_pre_hook(
-        lambda _, args, kwargs: sizes.append(len(kwargs["inputs_embeds"])), with_kwargs=True
-    )
     for rows in (1, 3, 7, 100):
-        sizes.clear()
-        got = generate(model, TOKENIZER, asked, 6, batch_size=rows, return_thoughts=True)
-        assert got == want and max(sizes) == min(rows, len(asked))
+        with passes_of(model) as seen:
+            got = generate(model, TOKENIZER, asked, 6, batch_size=rows, return_thoughts=True)
+        assert got == want and max(seen)[0] == min(rows, len(asked))
         for one, other in zip(got, want, strict=True):
             torch.testing.assert_close(one.thoughts, other.thoughts)
     with pytest.raises(ModelError, match="batch_size is 0"):
@@ -140,20 +150,13 @@ def test_parts_of_a_batch_change_nothing_but_the_speed():
 
 def test_rows_that_have_finished_leave_the_batch():
     model = model_that_ends("llama", 2)
-    sizes = []
-    model.backbone.register_forward_pre_hook(
-        lambda _, args, kwargs: sizes.append(len(kwargs["inputs_embeds"])), with_kwargs=True
-    )
     asked = [prompt for seed in range(3) for prompt in prompts(seed)]
-    batch = generate(model, TOKENIZER, asked, 7)
-    passes_after_the_prompt = [len(one.token_ids) - (not one.finished) for one in batch]
-    prompt_passes = 1 + len([size for size in sizes[1:] if size == len(asked)])
-    decoding = [
-        sum(count > step for count in passes_after_the_prompt)
-        for step in range(max(passes_after_the_prompt))
-    ]
-    assert sizes[len(sizes) - len(decoding) :] == decoding
-    assert decoding[-1] < decoding[0] < len(asked) and prompt_passes > 1
+    with passes_of(model) as seen:
+        batch = generate(model, TOKENIZER, asked, 7)
+    after = [len(one.token_ids) - (not one.finished) for one in batch]  # passes after the prompt
+    decoding = [sum(count > step for count in after) for step in range(max(after))]
+    assert [rows for rows, *_ in seen][-len(decoding) :] == decoding
+    assert decoding[-1] < decoding[0] < len(asked)
 
 
 def dropping_model():
@@ -190,9 +193,8 @@ def test_wrapping_a_model_leaves_its_modes_as_they_were():
 
 
 def test_bad_prompts_are_named():
-    model = Coconut(language_model("llama"), TOKENIZER)
-    calls = []
-    model.backbone.register_forward_pre_hook(lambda *_: calls.append(1))
+    model, seen = Coconut(language_model("llama"), TOKENIZER), []
+    model.backbone.register_forward_pre_hook(lambda *_: seen.append(1))
     with pytest.raises(ModelError, match="list of prompts is empty"):
         generate(model, TOKENIZER, [])
     with pytest.raises(ModelError, match="prompt 1 is empty"):
@@ -212,10 +214,7 @@ def test_bad_prompts_are_named():
     for bad in (3, "fixed", FixedThoughts):
         with pytest.raises(HaltError, match=r"give a rule, such as FixedThoughts\(3\)"):
             generate(model, TOKENIZER, [[3, TOKENS.bot]], halting=bad)
-    for bad in (-1, 1.5, "3", [1, 2.0], None):
-        with pytest.raises(HaltError, match="it must be 0 or more, and whole"):
-            FixedThoughts(bad)
-    assert calls == []
+    assert seen == []
 
 
 def test_prompts_may_be_tensors_or_arrays():
@@ -241,121 +240,6 @@ def test_broken_weights_are_named():
     model.backbone.register_forward_hook(overflow)
     with pytest.raises(ModelError, match="logits of prompt 1 for new token 0 .*NaN"):
         generate(model, TOKENIZER, [[3, 4], [5, 7]], 4)
-
-
-def test_scores_count_finished_right_answers():
-    problem = Problem("| a b", ("b",), "b")
-    assert is_right(Generation([], "### b", 0, True), problem)
-    assert is_right(Generation([], "b ###  b", 0, True), problem)
-    assert not is_right(Generation([], "### b", 0, False), problem)
-    assert not is_right(Generation([], "b", 0, True), problem)
-    assert not is_right(Generation([], "### b b", 0, True), problem)
-    assert answer_of("x ### y ### z") == "z" and answer_of("x") is None
-
-
-def test_score_runs_in_batches_of_any_size():
-    model = Coconut(language_model("llama", 1), TOKENIZER)
-    problems = [Problem(f"w{i} w{i + 1}", (f"w{i + 2}",), f"w{i}") for i in range(7)]
-    scores = {
-        score(model, TOKENIZER, problems, Curriculum(max_stage=2), 2, batch_size=size)
-        for size in (1, 3, 7)
-    }
-    assert len(scores) == 1 and scores.pop().total == 7
-
-
-def test_answer_now_forbids_words_before_the_answer(monkeypatch):
-    model = Coconut(language_model("llama", 1), TOKENIZER)
-    asked = []
-
-    def fake(model, tokenizer, prompts, limit, **_):
-        asked.extend(prompts)
-        return [Generation([], " w2", 1, True), Generation([], "w1 ### w2", 1, True)]
-
-    monkeypatch.setattr("coconut_lab.inference.scoring.generate", fake)
-    problems = [Problem("w0 w1", ("w2",), "w2")] * 2
-    assert score(model, TOKENIZER, problems, Curriculum(), 1, answer_now=True).right == 2
-    mark = TOKENIZER.convert_tokens_to_ids("###")
-    assert [prompt[-1] for prompt in asked] == [mark, mark]
-    asked.clear()
-    assert score(model, TOKENIZER, problems, Curriculum(), 1).right == 1
-    assert {prompt[-1] for prompt in asked} == {TOKENS.eot}
-
-
-def test_nothing_to_score():
-    model = Coconut(language_model("llama", 1), TOKENIZER)
-    with pytest.raises(ValueError, match="no problems"):
-        score(model, TOKENIZER, [], Curriculum(), 0)
-
-
-@given(st.integers(1, 400), st.data())
-def test_wilson_interval_solves_its_equation(total, data):
-    right = data.draw(st.integers(0, total))
-    result = Score(right, total)
-    low, high = result.interval
-    assert 0 <= low <= result.accuracy + 1e-12 and result.accuracy - 1e-12 <= high <= 1
-    # Each end is where the observed share lies 1.96 standard errors of that end away.
-    for end in (low, high):
-        if 1e-9 < end < 1 - 1e-9:
-            distance = abs(result.accuracy - end) / math.sqrt(end * (1 - end) / total)
-            assert distance == pytest.approx(1.959964, rel=1e-4)
-
-
-@st.composite
-def random_language_models(draw):
-    """GPT-2 and Llama models of random sizes, in float64."""
-    heads, size = draw(st.sampled_from([1, 2, 4])), draw(st.sampled_from([2, 4, 6]))
-    layers, width = draw(st.integers(1, 3)), heads * size
-    common = {"vocab_size": len(TOKENIZER), "initializer_range": 0.4, "eos_token_id": 1}
-    if draw(st.booleans()):
-        config = GPT2Config(
-            n_embd=width, n_layer=layers, n_head=heads, n_positions=40, bos_token_id=None,
-            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **common,
-        )  # fmt: skip
-    else:
-        config = LlamaConfig(
-            hidden_size=width, intermediate_size=draw(st.integers(4, 20)), num_hidden_layers=layers,
-            num_attention_heads=heads, num_key_value_heads=draw(st.sampled_from([1, heads])),
-            max_position_embeddings=40, bos_token_id=None, pad_token_id=0,
-            tie_word_embeddings=draw(st.booleans()), **common,
-        )  # fmt: skip
-    return exact(config, draw(st.integers(0, 99)))
-
-
-@st.composite
-def ragged_prompts(draw):
-    """Questions of any length, with any number of thoughts, with markers or without."""
-    words = st.integers(2, len(TOKENIZER) - 4)
-    rows = []
-    for _ in range(draw(st.integers(1, 6))):
-        question = draw(st.lists(words, min_size=1, max_size=9))
-        thoughts = [TOKENS.thought] * draw(st.integers(0, 4))
-        latent = [TOKENS.bot, *thoughts, TOKENS.eot] if draw(st.booleans()) else []
-        rows.append(question + latent + draw(st.lists(words, max_size=2)))
-    return rows
-
-
-@settings(max_examples=40)
-@given(random_language_models(), ragged_prompts())
-def test_any_batch_of_any_shape_is_one_by_one_and_as_published(language, asked):
-    model = Coconut(language, TOKENIZER)
-    batch = generate(model, TOKENIZER, asked, 6)
-    for prompt, got in zip(asked, batch, strict=True):
-        want = answer(language, prompt, TOKENS.thought, TOKENIZER.eos_token_id, 6)
-        assert (got.token_ids, got.finished) == want
-        assert generate(model, TOKENIZER, [prompt], 6) == [got]
-
-
-def test_a_look_ahead_needs_room_too():
-    """`<eot> ###` after the last thought: two positions, where one new token needs one."""
-    model = model_that_ends("llama", 1)
-    head = [*range(5, 15), TOKENS.bot]  # 11 positions of 64
-    for most, fits in ((51, True), (52, False)):
-        halt = ConfidentHalt(-1.0, max_thoughts=most)
-        if fits:
-            assert generate(model, TOKENIZER, [head], 1, halt)[0].thoughts_used == 51
-        else:
-            with pytest.raises(ModelError, match="need 65 positions"):
-                generate(model, TOKENIZER, [head], 1, halt)
 
 
 def test_a_look_ahead_reads_the_end_of_thinking_and_the_mark_of_the_answer():

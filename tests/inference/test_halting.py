@@ -9,7 +9,7 @@ from oracle import answer, halted, logits_of
 from safetensors import safe_open
 from safetensors.torch import save_file
 from shapes import language_model, ragged, tokenizer
-from test_generation import model_that_ends
+from test_generation import model_that_ends, passes_of
 
 from coconut_lab.curriculum.tokenizer import thought_tokens
 from coconut_lab.inference.generation import generate
@@ -114,17 +114,12 @@ def test_a_confident_halt_looks_ahead_without_a_trace(shape, measure, share, mon
 
 def test_passes_of_halts_are_those_that_the_backbone_makes():
     model = model_that_ends("llama", 2)
-    calls = []
-    model.backbone.register_forward_hook(lambda *_: calls.append(1))
-    for halt in (
-        learned(model, max_thoughts=3),
-        ConfidentHalt(2.0, max_thoughts=3),
-        FixedThoughts(2),
-    ):
+    three = {"max_thoughts": 3}
+    for halt in (learned(model, **three), ConfidentHalt(2.0, **three), FixedThoughts(2)):
         for head in heads(3):
-            calls.clear()
-            (one,) = generate(model, TOKENIZER, [head], 5, halt)
-            assert one.passes == len(calls)
+            with passes_of(model) as seen:
+                (one,) = generate(model, TOKENIZER, [head], 5, halt)
+            assert one.passes == len(seen)
 
 
 def test_nothing_is_decoded_to_know_when_to_stop(monkeypatch):
@@ -195,22 +190,21 @@ def test_a_halt_needs_a_place_to_think():
         generate(model, TOKENIZER, heads()[:1], 5, FixedThoughts((1, 2, 3)))
 
 
-def test_positions_are_counted_before_any_work_is_done():
+@pytest.mark.parametrize(("most", "new"), [(47, 5), (50, 2), (51, 1)])
+def test_positions_are_counted_before_any_work_is_done(most, new):
+    """A look ahead needs room too: `<eot> ###` are two positions, one new token needs one."""
     model = model_that_ends("llama", 1)
-    calls = []
-    model.backbone.register_forward_pre_hook(lambda *_: calls.append(1))
-    head = [*range(5, 15), TOKENS.bot]
-    for halt in (ConfidentHalt(1.0, max_thoughts=48), learned(model, max_thoughts=48)):
-        with pytest.raises(
-            ModelError, match="up to 48 thoughts and 5 new tokens need 65 .* model has 64"
-        ):
-            generate(model, TOKENIZER, [head], 5, halt)
-        assert calls == []
-    with pytest.raises(ModelError, match="need 65 positions but the model has 64"):
-        generate(model, TOKENIZER, [head], 5, FixedThoughts(48))
-    assert calls == []
-    fits = generate(model, TOKENIZER, [head], 5, ConfidentHalt(-1.0, max_thoughts=47))
-    assert fits[0].thoughts_used == 47
+    head = [*range(5, 15), TOKENS.bot]  # 11 positions of 64
+    fits = ConfidentHalt(-1.0, max_thoughts=most)
+    assert generate(model, TOKENIZER, [head], new, fits)[0].thoughts_used == most
+    message = f"prompt 0, up to {most + 1} thoughts and {new} new tokens need 65 .* model has 64"
+    with passes_of(model) as seen:
+        for halt in (replace(fits, max_thoughts=most + 1), learned(model, max_thoughts=most + 1)):
+            with pytest.raises(ModelError, match=message):
+                generate(model, TOKENIZER, [head], new, halt)
+        with pytest.raises(ModelError, match="need 65 positions but the model has 64"):
+            generate(model, TOKENIZER, [head], 5, FixedThoughts(48))
+    assert seen == []
 
 
 def test_a_halt_belongs_to_its_weights(tmp_path):
@@ -267,8 +261,8 @@ def one_bit(path):
         (lambda path: path.write_text("{"), "no halt that can be read"),
         (lambda path: path.write_bytes(path.read_bytes()[:-8]), "no halt that can be read"),
         (lambda path: save_file({"weight": torch.zeros(3)}, path), "no halt that can be read"),
-        (one_bit, "is not as it was written; get it again, or train the halt anew"),
-        (rewritten(settings='{"bias": 1}'), "is not as it was written"),
+        (one_bit, "was changed; get it again, or train the halt anew"),
+        (rewritten(settings='{"bias": 1}'), "was changed"),
         (rewritten(format="9"), "has format 9; this version reads format 2"),
     ],
 )
@@ -281,10 +275,9 @@ def test_damaged_files_are_named(tmp_path, damage, message):
 
 
 def test_bad_settings_are_named():
-    with pytest.raises(HaltError, match="number of thoughts is -1"):
-        FixedThoughts(-1)
-    with pytest.raises(HaltError, match="must be 0 or more"):
-        FixedThoughts((2, -1))
+    for bad in (-1, 1.5, "3", (2, -1), [1, 2.0], None):
+        with pytest.raises(HaltError, match="it must be 0 or more, and whole"):
+            FixedThoughts(bad)
     with pytest.raises(HaltError, match="unknown measure 'surprise'; choose from entropy, margin"):
         ConfidentHalt(1.0, "surprise")
     with pytest.raises(HaltError, match="largest number of thoughts is -2"):

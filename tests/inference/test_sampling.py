@@ -4,18 +4,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from shapes import language_model, ragged, tokenizer
+from shapes import language_model, tokenizer
+from test_generation import prompts
 
 from coconut_lab.inference.generation import generate
 from coconut_lab.inference.sampling import Sampling
 from coconut_lab.model.coconut import Coconut
 
 TOKENIZER = tokenizer()
-
-
-def prompts(seed=0):
-    rows = ragged(seed)
-    return [ids[: len(ids) - sum(label != -100 for label in labels)] for ids, labels in rows]
 
 
 def naive_nucleus(logits, temperature, top_p):

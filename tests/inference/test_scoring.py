@@ -119,9 +119,51 @@ def test_a_score_says_which_were_right_and_what_it_cost():
     )
 
 
-def test_spaces_make_no_difference_to_an_answer():
-    for written, answer in (("###  a   b ", "a b"), ("### a b", " a  b")):
-        assert is_right(Generation([], written, 0, True), Problem("?", (), answer))
+@pytest.mark.parametrize(
+    ("written", "answer", "right"),
+    [
+        ("### b", "b", True),
+        ("b ###  b", "b", True),
+        ("x ### y ### b", "b", True),
+        ("b", "b", False),
+        ("### b b", "b", False),
+        ("###  a   b ", "a b", True),
+        ("### a b", " a  b", True),
+    ],
+)
+def test_an_answer_is_right_if_it_follows_the_last_mark_and_ends(written, answer, right):
+    for finished in (True, False):
+        made = Generation([], written, 0, finished)
+        assert is_right(made, Problem("?", (), answer)) == (right and finished)
+
+
+def test_answer_now_forbids_words_before_the_answer(monkeypatch):
+    model, asked = Coconut(language_model("llama", 1), TOKENIZER), []
+
+    def fake(model, tokenizer, prompts, limit, **_):
+        asked.extend(prompt[-1] for prompt in prompts)
+        return [Generation([], " w2", 1, True), Generation([], "w1 ### w2", 1, True)]
+
+    monkeypatch.setattr(scoring, "generate", fake)
+    problems = [Problem("w0 w1", ("w2",), "w2")] * 2
+    assert score(model, TOKENIZER, problems, Curriculum(), 1, answer_now=True).right == 2
+    assert score(model, TOKENIZER, problems, Curriculum(), 1).right == 1
+    mark = TOKENIZER.convert_tokens_to_ids("###")
+    assert asked == [mark, mark, model.tokens.eot, model.tokens.eot]
+    with pytest.raises(ValueError, match="no problems"):
+        score(model, TOKENIZER, [], Curriculum(), 0)
+
+
+@given(st.integers(1, 400), st.data())
+def test_wilson_interval_solves_its_equation(total, data):
+    result = Score(data.draw(st.integers(0, total)), total)
+    low, high = result.interval
+    assert 0 <= low <= result.accuracy + 1e-12 and result.accuracy - 1e-12 <= high <= 1
+    # Each end is where the observed share lies 1.96 standard errors of that end away.
+    for end in (low, high):
+        if 1e-9 < end < 1 - 1e-9:
+            distance = abs(result.accuracy - end) / math.sqrt(end * (1 - end) / total)
+            assert distance == pytest.approx(1.959964, rel=1e-4)
 
 
 def test_numbers_are_compared_as_numbers():
@@ -169,18 +211,6 @@ def test_every_problem_keeps_its_own_number_of_thoughts_in_any_batch(batch_size)
             model, TOKENIZER, problems, Curriculum(max_stage=2), 0, halting=FixedThoughts([3, 0]),
             batch_size=batch_size,
         )  # fmt: skip
-
-
-def test_passes_are_those_that_the_backbone_makes():
-    model = Coconut(language_model("gpt2", 2), TOKENIZER)
-    calls = []
-    model.backbone.register_forward_hook(lambda *_: calls.append(1))
-    for thoughts, limit in itertools.product((0, 1, 3), (1, 4)):
-        tokens = model.tokens
-        prompt = [5, 6, tokens.bot, *[tokens.thought] * thoughts, tokens.eot]
-        calls.clear()
-        (one,) = generate(model, TOKENIZER, [prompt], limit)
-        assert one.passes == len(calls)
 
 
 def test_a_score_made_of_counts_alone():
