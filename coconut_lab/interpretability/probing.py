@@ -164,14 +164,10 @@ def forced_answers(
                     Example(masked + name, [IGNORED] * len(masked) + name) for name in options
                 ]
         batch = {n: value.to(model.device) for n, value in collate(examples, tokenizer).items()}
-        output = model(**batch)
-        row, column = output.labelled.nonzero(as_tuple=True)  # (M,), in row order as the logits
-        logs = output.logits.float().log_softmax(-1)  # (M, V)
-        chosen = logs.gather(1, batch["labels"][row, column + 1, None])[:, 0]
-        total = chosen.new_zeros(len(examples)).index_add(0, row, chosen).exp()
+        probabilities = row_probabilities(model, batch).view(len(part), len(budgets), 2)
         found += [
             tuple(ForcedAnswer(k, *pair) for k, pair in zip(budgets, table, strict=True))
-            for table in total.view(len(part), len(budgets), 2).tolist()
+            for table in probabilities.tolist()
         ]
     return found
 
@@ -285,3 +281,13 @@ def _answer_tokens(problem: Problem, tokenizer: Any) -> tuple[list[int], list[in
     options = (graph.names[graph.target], graph.names[graph.distractor])
     target, distractor = _name_tokens(forced, options, tokenizer)
     return tokenizer(forced, add_special_tokens=False).input_ids, target, distractor
+
+
+def row_probabilities(model: Coconut, batch: dict[str, Tensor]) -> Tensor:
+    """Multiply the probabilities of the labelled tokens of each row: (B,)."""
+    output = model(**batch)
+    assert output.labelled is not None
+    row, column = output.labelled.nonzero(as_tuple=True)  # (M,), in row order as the logits
+    logs = output.logits.float().log_softmax(-1)  # (M, V)
+    chosen = logs.gather(1, batch["labels"][row, column + 1, None])[:, 0]
+    return chosen.new_zeros(len(batch["labels"])).index_add(0, row, chosen).exp().cpu()

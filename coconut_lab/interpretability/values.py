@@ -26,7 +26,7 @@ from coconut_lab.curriculum.stages_and_masks import IGNORED, Curriculum, Example
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK, thought_tokens
 from coconut_lab.inference.scoring import Z
 from coconut_lab.inference.states_and_answers import last_states
-from coconut_lab.interpretability.probing import _row_probabilities as row_probabilities
+from coconut_lab.interpretability.probing import row_probabilities
 from coconut_lab.interpretability.thinking import rows_with_thoughts, think, thoughts_in
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.notation import is_symbolic
