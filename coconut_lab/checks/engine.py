@@ -12,16 +12,20 @@ import inspect
 import textwrap
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any
+
+from torch.nn import Module
 
 from coconut_lab.checks.values import difference, kind, plain, same, type_fault
 
 Function = Callable[..., Any]
 #: What to replace by what in the text of the right function, once or several times; or a function.
 Change = tuple[str, str] | tuple[tuple[str, str], ...] | Function
+#: A list: several mistakes of which the same is to be said.
+Changes = Change | list[Change]
 
 
 class CheckFailed(AssertionError):
@@ -41,7 +45,7 @@ class Exercise:
         cases: gives the arguments of every call, made anew each time.
         returns: what the results are called, "low, high".
         says: what to tell a learner whose function is right; {} is the number of cases.
-        mistakes: message → change.
+        mistakes: message → change, or a list of those that make the same mistake.
         observe: `(function, *case)` to what is compared, by name, in the order in which it comes
             about; by default what the function returns. Names that begin with _ are for `limits`.
         limits: `(got, want)` to a complaint about right results, such as too many passes, or None.
@@ -55,7 +59,7 @@ class Exercise:
     cases: Callable[[], Iterable[tuple]]
     returns: str
     says: str
-    mistakes: Mapping[str, Change]
+    mistakes: Mapping[str, Changes]
     observe: Function | None = None
     limits: Function | None = None
     shown: Function | None = None
@@ -64,10 +68,6 @@ class Exercise:
 
     def __post_init__(self) -> None:
         self.name, self.__doc__ = self.name or self.right.__name__, self.right.__doc__
-
-    def named(self, name: str) -> Exercise:
-        """The same exercise under another name."""
-        return replace(self, name=name)
 
     def __call__(self, function: Function) -> None:
         """Run a learner's function on all cases.
@@ -103,9 +103,14 @@ class Exercise:
         """The right results of all cases."""
         return [self._seen(self.right, *case) for case in self.cases()]
 
-    def wrong_functions(self) -> dict[str, Function]:
-        """Each typical mistake as a function: by message."""
-        return {message: self._changed(change) for message, change in self.mistakes.items()}
+    @cached_property
+    def wrong(self) -> list[tuple[str, Function]]:
+        """Each typical mistake: its message, and a function that makes it."""
+        return [
+            (message, self._changed(change))
+            for message, changes in self.mistakes.items()
+            for change in (changes if isinstance(changes, list) else [changes])
+        ]
 
     def outcomes(self, function: Function) -> list[Any]:
         """What is compared, one entry per case; an exception ends them, and comes last."""
@@ -118,9 +123,9 @@ class Exercise:
         return results
 
     @cached_property
-    def tried(self) -> dict[str, list[Any]]:
-        """The outcomes of each typical mistake: by message."""
-        return {message: self.outcomes(wrong) for message, wrong in self.wrong_functions().items()}
+    def tried(self) -> list[tuple[str, list[Any]]]:
+        """Each typical mistake: its message and its outcomes."""
+        return [(message, self.outcomes(function)) for message, function in self.wrong]
 
     def _crash(self, error: CheckFailed, got: list[dict]) -> str:
         """The mistake that gives the same results and then raises the same exception, if any."""
@@ -129,7 +134,7 @@ class Exercise:
         ours = list(map(compared, got))
         # The same words say more than the same type, which alone says nothing.
         for told in (repr, type) if ours else (repr,):
-            for message, (*results, last) in self.tried.items():
+            for message, (*results, last) in self.tried:
                 if told(last) == told(error.__cause__) and same(results, ours):
                     return f"\n{message}"
         return ""
@@ -137,28 +142,28 @@ class Exercise:
     def _blame(self, found: list[dict], wanted: list[dict], first: int) -> str:
         """Say what is wrong: the mistake that explains all cases, else most, the first included."""
         got, want = list(map(compared, found)), list(map(compared, wanted))
-        tried = {message: results[: len(got)] for message, results in self.tried.items()}
-        if exact := [message for message, results in tried.items() if same(got, results)]:
-            return exact[0]
+        for message, results in self.tried:
+            if same(got, results[: len(got)]):
+                return message
         if fault := type_fault(got[first], want[first]):
             return fault
         keys = list(want[first])
         wrong = next(i for i, k in enumerate(keys) if not same(got[first].get(k), want[first][k]))
 
-        def agree(results: list[Any], keys: list[str], case: int) -> bool:
-            seen = results[case] if case < len(results) else None
-            return isinstance(seen, dict) and all(same(got[case].get(k), seen.get(k)) for k in keys)
+        def explained(results: list[Any], keys: list[str]) -> int:
+            """In how many cases a mistake gives the same; 0 where not in the first wrong one."""
+            agree = [
+                isinstance(seen, dict) and all(same(one.get(k), seen.get(k)) for k in keys)
+                for one, seen in zip(got, results, strict=False)
+            ]
+            return sum(agree) if agree[first : first + 1] == [True] else 0
 
         # Of True and False, or a few words, one is any mistake's: a single case tells nothing.
         weak = isinstance(want[first][keys[wrong]], (bool, str))
         for part in () if weak else (keys, keys[: wrong + 1]):
-            fits = {
-                message: sum(agree(results, part, case) for case in range(len(got)))
-                for message, results in tried.items()
-                if agree(results, part, first)
-            }
-            if fits:
-                return max(fits, key=fits.__getitem__)
+            message, results = max(self.tried, key=lambda tried: explained(tried[1], part))
+            if explained(results, part):
+                return message
         where = (self.shown or self._arguments)(*next(islice(self.cases(), first, None)))
         right = f" ({', '.join(keys[:wrong])}: right)" if wrong else ""
         name = keys[wrong]
@@ -181,13 +186,15 @@ class Exercise:
         return plain((self.observe or self._results)(function, *case))
 
     def _results(self, function: Function, *case: Any) -> dict[str, Any]:
-        result, names = function(*copy.deepcopy(case)), self.returns.split(", ")
+        given = [part if isinstance(part, Module) else copy.deepcopy(part) for part in case]
+        result, names = function(*given), self.returns.split(", ")
         return dict(zip(names, result if len(names) > 1 else [result], strict=True))
 
     def _arguments(self, *case: Any) -> str:
-        names = inspect.signature(self.right).parameters
+        own = list(inspect.signature(self.observe or self.right).parameters)[1:]
+        names = own if len(own) == len(case) else inspect.signature(self.right).parameters
         known = (str, int, float, list, tuple, dict)  # tensors and models tell a reader nothing
-        plainly = {n: v for n, v in zip(names, case, strict=True) if isinstance(v, known)}
+        plainly = {n: v for n, v in zip(names, case, strict=False) if isinstance(v, known)}
         shown = [f"{name}={value!r}" for name, value in plainly.items() if len(repr(value)) < 200]
         return f" with {', '.join(shown)}" if shown else ""
 

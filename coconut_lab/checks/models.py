@@ -8,56 +8,57 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer, decoders
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.processors import TemplateProcessing
+from tokenizers.trainers import BpeTrainer
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import PreTrainedTokenizerFast as FastTokenizer
 
-Batch = dict[str, Tensor]
-VOCABULARY, WIDTH = 30, 16
 PAD, EOS, BOT, EOT, THOUGHT = 0, 1, 27, 28, 29
 #: In place of a gradient: there is no graph, or it cannot be followed back.
 NO_GRAPH, BROKEN_GRAPH = torch.zeros(0), torch.zeros(0, 0)
 
 
-def random_models() -> list[Any]:
+def random_models(vocabulary: int = 30) -> list[Any]:
     """A GPT-2 (absolute positions, float64), a Llama (rotary, float32), with random weights.
 
     `before_norm` of each is what its final normalisation got in the last pass, (B, t, d).
     """
-    models = copy.deepcopy(_made())
+    models = copy.deepcopy(_made(vocabulary))
     for model in models:
-        final_norm(model).register_forward_pre_hook(_note(model))
+        final_norm(model).register_forward_pre_hook(partial(_note, model))
     return models
 
 
 @cache
-def _made() -> list[Any]:
+def _made(vocabulary: int) -> list[Any]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         gpt2 = GPT2Config(
-            vocab_size=VOCABULARY, n_embd=WIDTH, n_layer=2, n_head=2, n_positions=64,
+            vocab_size=vocabulary, n_embd=16, n_layer=2, n_head=2, n_positions=64,
             resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, initializer_range=0.3,
             bos_token_id=None, eos_token_id=EOS,
         )  # fmt: skip
         llama = LlamaConfig(
-            vocab_size=VOCABULARY, hidden_size=WIDTH, intermediate_size=24, num_hidden_layers=2,
+            vocab_size=vocabulary, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
             num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
             initializer_range=0.3, bos_token_id=None, eos_token_id=EOS, pad_token_id=PAD,
         )  # fmt: skip
-        models = [GPT2LMHeadModel(gpt2), LlamaForCausalLM(llama)]
+        models = [GPT2LMHeadModel(gpt2).double().eval(), LlamaForCausalLM(llama).eval()]
         for model in models:  # a final normalisation that does nothing could not be missed
             final_norm(model).weight.data.uniform_(0.5, 2.0)
-    return [models[0].double().eval(), models[1].eval()]
+    return models
 
 
-def _note(model: Any) -> Callable[[Any, tuple[Tensor]], None]:
-    def note(_: Any, given: tuple[Tensor]) -> None:
-        model.before_norm = given[0]
-
-    return note
+def _note(model: Any, _: Any, given: tuple[Tensor]) -> None:
+    model.before_norm = given[0]
 
 
 def final_norm(model: Any) -> Any:
@@ -81,6 +82,15 @@ def random_row(thoughts: int, question: int, tail: int, seed: int) -> list[int]:
     generator = torch.Generator().manual_seed(seed)
     words = torch.randint(2, BOT, (question + tail,), generator=generator).tolist()
     return [*words[:question], BOT, *[THOUGHT] * thoughts, EOT, *words[question:]]
+
+
+def labelled_rows() -> Iterator[tuple[Any, Tensor, Tensor, int]]:
+    """Rows with 3 thoughts and with 1, labelled after <eot>."""
+    for model in random_models():
+        for count in (3, 1):
+            ids = torch.tensor([random_row(count, question=5, tail=4, seed=count)])
+            labels = torch.where(torch.arange(ids.shape[1]) > columns_of(ids)[-1] + 1, ids, -100)
+            yield model, ids, labels, THOUGHT
 
 
 def padded_batch(count: int) -> dict[str, Tensor]:
@@ -118,7 +128,7 @@ def columns_of(input_ids: Tensor, thought_id: int = THOUGHT) -> list[int]:
     return (input_ids[0] == thought_id).nonzero().flatten().tolist()
 
 
-def gradient(model: Any, hidden: Any) -> Tensor:
+def gradient_of(model: Any, hidden: Any) -> Tensor:
     """The gradient (V, d) of a weighted sum of hidden states at the embeddings, if there is one."""
     if not isinstance(hidden, Tensor) or not hidden.requires_grad:
         return NO_GRAPH
@@ -149,29 +159,27 @@ def counted(model: Any) -> Iterator[list[int]]:
         hook.remove()
 
 
-def noting(*names: str) -> Callable[..., dict[str, Any]]:
+def noting(*names: str, gradient: bool = False) -> Callable[..., dict[str, Any]]:
     """Make an `observe` that names the results, and notes the columns of each pass.
 
-    The function gets copies of tensors, and runs without gradients.
+    The hidden states come last; with `gradient`, followed by theirs.
     """
 
     def observe(function: Callable[..., Any], model: Any, *case: Any) -> dict[str, Any]:
         given = [part.clone() if isinstance(part, Tensor) else part for part in case]
-        with torch.no_grad(), counted(model) as passes:
+        with torch.set_grad_enabled(gradient), counted(model) as passes:
             results = function(model, *given)
-        return {**dict(zip(names, results, strict=True)), "_passes": passes}
+        seen = dict(sorted(zip(names, results, strict=True), key=lambda pair: pair[0] == "hidden"))
+        if gradient:
+            seen["gradient"] = gradient_of(model, seen["hidden"])
+        return {**seen, "_passes": passes}
 
     return observe
 
 
-def too_much(passes: list[int], enough: list[int], hint: str) -> str | None:
-    """Complain of a column that goes in twice, or of more than n + 1 passes for n thoughts.
-
-    Args:
-        passes: the columns of every pass, from `counted`.
-        enough: those of the right function.
-        hint: how a pass too many is saved.
-    """
+def too_much(got: dict[str, Any], want: dict[str, Any], hint: str = "") -> str | None:
+    """Complain of a column that goes in twice, or of a pass too many; `hint`: how to save it."""
+    passes, enough = got["_passes"], want["_passes"]
     listed = " + ".join(map(str, passes))
     if sum(passes) > sum(enough):
         return (
@@ -186,12 +194,18 @@ def too_much(passes: list[int], enough: list[int], hint: str) -> str | None:
     return None
 
 
-def unroll(
-    model: Any, input_ids: Tensor, thought_id: int, feed: Callable[[Tensor], Tensor]
-) -> tuple[Tensor, list[Tensor]]:
-    """The n + 1 passes of a row: hidden (1, T, d), and what was fed back, n vectors (1, d)."""
-    inputs, fed = model.get_input_embeddings()(input_ids), list[Tensor]()
-    for column in columns_of(input_ids, thought_id):
-        fed.append(feed(one_pass(model, inputs[:, :column]).last_hidden_state[:, -1]))
-        inputs = torch.cat([inputs[:, :column], fed[-1][:, None], inputs[:, column + 1 :]], dim=1)
-    return one_pass(model, inputs).last_hidden_state, fed
+@cache
+def bpe_tokenizer(*pieces: str) -> FastTokenizer:
+    """A BPE tokenizer whose tokens reach over line breaks, and that begins texts with `<s>`."""
+    backend = Tokenizer(BPE())
+    backend.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = BpeTrainer(
+        vocab_size=400, initial_alphabet=sorted(ByteLevel.alphabet()), show_progress=False,
+        special_tokens=["<s>", "</s>"],
+    )  # fmt: skip
+    backend.train_from_iterator(list(pieces) * 4, trainer)
+    backend.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    return FastTokenizer(
+        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    )

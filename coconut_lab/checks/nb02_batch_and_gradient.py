@@ -10,17 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from coconut_lab.checks.engine import CheckFailed, Function, exercise, kind
-from coconut_lab.checks.models import (
-    EOS,
-    PAD,
-    THOUGHT,
-    columns_of,
-    one_pass,
-    random_models,
-    random_row,
-)
-
-# --- exercise 4 -----------------------------------------------------------------------------------
+from coconut_lab.checks.models import EOS, PAD, THOUGHT, labelled_rows, random_row
+from coconut_lab.checks.nb02_latent_forward import think_without_cache
 
 
 def unaligned() -> Iterator[tuple[list[list[int]], int, int]]:
@@ -60,10 +51,9 @@ APART = "the first thoughts do not share a column. "
     returns="a dict",
     says="thoughts share columns, padding is masked, positions count real tokens",
     mistakes={
-        f"{APART}All padding is on the right; put some on the left, so that <bot>s meet.": (
-            LEFTS, "[0] * len(rows)"),
-        f"{APART}All padding is on the left, so the rows end together, but thoughts need not.": (
-            LEFTS, "[max(map(len, rows)) - len(row) for row in rows]"),
+        f"{APART}Put padding on both sides, so that <bot>s meet.": [
+            (LEFTS, "[0] * len(rows)"),
+            (LEFTS, "[max(map(len, rows)) - len(row) for row in rows]")],
         f"{APART}The last ones do. Shift each row by the column of its own first thought.": (
             "row.index(thought_id)", "len(row) - 1 - row[::-1].index(thought_id)"),
         "a row without thoughts has padding on the left; it needs none there.": (
@@ -85,18 +75,16 @@ APART = "the first thoughts do not share a column. "
         "the attention mask comes from input_ids != pad_id. Here padding and the end of sequence "
         "are the same token, as they are for GPT-2, so a real token is masked. Make the mask from "
         "the lengths.": (RETURNED, '"attention_mask": ids != pad_id'),
-        "the positions count columns, padding included. Count real tokens only.": (
-            COUNTED, "torch.arange(width).expand_as(ids)"),
-        "the positions count columns, padding included, and are 0 at padding. Count real tokens "
-        "only.": (COUNTED, "torch.arange(width) * mask"),
+        "the positions count columns, padding included. Count real tokens only.": [
+            (COUNTED, "torch.arange(width).expand_as(ids)"),
+            (COUNTED, "torch.arange(width) * mask")],
         "the positions start at 1. The first real token of a row has position 0.": (
             COUNTED, "mask.cumsum(1) * mask"),
         "a position is negative, at padding. Give padding position 0; an absolute position table "
         "has no entry below it.": (COUNTED, "mask.cumsum(1) - 1"),
-        "the positions go on at padding: on the right it has that of the last real token. Give all "
-        "padding position 0.": (COUNTED, "(mask.cumsum(1) - 1).clamp(min=0)"),
-        "the positions go on at padding: on the right they count on. Give all padding position "
-        "0.": (COUNTED, "(torch.arange(width) - torch.tensor(lefts)[:, None]).clamp(min=0)"),
+        "the positions go on at padding. Give all padding position 0.": [
+            (COUNTED, "(mask.cumsum(1) - 1).clamp(min=0)"),
+            (COUNTED, "(torch.arange(width) - torch.tensor(lefts)[:, None]).clamp(min=0)")],
         "padding has position 1. Give it position 0.": (
             COUNTED, "(mask.cumsum(1) - 1).masked_fill(mask == 0, 1)"),
         "you change the rows that you were given: they are longer afterwards. Build new lists, "
@@ -119,44 +107,23 @@ def align(rows: list[list[int]], thought_id: int, pad_id: int) -> dict[str, Tens
     return {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
 
 
-# --- exercise 5 -----------------------------------------------------------------------------------
-
-
-def labelled_rows() -> Iterator[tuple[Any, Tensor, Tensor, int]]:
-    """Rows with 3 thoughts and with 1, labelled after <eot>."""
-    for model in random_models():
-        for count in (3, 1):
-            ids = torch.tensor([random_row(count, question=5, tail=4, seed=count)])
-            labels = ids.clone()
-            labels[:, : columns_of(ids)[-1] + 2] = -100
-            yield model, ids, labels, THOUGHT
-
-
-THOUGHTS = "last_hidden_state[:, -1]"
 LOSS = "F.cross_entropy(logits[0, :-1], labels[0, 1:])"
 GRADIENT = "list(torch.autograd.grad(loss, thoughts))"
-NOTHING = (
-    "the graph is detached, so there is nothing to differentiate{}. "
-    "Leave out torch.no_grad(), .data and .detach()."
-)
+FEED = "lambda thought: thought"
 
 
 @exercise(
     cases=labelled_rows,
-    observe=lambda function, *case: {"gradients": function(*case)},
     returns="gradients",
     says="the gradient at every thought is right, through later thoughts too",
     mistakes={
         "your graph is detached between the thoughts: only the direct path to the loss is "
         "counted, not the path through the later thoughts. Differentiate by the tensors that "
         "you fed back, without .detach() or new leaves.": (
-            THOUGHTS, f"{THOUGHTS}.detach().requires_grad_()"),
-        "your loss is off by one position: it compares the logits at a column with the label "
-        "of the same column. The logits at column t predict the token of column t + 1.": (
-            LOSS, "F.cross_entropy(logits[0], labels[0])"),
-        "your loss is shifted the wrong way: it compares the logits at a column with the label of "
-        "the column before. The logits at column t predict the token of column t + 1.": (
-            LOSS, "F.cross_entropy(logits[0, 1:], labels[0, :-1])"),
+            FEED, f"{FEED}.detach().requires_grad_()"),
+        "your loss is off by one position: the logits at column t predict the token of t + 1.": [
+            (LOSS, "F.cross_entropy(logits[0], labels[0])"),
+            (LOSS, "F.cross_entropy(logits[0, 1:], labels[0, :-1])")],
         "your loss counts every token. The labels mask the question, the markers and the "
         "thoughts with -100: use labels, not input_ids.": ("labels[0, 1:]", "ids[0, 1:]"),
         "your loss is a sum over the labelled tokens. The loss of a batch is their mean.": (
@@ -177,18 +144,13 @@ NOTHING = (
         "autograd finds no path from the loss to your thoughts. The tensors that you differentiate "
         "by are not the ones that were fed back, or they were detached.": (
             "loss, thoughts", "loss, [thought.clone() for thought in thoughts]"),
-        NOTHING.format(""): (THOUGHTS, f"{THOUGHTS}.detach()"),
-        NOTHING.format(", not even the loss"): ("def", "@torch.no_grad()\ndef"),
+        "the graph is detached, so there is nothing to differentiate. Leave out torch.no_grad(), "
+        ".data and .detach().": [(FEED, f"{FEED}.detach()"), ("def", "@torch.no_grad()\ndef")],
     },
 )  # fmt: skip
 def thought_gradients(model: Any, ids: Tensor, labels: Tensor, thought_id: int) -> list[Tensor]:
     """Exercise 5 of 02: the gradient of the loss at every thought."""
-    inputs, thoughts = model.get_input_embeddings()(ids), []  # (1, T, d)
-    for column in columns_of(ids, thought_id):
-        thoughts.append(one_pass(model, inputs[:, :column]).last_hidden_state[:, -1])
-        fed = thoughts[-1][:, None]
-        inputs = torch.cat([inputs[:, :column], fed, inputs[:, column + 1 :]], dim=1)
-    hidden = one_pass(model, inputs).last_hidden_state
+    hidden, thoughts = think_without_cache.right(model, ids, thought_id, lambda thought: thought)
     logits = model.lm_head(hidden)  # (1, T, V)
     loss = F.cross_entropy(logits[0, :-1], labels[0, 1:])
     return list(torch.autograd.grad(loss, thoughts))

@@ -31,14 +31,11 @@ WRONG_VECTORS = {
     "Feed the hidden state itself; nothing is decoded.": (
         STATE, f"models.mixture_of(model, {STATE})"),
 }  # fmt: skip
-NO_GRADIENT = (
-    "the values are right, but they carry no gradient. "
-    "Leave out torch.no_grad(), .data and .detach(): training needs the graph."
-)
 DETACHED = (
     "the values are right, but the graph is detached: no gradient flows through the thoughts. "
     "Leave out .detach(), .data and torch.no_grad()."
 )
+NO_GRAPH = ("def", "@torch.no_grad()\ndef")
 OFF_BY_ONE = (
     "your thought is off by one position: it is the hidden state two columns before the "
     "placeholder. Use the column right before it."
@@ -64,22 +61,15 @@ BESIDE = (
     "place of its placeholder."
 )
 
-# --- exercise 1 -----------------------------------------------------------------------------------
-
 
 def rows_up_to_bot() -> Iterator[tuple[Any, Tensor]]:
     for model in random_models():
         yield model, torch.tensor([random_row(0, question=6, tail=0, seed=1)[:-1]])
 
 
-def two_states(function: Function, model: Any, ids: Tensor) -> dict[str, Any]:
-    thought, hidden = function(model, ids)
-    return {"thought": thought, "hidden": hidden, "gradient": models.gradient(model, hidden)}
-
-
 @exercise(
     cases=rows_up_to_bot,
-    observe=two_states,
+    observe=models.noting("thought", "hidden", gradient=True),
     returns="thought, hidden",
     axes={"thought": "(1, d)", "hidden": "(1, d)"},
     says="the thought and what follows it are right, and gradient flows through",
@@ -101,8 +91,7 @@ def two_states(function: Function, model: Any, ids: Tensor) -> dict[str, Any]:
             "return thought, hidden", "return thought, thought"),
         "your two results are swapped. Return the thought first, then the hidden state at the "
         "column where it was fed.": ("return thought, hidden", "return hidden, thought"),
-        DETACHED: ("thought[:, None]", "thought[:, None].detach()"),
-        NO_GRADIENT: ("def", "@torch.no_grad()\ndef"),
+        DETACHED: [("thought[:, None]", "thought[:, None].detach()"), NO_GRAPH],
     },
 )  # fmt: skip
 def feed_back(model: Any, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,18 +104,10 @@ def feed_back(model: Any, ids: Tensor) -> tuple[Tensor, Tensor]:
     return thought, hidden
 
 
-# --- exercise 2 -----------------------------------------------------------------------------------
-
-
 def rows() -> Iterator[tuple[Any, Tensor, int]]:
     for model in random_models():
         for count, question, tail in ((3, 6, 4), (1, 4, 2), (0, 5, 3)):
             yield model, torch.tensor([random_row(count, question, tail, seed=count)]), THOUGHT
-
-
-def states_of_a_row(function: Function, model: Any, *rest: Any) -> dict[str, Any]:
-    hidden, thoughts = function(model, *rest)
-    return {"thoughts": thoughts, "hidden": hidden, "gradient": models.gradient(model, hidden)}
 
 
 PASS = "one_pass(model, inputs[:, :column])"
@@ -135,7 +116,7 @@ FEED = "torch.cat([inputs[:, :column], fed, inputs[:, column + 1 :]], dim=1)"
 
 @exercise(
     cases=rows,
-    observe=states_of_a_row,
+    observe=models.noting("hidden", "thoughts", gradient=True),
     returns="hidden, thoughts",
     axes={"hidden": "(B, T, d)"},
     says="rows with 3, 1 and 0 thoughts are right, and gradient flows through them",
@@ -145,43 +126,37 @@ FEED = "torch.cat([inputs[:, :column], fed, inputs[:, column + 1 :]], dim=1)"
         TOO_LATE: (PASS, PASS.replace("column", "column + 1")),
         FIRST_PASS: (PASS, PASS.replace("inputs", "model.get_input_embeddings()(ids)")),
         FIRST_THOUGHT: (STATE, f"{STATE} if not thoughts else thoughts[0]"),
-        NEVER_PUT: (FEED, "inputs"),
-        "these are the placeholders' own embeddings, not thoughts: the thought is never put in "
-        "its place.": (STATE, "inputs[:, column]"),
+        NEVER_PUT: [(FEED, "inputs"), (STATE, "inputs[:, column]")],
         "your thoughts go into the column after their placeholder. Replace the placeholder itself, "
         "column, by the hidden state of column - 1.": (
             FEED, FEED.replace("column + 1", "column + 2").replace(":column", ": column + 1")),
         BESIDE: (FEED, FEED.replace("column + 1", "column")),
         "the tokens after the thoughts are lost: the row ends with the thought that was put in. "
         "Keep inputs[:, column + 1 :] after it.": ("fed, inputs[:, column + 1 :]", "fed"),
-        "the thoughts are right, but your hidden states are those of a pass before "
-        "the last thought was in place. n thoughts take n + 1 passes.": (
-            ("(1, T, d)", "(1, T, d)\n    last = one_pass(model, inputs)"),
-            ("output =", "last = one_pass(model, inputs); output ="),
-            ("return one_pass(model, inputs)", "return last")),
-        "the thoughts are right, but your hidden states end before the last placeholder. One last "
-        "pass takes the whole row: n thoughts take n + 1 passes.": (
-            "return one_pass(model, inputs)", "return output"),
-        DETACHED: ("fed = thoughts[-1]", "fed = thoughts[-1].detach()"),
-        NO_GRADIENT: ("def", "@torch.no_grad()\ndef"),
+        "the thoughts are right, but your hidden states are not those of one last pass with all "
+        "thoughts in place. n thoughts take n + 1 passes.": [
+            (("(1, T, d)", "(1, T, d)\n    last = one_pass(model, inputs)"),
+             ("output =", "last = one_pass(model, inputs); output ="),
+             ("return one_pass(model, inputs)", "return last")),
+            ("return one_pass(model, inputs)", "return output")],
+        DETACHED: [("fed = thoughts[-1]", "fed = thoughts[-1].detach()"), NO_GRAPH],
         "the values are right, but back-propagation fails. Do not write into a tensor that an "
         "earlier pass has used: build a new one with torch.cat, or .clone() it first.": (
             ("(ids),", "(ids).clone(),"),
             (f"inputs = {FEED}", "inputs[:, column] = thoughts[-1]")),
     },
 )  # fmt: skip
-def think_without_cache(model: Any, ids: Tensor, thought_id: int) -> tuple[Tensor, list[Tensor]]:
+def think_without_cache(
+    model: Any, ids: Tensor, thought_id: int, feed: Function = lambda hidden: hidden
+) -> tuple[Tensor, list[Tensor]]:
     """Exercise 2 of 02: the n + 1 passes of one row, without a cache."""
     inputs, thoughts = model.get_input_embeddings()(ids), []  # (1, T, d)
     for column in columns_of(ids, thought_id):
         output = one_pass(model, inputs[:, :column])
-        thoughts.append(output.last_hidden_state[:, -1])
+        thoughts.append(feed(output.last_hidden_state[:, -1]))
         fed = thoughts[-1][:, None]
         inputs = torch.cat([inputs[:, :column], fed, inputs[:, column + 1 :]], dim=1)
     return one_pass(model, inputs).last_hidden_state, thoughts
-
-
-# --- exercise 3 -----------------------------------------------------------------------------------
 
 
 def padded_rows() -> Iterator[tuple[Any, ...]]:
@@ -195,57 +170,44 @@ def states_of_a_batch(function: Function, model: Any, ids: Tensor, mask: Tensor,
         hidden, thoughts = function(model, ids, mask, *rest)
     if isinstance(hidden, Tensor) and hidden.shape[:2] == ids.shape:  # padding does not count
         hidden = hidden.where(mask.bool()[..., None], 0)
-    gradient = models.gradient(model, hidden)
+    gradient = models.gradient_of(model, hidden)
     return {"thoughts": thoughts, "hidden": hidden, "gradient": gradient, "_passes": passes}
 
 
-def n_plus_1_passes(got: dict[str, Any], want: dict[str, Any]) -> str | None:
-    hint = "The last thought can travel with <eot> and everything after it."
-    return models.too_much(got["_passes"], want["_passes"], hint)
-
-
 MASK, POSITIONS = "mask[:, :stop]", "positions[:, start:stop]"
-NO_POSITIONS = (
-    "position ids are missing{}. The library then counts columns from 0, padding included; "
-    "pass position_ids[:, start:stop] in every pass."
-)
-OF_THIS_PASS = "Take the columns of this pass: position_ids[:, start:stop]."
-NO_MASK = "Pass attention_mask[:, :stop] in every pass."
 ALONE = (
     "each of your passes sees only its own columns: the cache does not reach it. "
-    "Pass the same past_key_values to every pass."
+    "Pass the same past_key_values to every pass. A new cache in every pass is an empty one."
 )
+LAST = "The last thought can travel with <eot> and everything after it."
 
 
 @exercise(
     cases=padded_rows,
     observe=states_of_a_batch,
-    limits=n_plus_1_passes,
+    limits=lambda got, want: models.too_much(got, want, LAST),
     returns="hidden, thoughts",
     axes={"hidden": "(B, T, d)"},
     says="padded rows are right, in n + 1 passes, each column computed once",
     mistakes={
-        NO_POSITIONS.format(""): (POSITIONS, "None"),
-        NO_POSITIONS.format(" in the cached passes (from the second pass on)"): (
-            POSITIONS, f"{POSITIONS} if start == 0 else None"),
+        "position ids are missing. The library then counts columns from 0, padding included; "
+        "pass position_ids[:, start:stop] in every pass.": [
+            (POSITIONS, "None"), (POSITIONS, f"{POSITIONS} if start == 0 else None")],
         "your position ids start again at 0 in every pass. A cached pass goes on counting "
         "where the last one stopped: position_ids[:, start:stop].": (
             POSITIONS, "torch.arange(stop - start)[None]"),
-        f"your position ids are cut from the front of the row, [:, :stop - start]. {OF_THIS_PASS}":
-            (POSITIONS, "positions[:, : stop - start]"),
-        f"your position ids are those of all columns so far. {OF_THIS_PASS}": (
-            POSITIONS, "positions[:, :stop]"),
-        f"your position ids are those of the columns before. {OF_THIS_PASS}": (
-            POSITIONS, f"{POSITIONS} - int(start > 0)"),
-        f"padding is attended to: the attention mask never reaches the model. {NO_MASK}": (
-            MASK, "None"),
-        "padding is attended to from the second pass on: the attention mask is missing there. "
-        f"{NO_MASK}": (MASK, f"{MASK} if start == 0 else None"),
+        "your position ids are those of other columns. Take those of the columns of this pass: "
+        "position_ids[:, start:stop].": [
+            (POSITIONS, "positions[:, : stop - start]"), (POSITIONS, "positions[:, :stop]"),
+            (POSITIONS, f"{POSITIONS} - int(start > 0)")],
+        "padding is attended to: the attention mask does not reach the model. Pass "
+        "attention_mask[:, :stop] in every pass.": [
+            (MASK, "None"), (MASK, f"{MASK} if start == 0 else None")],
         "your attention mask is too short: it covers only the new columns. It has to cover "
         "the cached ones too: attention_mask[:, :stop].": (MASK, "mask[:, start:stop]"),
-        ALONE: ((", cache)", ")"), (MASK, "mask[:, start:stop]")),
-        f"{ALONE} A new cache in every pass is an empty one.": (
-            ", cache)", ", DynamicCache(config=model.config))"),
+        ALONE: [
+            ((", cache)", ")"), (MASK, "mask[:, start:stop]")),
+            (", cache)", ", DynamicCache(config=model.config))")],
         **WRONG_VECTORS,
         OFF_BY_ONE: (STATE, STATE.replace("-1", "-2")),
         TOO_LATE: ("*columns", "*(column + 1 for column in columns)"),
@@ -263,8 +225,7 @@ ALONE = (
         "last thought, <eot> and everything after it.": (
             "    embeds", "    ids, mask, positions = (one[:, ids[0] != models.EOT] "
             "for one in (ids, mask, positions))\n    embeds"),
-        DETACHED: ("fed = thoughts[-1]", "fed = thoughts[-1].detach()"),
-        NO_GRADIENT: ("def", "@torch.no_grad()\ndef"),
+        DETACHED: [("fed = thoughts[-1]", "fed = thoughts[-1].detach()"), NO_GRAPH],
     },
 )  # fmt: skip
 def think_with_cache(

@@ -10,18 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from coconut_lab.checks.engine import Function, exercise
-from coconut_lab.checks.models import (
-    EOS,
-    EOT,
-    PAD,
-    THOUGHT,
-    columns_of,
-    random_models,
-    random_row,
-    unroll,
-)
-
-# --- exercise 2 -----------------------------------------------------------------------------------
+from coconut_lab.checks.models import EOS, EOT, PAD, labelled_rows, random_row
+from coconut_lab.checks.nb02_latent_forward import think_without_cache
 
 
 def padded_on_both_sides() -> Iterator[tuple[Tensor, Tensor, int]]:
@@ -40,12 +30,8 @@ def padded_on_both_sides() -> Iterator[tuple[Tensor, Tensor, int]]:
 
 def labels_and_inputs(function: Function, ids: Tensor, mask: Tensor, eot: int) -> dict[str, Tensor]:
     """The labels, and what the function left of its inputs."""
-    labels = function(ids, mask, eot)
-    return {
-        "labels": labels,
-        "input_ids after the call": ids,
-        "attention_mask after the call": mask,
-    }
+    labels = {"labels": function(ids, mask, eot)}
+    return labels | {"input_ids after the call": ids, "attention_mask after the call": mask}
 
 
 LEARNED, AFTER = "is_eot.cumsum(1) - is_eot", "(is_eot.cumsum(1) - is_eot) * attention_mask"
@@ -58,7 +44,6 @@ MASKED = "torch.where(learned.bool(), input_ids, -100)"
     returns="labels",
     axes={"labels": "(B, T)"},
     says="only what comes after <eot> is learned, and no padding",
-    shown=lambda *case: "",
     mistakes={
         "your labels are shifted by hand. The label of a column is the token of that very column: "
         "the loss itself compares the logits of column t with label t + 1. Shifted twice, the "
@@ -71,16 +56,14 @@ MASKED = "torch.where(learned.bool(), input_ids, -100)"
         "there is a loss on the question. The model is given it and need not predict it.": (
             AFTER, "(input_ids < eot_id - 1) * attention_mask"),
         "there is a loss on the thoughts: the label of a placeholder is the id of <thought>. The "
-        "model would learn to say <thought>. Mask everything up to <eot>.": (
-            LEARNED, "(input_ids == eot_id - 1).cumsum(1) - (input_ids == eot_id - 1).long()"),
+        "model would learn to say <thought>. Mask everything up to <eot>.": [
+            (LEARNED, f"{LEARNED} + (input_ids == eot_id + 1)"),
+            (LEARNED, "(input_ids == eot_id - 1).cumsum(1) - (input_ids == eot_id - 1).long()")],
         "there is a loss on <bot>, the thoughts and <eot>. Only the question is masked; mask "
         "everything up to and including <eot>.": (LEARNED, "(input_ids == eot_id - 1).cumsum(1)"),
-        "the placeholders have the label <thought>; mask them too.": (
-            LEARNED, f"{LEARNED} + (input_ids == eot_id + 1)"),
-        "<eot> has a label. Here it is not predicted: the number of thoughts is fixed, and <eot> "
-        "is put after them. Mask it as well.": (" - is_eot", ""),
-        "<bot> and <eot> have labels. The model is given them; mask both markers.": (
-            LEARNED, "is_eot.cumsum(1) + (input_ids == eot_id - 1)"),
+        "a marker has a label. The model is given <bot> and <eot>: it does not decide how many "
+        "thoughts there are. Mask both.": [
+            (" - is_eot", ""), (LEARNED, "is_eot.cumsum(1) + (input_ids == eot_id - 1)")],
         "the first token after <eot> has no label. The hidden state at <eot> has to predict it, so "
         "it needs one.": (LEARNED, f"{LEARNED} - is_eot.roll(1, 1)"),
         "padding has labels. A label is -100 wherever the attention mask is 0.": (
@@ -91,9 +74,8 @@ MASKED = "torch.where(learned.bool(), input_ids, -100)"
         "the end of sequence has no label. Here padding is filled with the same token: take "
         "padding from the attention mask, not from the ids.": (
             "attention_mask\n", "(input_ids != input_ids[0, -1])\n"),
-        "the masked columns are 0. Token 0 exists; the value that the loss leaves out is -100.": (
-            "-100", "0"),
-        "the masked columns are -1. The value that the loss leaves out is -100.": ("-100", "-1"),
+        "the value that the loss leaves out is -100; 0 is a token like any other.": [
+            ("-100", "0"), ("-100", "-1")],
         "the mask is upside down: what should be learned is masked, and the other way round.": (
             MASKED, "torch.where(learned.bool(), -100, input_ids)"),
         "you learn what comes before <eot>. It is what comes after it.": (
@@ -114,29 +96,15 @@ def make_labels(input_ids: Tensor, attention_mask: Tensor, eot_id: int) -> Tenso
     return torch.where(learned.bool(), input_ids, -100)
 
 
-# --- exercise 4 -----------------------------------------------------------------------------------
-
-
-def labelled_rows() -> Iterator[tuple[Any, Tensor, Tensor, int, bool]]:
-    for model in random_models():
-        for count, tail in ((3, 4), (1, 2)):
-            ids = torch.tensor([random_row(count, question=5, tail=tail, seed=count)])
-            labels = torch.where(torch.arange(ids.shape[1]) > columns_of(ids)[-1] + 1, ids, -100)
-            for cut in (False, True):
-                yield model, ids.clone(), labels.clone(), THOUGHT, cut
-
-
 LOSS, LENGTH = "F.cross_entropy(logits[column - 1], labels[0, column])", ".norm(dim=-1)"
 PUSHED = "columns.append(torch.cat(gradients)"
 
 
 @exercise(
-    cases=labelled_rows,
-    observe=lambda function, *case: {"lengths": function(*case)},
+    cases=lambda: [(*case, cut) for case in labelled_rows() for cut in (False, True)],
     returns="lengths",
     axes={"lengths": "(n, m): one row for each thought, one column for each label"},
     says="the length of every gradient is right, with all its paths and with the direct one",
-    shown=lambda model, ids, labels, thought, cut: f" with cut={cut}",
     mistakes={
         "with cut=True you give the gradient with all its paths. Feed each thought back as a new "
         "leaf, thought.detach().requires_grad_(), and differentiate by these leaves.": (
@@ -150,22 +118,17 @@ PUSHED = "columns.append(torch.cat(gradients)"
         "None before each backward, or use torch.autograd.grad.": (
             ("columns = []", "columns, total = [], 0"),
             (PUSHED, "total = total + torch.cat(gradients)\n        columns.append(total")),
-        "every column holds the gradient of the whole loss. Take the loss of one label at a "
-        "time.": (LOSS, "F.cross_entropy(logits[:-1], labels[0, 1:])"),
-        "every column holds the gradient of the whole loss, as a sum. Take the loss of one label "
-        "at a time.": (LOSS, 'F.cross_entropy(logits[:-1], labels[0, 1:], reduction="sum")'),
+        "every column holds the gradient of the whole loss. Take that of one label at a time.": [
+            (LOSS, "F.cross_entropy(logits[:-1], labels[0, 1:])"),
+            (LOSS, 'F.cross_entropy(logits[:-1], labels[0, 1:], reduction="sum")')],
         "you divide by the number of labels. Here each label's own loss counts in full.": (
             LOSS, f"{LOSS} / (labels != -100).sum()"),
-        "the loss of a label is −log of its probability; you take the probability itself.": (
-            LOSS, "logits[column - 1].softmax(-1)[labels[0, column]]"),
-        "the loss of a label is −log of its probability; you take its logit.": (
-            LOSS, "logits[column - 1, labels[0, column]]"),
-        "these are squared lengths; take the square root, or .norm().": (
-            LENGTH, ".pow(2).sum(-1)"),
-        "these are sums of absolute values; the length is the square root of the sum of squares, "
-        ".norm().": (LENGTH, ".abs().sum(-1)"),
-        "these are the largest entries; the length is the square root of the sum of squares, "
-        ".norm().": (LENGTH, ".abs().amax(-1)"),
+        "the loss of a label is −log of its probability; you take the probability or the logit.": [
+            (LOSS, "logits[column - 1].softmax(-1)[labels[0, column]]"),
+            (LOSS, "logits[column - 1, labels[0, column]]")],
+        "the length is the square root of the sum of squares, .norm(), not that sum, the sum of "
+        "absolute values or the largest entry.": [
+            (LENGTH, ".pow(2).sum(-1)"), (LENGTH, ".abs().sum(-1)"), (LENGTH, ".abs().amax(-1)")],
         "each length is that of all thoughts together. Measure every thought's own gradient.": (
             LENGTH, ".norm().expand(len(thoughts))"),
         "the thoughts are in reverse order. Row 0 belongs to the first thought.": (
@@ -186,7 +149,7 @@ def reach(
     Of n thoughts and m labels; with `cut`, the path from thought to thought does not count.
     """
     feed = (lambda hidden: hidden.detach().requires_grad_()) if cut else (lambda hidden: hidden)
-    hidden, thoughts = unroll(language_model, input_ids, thought_id, feed)
+    hidden, thoughts = think_without_cache.right(language_model, input_ids, thought_id, feed)
     logits = language_model.lm_head(hidden)[0]  # (T, V)
     columns = []
     for column in (labels[0] != -100).nonzero().flatten().tolist():

@@ -168,8 +168,8 @@ def _not_bit_for_bit(got: dict[str, Tensor], want: dict[str, Tensor]) -> str | N
         "run, counted over all parts.": ("batch_at(step)", "batch_at(step - first)"),
         "the learning rate starts again after a stop: rate_at wants the step of the whole run.": (
             RATE, RATE.replace("step", "step - first")),
-        "only the weights are carried over: optimizer and step begin anew.": [
-            (LOADED, "pass"), (DONE, "pass")],
+        "only the weights are carried over: optimizer and step begin anew.": (
+            (LOADED, "pass"), (DONE, "pass")),
         "what you saved is gone when the process ends: state_dict() gives the live tensors, not "
         "copies, also inside a dict of your own or after .copy(). Use copy.deepcopy.": (
             "copy.deepcopy", ""),

@@ -19,8 +19,6 @@ WORDS = (
     "your thoughts are words: the likeliest token, embedded again. Feed the hidden state itself."
 )
 
-# --- exercise 1 -----------------------------------------------------------------------------------
-
 
 def counts_of_thoughts() -> Iterator[tuple[Any, Tensor, int, int]]:
     for model in random_models():
@@ -39,11 +37,8 @@ def one_cache(got: Seen, want: Seen) -> str | None:
             f"{cache.get_seq_length()} columns, not {enough} (the prompt, the thoughts and <eot>). "
             "Pass the one cache to every pass, and return that one: the answer is written after it."
         )
-    hint = (
-        "The number is known beforehand, so the last thought and <eot> go in together "
-        "(with 0 thoughts, <bot> and <eot>)."
-    )
-    return models.too_much(got["_passes"], want["_passes"], hint)
+    hint = "The last thought and <eot> go in together (with 0 thoughts, <bot> and <eot>)."
+    return models.too_much(got, want, hint)
 
 
 @exercise(
@@ -84,9 +79,6 @@ def think_fixed(model: Any, ids: Tensor, count: int, eot_id: int) -> tuple[Tenso
     return hidden, cache
 
 
-# --- exercise 2 -----------------------------------------------------------------------------------
-
-
 @torch.no_grad()
 def after_eot(model: Any, ids: Tensor, mask: Tensor, positions: Tensor) -> tuple[Any, Tensor]:
     """The cache after thinking, and the last hidden state (B, d)."""
@@ -115,20 +107,10 @@ def one_column_per_token(got: Seen, want: Seen) -> str | None:
             f"{enough + 1} tokens take {enough} passes: the first one comes from the hidden state "
             "that you were given."
         )
-    if sum(passes) > enough:
-        return (
-            f"the values are right, but {sum(passes)} columns went through the model "
-            f"({' + '.join(map(str, passes))}). What is in the cache need not go in again: one "
-            "column per token."
-        )
-    return None
+    return models.too_much(got, want)
 
 
 MASK, POSITION = ", mask, ", "positions[:, -1:] + step"
-RESTART = (
-    "your position ids start again at {}. They go on counting real tokens: the first new one "
-    "has position_ids[:, -1] + 1."
-)
 
 
 @exercise(
@@ -148,8 +130,10 @@ RESTART = (
             ("range(1, count + 1)", "range(count + 1)"), ("+ step", "+ step + 1"),
             ("].argmax(-1)", "].argmax(-1) if step else mask[:, 0] * 0 + EOT"),
             ("stack(logits", "stack(logits[1:]")),
-        RESTART.format(0): (POSITION, "0 * positions[:, -1:] + step - 1"),
-        RESTART.format(1): (POSITION, "0 * positions[:, -1:] + step"),
+        "your position ids start again. They go on counting real tokens: the first new one has "
+        "position_ids[:, -1] + 1.": [
+            (POSITION, "0 * positions[:, -1:] + step - 1"),
+            (POSITION, "0 * positions[:, -1:] + step")],
         "your position ids stand still: every new token gets that of the last column. Add one for "
         "every token.": (POSITION, "positions[:, -1:]"),
         "your position ids are one behind: the first new token has position_ids[:, -1] + 1.": (
@@ -160,10 +144,8 @@ RESTART = (
         "new ones. Append a column of ones for every token.": ("mask = torch.cat", "_ = torch.cat"),
         "your attention mask is extended one token too late. Append the column of ones before the "
         "token goes in.": (MASK, ", mask[:, :-1], "),
-        "your attention mask covers only the new columns. It has to cover the cached ones too.": (
-            MASK, ", mask[:, -1:], "),
-        "padding is attended to: the attention mask is missing, or 1 everywhere. Extend the "
-        "mask that you were given.": (MASK, ", None, "),
+        "your attention mask has to be the one that you were given and the new columns: it covers "
+        "padding, too, and what is in the cache.": [(MASK, ", mask[:, -1:], "), (MASK, ", None, ")],
         "your first token is chosen one pass too late. The hidden state that you were given "
         "is that of <eot>: the first token comes from it.": (
             ("range(1, count + 1)", "range(1, count + 2)"), ("== count", "== count + 1"),
@@ -171,10 +153,9 @@ RESTART = (
         ALONE: (("mask, positions", "mask[:, -1:], positions"), ("step, cache)", "step)")),
         "you feed hidden states, as in latent mode. After <eot> the model reads the tokens that it "
         "writes: embed the most probable one.": ("embed(token)", "hidden"),
-        "these are probabilities. Return the logits, what lm_head gives.": (
-            "dim=1)\n    return", "dim=1).softmax(-1)\n    return"),
-        "these are log-probabilities. Return the logits, what lm_head gives.": (
-            "dim=1)\n    return", "dim=1).log_softmax(-1)\n    return"),
+        "these are probabilities or their logarithms. Return the logits, what lm_head gives.": [
+            ("dim=1)\n    return", "dim=1).softmax(-1)\n    return"),
+            ("dim=1)\n    return", "dim=1).log_softmax(-1)\n    return")],
         "the hidden state is normalised twice. It comes after the final normalisation layer; "
         "lm_head takes it as it is.": ("head(hidden", "head(models.final_norm(model)(hidden)"),
     },
@@ -195,8 +176,6 @@ def write_on(
     found = torch.stack(logits, dim=1)
     return found.argmax(-1), found
 
-
-# --- exercise 3 -----------------------------------------------------------------------------------
 
 MOST = 4
 
@@ -244,9 +223,6 @@ def counts_and_states(function: Function, *case: Any) -> Seen:
     return {**seen, "counts": counts.long().tolist()}
 
 
-EXTENDED = "the hidden states are off. Are mask and positions extended for every thought? "
-
-
 @exercise(
     cases=rules,
     observe=counts_and_states,
@@ -277,14 +253,14 @@ EXTENDED = "the hidden states are off. Are mask and positions extended for every
             "= stop(k, hidden)", "= stop(k, hidden) & (k > 0)"),
         "the last thought never goes in: a row that has `most` thoughts takes most + 1 passes.": (
             "range(most + 1)", "range(most)"),
-        f"{EXTENDED}Your mask stays as it is.": ("mask = torch.cat", "_ = torch.cat"),
-        f"{EXTENDED}Your mask covers only the new column.": ("[mask, ", "["),
-        f"{EXTENDED}Your positions stay as they are.": ("-1:] + 1", "-1:]"),
-        f"{EXTENDED}Your mask is missing, or 1 everywhere: padding is attended to.": (
-            ", mask, positions", ", None, positions"),
-        f"{EXTENDED}Your positions are missing, or count columns.": (", positions, ", ", None, "),
-        f"{EXTENDED}Your positions are missing after the first pass.": (
-            ", positions, cache", ", positions if k == 0 else None, cache"),
+        "the hidden states are off. Is the mask extended for every thought? It covers padding, and "
+        "what is in the cache.": [
+            ("mask = torch.cat", "_ = torch.cat"), ("[mask, ", "["),
+            (", mask, positions", ", None, positions")],
+        "the hidden states are off. Are positions extended for every thought? They count real "
+        "tokens.": [
+            ("-1:] + 1", "-1:]"), (", positions, ", ", None, "),
+            (", positions, cache", ", positions if k == 0 else None, cache")],
         WORDS: ("inputs = hidden", "inputs = models.word_of(model, hidden)"),
     },
 )  # fmt: skip

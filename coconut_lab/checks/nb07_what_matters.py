@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 from coconut_lab.checks.engine import CheckFailed, Function, exercise
@@ -18,8 +19,8 @@ ENDS = "return max(0.0, low), min(1.0, high)"
     says="{} intervals are right, also where none or all of the answers are",
     mistakes={
         "this is the normal approximation, p ± z·sqrt(p(1-p)/n), and it leaves the range from 0 "
-        "to 1. Use Wilson's formula: its middle is pulled towards 1/2.": [
-            ("z * z", "0"), (ENDS, "return low, high")],
+        "to 1. Use Wilson's formula: its middle is pulled towards 1/2.": (
+            ("z * z", "0"), (ENDS, "return low, high")),
         "this is the normal approximation, p ± z·sqrt(p(1-p)/n); cut at 0 and 1, only its ends "
         "are hidden. At 30 of 30 right it has no width at all, as if 30 problems proved "
         "everything. Use Wilson's formula.": ("z * z", "0"),
@@ -43,8 +44,8 @@ ENDS = "return max(0.0, low), min(1.0, high)"
         "the term z²/4n² under the root is missing.": ("+ z * z / (4 * total**2)", ""),
         "what is below the line needs parentheses: `/ 4 * n**2` multiplies by n².": (
             "(4 * total**2)", "4 * total**2"),
-        "what is below the line needs parentheses, both 2n and 4n²: `/ 2 * n` multiplies by n.": [
-            ("(4 * total**2)", "4 * total**2"), ("(2 * total)", "2 * total")],
+        "what is below the line needs parentheses, both 2n and 4n²: `/ 2 * n` multiplies by n.": (
+            ("(4 * total**2)", "4 * total**2"), ("(2 * total)", "2 * total")),
         "1 + z²/n, below the line, needs parentheses.": ("/ shrink", "/ 1 + z * z / total"),
     },
 )  # fmt: skip
@@ -58,7 +59,7 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     return max(0.0, low), min(1.0, high)
 
 
-wilson_interval = wilson.named("wilson_interval")
+wilson_interval = replace(wilson, name="wilson_interval")
 
 PAIRS = ("11", "10", "01", "00")
 
@@ -108,7 +109,7 @@ CHI_SQUARED = "math.erfc(max(0, abs(b - c) - 0) / math.sqrt(2 * max(1, n))) / 2"
         "model is better; n is only the number of problems on which the two differ.": (
             "n = b + c", "n = len(pairs)"),
         "you count the problems on which both agree. The coins are those on which they differ: "
-        "10 and 01.": [('"10"', '"11"'), ('"01"', '"00"')],
+        "10 and 01.": (('"10"', '"11"'), ('"01"', '"00"')),
         "you count all right answers of each model. The coins are the problems on which they "
         "differ: 10 and 01.": (
             'pairs.count("10"), pairs.count("01")', 'first.count("1"), second.count("1")'),

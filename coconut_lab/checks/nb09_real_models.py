@@ -163,8 +163,8 @@ LAYERS = "(model.get_input_embeddings(), model.get_output_embeddings())"
             "input_ids[0]", "input_ids[-1]"),
         "each new token is a copy of another token of known. All of them copy the first one.": (
             "input_ids[0]", "input_ids[: len(tokens)]"),
-        "the new rows are the mean of the tokens of known. Copy the row of the first one.": [
-            ("input_ids[0]", "input_ids"), (".clone()", ".mean(0)")],
+        "the new rows are the mean of the tokens of known. Copy the row of the first one.": (
+            ("input_ids[0]", "input_ids"), (".clone()", ".mean(0)")),
         "the head holds rows of the input embedding. Two matrices, two copies: each takes the row "
         "of '<<' from itself.": (
             "layer.weight[source]", "model.get_input_embeddings().weight[source]"),
@@ -279,7 +279,7 @@ STEPS, PARTS, PASSES = (
     "-(-(batch // processes) // micro)",
     "(min(stage, last) * c + 1)",
 )
-EACH_A_BATCH = [("batch // processes", "batch"), (STEPS, "problems // (batch * processes)")]
+EACH_A_BATCH = (("batch // processes", "batch"), (STEPS, "problems // (batch * processes)"))
 
 
 @exercise(

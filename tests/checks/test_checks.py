@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from coconut_lab import checks
 NAMES = sorted(name for name in checks.__all__ if name != "CheckFailed")
 
 
+@cache
 def solutions() -> dict[str, Callable[..., Any]]:
     """The functions of the solution notebooks, by name."""
     found: dict[str, Any] = {}

@@ -15,7 +15,7 @@ from coconut_lab.checks.engine import Exercise, compared
 from coconut_lab.checks.values import same
 
 EXERCISES = {n: one for n, one in vars(checks).items() if isinstance(one, Exercise)}
-MISTAKES = [(name, at) for name, one in EXERCISES.items() for at in range(len(one.mistakes))]
+MISTAKES = [(name, at) for name, one in EXERCISES.items() for at in range(len(one.wrong))]
 
 
 @cache
@@ -29,7 +29,7 @@ def comparable(results: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize(("name", "at"), MISTAKES)
 def test_a_mistake_is_told_from_what_is_right_and_from_the_others(name: str, at: int) -> None:
-    messages, results = zip(*EXERCISES[name].tried.items(), strict=True)
+    messages, results = zip(*EXERCISES[name].tried, strict=True)
     wrong = comparable(results[at])
     assert not same(wrong, right(name)), messages[at]
     assert [i for i, other in enumerate(results) if same(wrong, comparable(other))] == [at]
@@ -40,7 +40,7 @@ def test_a_check_names_a_mistake_and_passes_what_is_right(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exercise = EXERCISES[name]
-    message, wrong = list(exercise.wrong_functions().items())[-1]
+    message, wrong = exercise.wrong[-1]
     with pytest.raises(checks.CheckFailed) as failure:
         exercise(wrong)
     assert str(failure.value).startswith(name) and str(failure.value).endswith(message)
