@@ -11,8 +11,6 @@ from coconut_lab.checks.nb01_tasks import hops_from
 from coconut_lab.tasks.notation import Statement, read_statement
 from coconut_lab.tasks.prosqa import generate_prosqa
 
-# --- exercise 4 -----------------------------------------------------------------------------------
-
 #: A graph that is being made: labels and depths of its nodes.
 LABELS = [1, 2, 0, 1, 2, 3, 1, 0, 3, 1, 2, 1]
 DEPTHS = [0, 0, 0, 1, 1, 1, 2, 0, 2, 1, 1, 3]
@@ -45,13 +43,10 @@ def asked_and_returned(function: Function, count: int, r: float) -> dict[str, An
         return returned
     if not asked:
         raise CheckFailed(f"add_node: {count} parents were drawn, but sample was not called.")
-    (weights, wanted), wish = asked[0], {n: depth * 1.5 + 1 for n, depth in enumerate(DEPTHS)}
-    scale = sum(wish[node] for node in weights) / (
-        sum(weights.values()) or 1
-    )  # only their ratios matter
+    [(weights, wanted)], total = asked, sum(asked[0][0].values()) or 1  # only their ratios matter
     return {
         "the set of candidates": set(weights),
-        "the list of weights": [float(weights[node]) * scale for node in sorted(weights)],
+        "the list of shares of the weights": [float(weights[n]) / total for n in sorted(weights)],
         "the number asked of sample": wanted,
         **returned,
     }
@@ -62,57 +57,36 @@ def asked_and_returned(function: Function, count: int, r: float) -> dict[str, An
     observe=asked_and_returned,
     returns="parents, label, depth",
     says="candidates by side, weights by depth, labels joined, depths counted",
-    shown=lambda count, r: f" with count={count}, r={r}",
     mistakes={
         "r = 0.35 and r = 0.7 belong to the group before them: compare with <=.": ("<=", "<"),
-        "nodes with label 0 are missing from the candidates. They are below neither entity, so "
-        "they may be parents on both sides.": (("(0, 1)", "(1,)"), ("(0, 2)", "(2,)")),
-        "nodes with label 3 are candidates for every r. A child of theirs is below both entities; "
-        "up to r = 0.7 only groups 0 and 1, or 0 and 2, may be parents.": (
-            ("(0, 1)", "(0, 1, 3)"), ("(0, 2)", "(0, 2, 3)")),
-        "candidates are chosen with `label & 1` or `label & 2`, which lets label 3 in and leaves "
-        "label 0 out. Ask for label 0 or 1, label 0 or 2.": (
-            ("(0, 1)", "(1, 3)"), ("(0, 2)", "(2, 3)")),
-        "the two sides are swapped: up to r = 0.35 the groups are 0 and 1, up to 0.7 they are 0 "
-        "and 2.": (("(0, 1) ", "(0, 4) "), ("(0, 2) ", "(0, 1) "), ("(0, 4) ", "(0, 2) ")),
-        "all nodes are candidates for every r. Then nearly every node ends up below both entities; "
-        "r says which side a node is on.": (" if label in groups", ""),
-        "above r = 0.7 every node is a candidate, those with label 3 too.": (
-            "(0, 1, 2, 3)", "(0, 1, 2)"),
-        "above r = 0.7 every node is a candidate, not only those of one side.": (
-            "(0, 1, 2, 3)", "(0, 2)"),
-        "the weights are uniform. Deeper nodes are preferred: depth · 1.5 + 1. Without that, long "
-        "paths are rare.": (WEIGHT, "1.0"),
-        "the factor 1.5 is missing from the weights: depth · 1.5 + 1.": (" * 1.5", ""),
-        "the + 1 is missing from the weights. A node of depth 0 would have weight 0 and never get "
-        "a child.": (WEIGHT, "depths[node] * 1.5"),
-        "the weights are upside down: deeper nodes get more.": (WEIGHT, f"1 / ({WEIGHT})"),
+        "up to r = 0.35 the candidates have label 0 or 1, up to 0.7 label 0 or 2. Nodes with label "
+        "0 are below neither entity, so they may be parents on both sides; a child of label 3 "
+        "would be below both.": [
+            (("(0, 1)", "(1,)"), ("(0, 2)", "(2,)")), (("(0, 1)", "(1, 3)"), ("(0, 2)", "(2, 3)")),
+            (("(0, 1)", "(0, 1, 3)"), ("(0, 2)", "(0, 2, 3)")), (" if label in groups", ""),
+            (("(0, 1) ", "(0, 4) "), ("(0, 2) ", "(0, 1) "), ("(0, 4) ", "(0, 2) "))],
+        "above r = 0.7 every node is a candidate, those with label 3 and of both sides too.": [
+            ("(0, 1, 2, 3)", "(0, 1, 2)"), ("(0, 1, 2, 3)", "(0, 2)")],
+        "the weights are depth · 1.5 + 1. Deeper nodes are preferred, or long paths are rare; and "
+        "without the + 1, a node of depth 0 would never get a child.": [
+            (WEIGHT, "1.0"), (" * 1.5", ""), (WEIGHT, "depths[node] * 1.5"),
+            (WEIGHT, f"1 / ({WEIGHT})")],
         "more parents were drawn than there are candidates. Ask for as many as there are: "
         "min(count, len(candidates)).": (COUNT, "count"),
         "2 parents were drawn, but sample was asked for 1.": (COUNT, "min(count, 1)"),
         "sample returns nodes, not their places among the candidates.": (
             f"sample(candidates, weights, {COUNT})",
             f"[candidates[i] for i in sample(candidates, weights, {COUNT})]"),
-        "the label is the AND of the parents' labels. A node is below an entity if *any* of its "
-        "parents is: OR.": (("label = 0", "label = 3 if parents else 0"), ("|=", "&=")),
-        "the label is the sum of the parents' labels: two parents with label 1 give 1, not 2. Join "
-        "the bits with OR.": ("|=", "+="),
-        "the label is the XOR of the parents' labels: two parents with label 1 cancel out. Join "
-        "the bits with OR.": ("|=", "^="),
-        "the label is the largest of the parents' labels: parents with 1 and 2 give 3, not 2. Join "
-        "the bits with OR.": (JOIN, "label = max(label, labels[parent])"),
-        "only one parent's label is looked at, the first. Join the labels of all with OR.": (
-            JOIN, "label = labels[parents[0]]"),
-        "only one parent's label is looked at, the last. Join the labels of all with OR.": (
-            "|=", "="),
-        "a node without parents should have label 0: it is below neither of the two entities.": (
-            "label = 0", "label = 0 if parents else 1"),
-        "the depth is that of the parent. A child is one hop deeper.": ("1 + min", "min"),
-        "the depth is counted along the longest way. It is the hops from the *nearest* parentless "
-        "node: 1 + the smallest depth of the parents.": ("min(depths", "max(depths"),
-        "only one parent's depth is looked at. Take the smallest of all.": (
-            DEEPEN, "1 + depths[parents[0]]"),
-        "a node without parents should have depth 0.": ("parents else 0", "parents else 1"),
+        "a node is below an entity if *any* of its parents is: join the bits of all their labels "
+        "with OR. Two parents with label 1 give 1, parents with 1 and 2 give 3.": [
+            (("label = 0", "label = 3 if parents else 0"), ("|=", "&=")), ("|=", "+="), ("|=", "^="),
+            (JOIN, "label = max(label, labels[parent])"), (JOIN, "label = labels[parents[0]]"),
+            ("|=", "=")],
+        "a node without parents has label 0 and depth 0: it is below neither entity.": [
+            ("label = 0", "label = 0 if parents else 1"), ("parents else 0", "parents else 1")],
+        "the depth is the hops from the *nearest* parentless node: 1 + the smallest depth of all "
+        "parents.": [
+            ("1 + min", "min"), ("min(depths", "max(depths"), (DEEPEN, "1 + depths[parents[0]]")],
         "a node may have no parents, and min of nothing raises ValueError. Its depth is 0.": (
             " if parents else 0", ""),
     },
@@ -130,9 +104,6 @@ def add_node(
         label |= labels[parent]
     depth = 1 + min(depths[parent] for parent in parents) if parents else 0
     return parents, label, depth
-
-
-# --- exercise 5 -----------------------------------------------------------------------------------
 
 
 @cache
@@ -168,27 +139,20 @@ ROOTS, NEAREST = "parents - children", "min(ways(statement.facts, roots, option)
     says="right in {} problems, of which 65 are ties",
     shown=lambda statement: f" where the options have the hops {all_ways(statement)}",
     mistakes={
-        "it measures from who is asked about and takes the option that can be reached. That solves "
-        "the task; a shortcut never reads who is asked. Measure from every parentless node.": (
-            (ROOTS, "{statement.asked}"), ("option))", "option), default=-1)")),
-        "it measures from who is asked about, so the option out of reach counts as farther. A "
-        "shortcut never reads who is asked. Measure from every parentless node.": (
-            (ROOTS, "{statement.asked}"), ("option))", "option), default=10**6)")),
-        "it measures from who is asked about, who does not lead to both options. A shortcut never "
-        "reads who is asked. Measure from every parentless node.": (
-            NEAREST, "hops_from(statement.facts, statement.asked)[option]"),
+        "it measures from who is asked about, who does not lead to both options, so that the "
+        "option out of reach counts as farther or is not there. A shortcut never reads who is "
+        "asked. Measure from every parentless node.": [
+            ((ROOTS, "{statement.asked}"), ("option))", "option), default=-1)")),
+            ((ROOTS, "{statement.asked}"), ("option))", "option), default=10**6)")),
+            (NEAREST, "hops_from(statement.facts, statement.asked)[option]")],
         "it takes the nearer option. The rule is: the farther one.": (
             "first] > distance", "first] < distance"),
-        "it measures from the farthest parentless node. The distance of an option is that from the "
-        "*nearest* one: the smallest number of hops.": ("min(", "max("),
-        "it takes the mean over the parentless nodes. The distance of an option is that from the "
-        "nearest one.": (NEAREST, "sum(far := ways(statement.facts, roots, option)) / len(far)"),
-        "it counts the longest way down to an option. A distance is the smallest number of hops.": (
-            NEAREST, "longest_way(statement.facts, option)"),
-        "on a tie it takes the first option. Say 'tie' there, or the order of the options gets "
-        "into your measurement.": ('"tie"', "first"),
-        "on a tie it takes the second option. Say 'tie' there, or the order of the options gets "
-        "into your measurement.": ('"tie"', "second"),
+        "the distance of an option is that from the *nearest* parentless node, and the smallest "
+        "number of hops: not the largest, their mean, or the longest way down.": [
+            ("min(", "max("), (NEAREST, "longest_way(statement.facts, option)"),
+            (NEAREST, "sum(far := ways(statement.facts, roots, option)) / len(far)")],
+        "on a tie it takes one of the options. Say 'tie' there, or the order of the options gets "
+        "into your measurement.": [('"tie"', "first"), ('"tie"', "second")],
         "on a tie it should return 'tie', not None.": ('"tie"', "None"),
         "it always says 'tie'. Does it start from every name? Then every option is 0 hops away; "
         "start from those that are no fact's second name.": (ROOTS, "parents | children"),

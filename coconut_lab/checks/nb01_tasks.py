@@ -10,8 +10,6 @@ import networkx as nx
 
 from coconut_lab.checks.engine import exercise
 
-# --- exercise 1 -----------------------------------------------------------------------------------
-
 QUESTION = "| Tom yumpus | yumpus rempus [Q] rempus lempus [R] Tom"
 ROWS = (
     "yumpus rempus ### rempus",  # no markers
@@ -29,20 +27,16 @@ IS_THOUGHT = 'token == "<thought>"'
     says="a hidden state goes in at placeholders only, that of the position before",
     shown=lambda tokens: f", in the row '… {' '.join(tokens[11:])}'",
     mistakes={
-        "<bot> does not get a hidden state. It is a token like any other, and its embedding goes "
-        "in; what comes out of it is the first thought.": (
-            IS_THOUGHT, 'token in ("<bot>", "<thought>")'),
-        "<eot> does not get a hidden state. Latent mode is over there: its embedding goes in.": (
-            IS_THOUGHT, 'token in ("<thought>", "<eot>")'),
-        "neither <bot> nor <eot> gets a hidden state. Both are tokens, and their embeddings go "
-        "in.": (IS_THOUGHT, 'token in ("<bot>", "<thought>", "<eot>")'),
-        "the first thought is missing: the first placeholder gets the hidden state of <bot>.": (
-            IS_THOUGHT, 'token == tokens[at - 1] == "<thought>"'),
-        "only the first placeholder gets a hidden state. Each one does.": (
-            IS_THOUGHT, 'token == "<thought>" != tokens[at - 1]'),
-        "off by one: a placeholder gets the hidden state of the position before it. Its own comes "
-        "out only after something went in.": ("at - 1", "at"),
-        "off by one: it is the position right before the placeholder.": ("at - 1", "at - 2"),
+        "<bot> or <eot> does not get a hidden state. Both are tokens like any other, and their "
+        "embeddings go in; what comes out of <bot> is the first thought.": [
+            (IS_THOUGHT, 'token in ("<bot>", "<thought>")'),
+            (IS_THOUGHT, 'token in ("<thought>", "<eot>")'),
+            (IS_THOUGHT, 'token in ("<bot>", "<thought>", "<eot>")')],
+        "every placeholder gets a hidden state; the first one gets that of <bot>.": [
+            (IS_THOUGHT, 'token == tokens[at - 1] == "<thought>"'),
+            (IS_THOUGHT, 'token == "<thought>" != tokens[at - 1]')],
+        "off by one: it is the position right before the placeholder. Its own hidden state comes "
+        "out only after something went in.": [("at - 1", "at"), ("at - 1", "at - 2")],
         "every thought comes from <bot> here. Only the first does; each later one is the hidden "
         "state of the thought before it.": ("at - 1", 'tokens.index("<bot>")'),
         "you marked where a hidden state is taken, not where it goes in: one position too early.":
@@ -63,8 +57,6 @@ def fed_from(tokens: list[str]) -> list[int | None]:
     """Exercise 1 of 01: for each token None, or the position whose hidden state goes in."""
     return [at - 1 if token == "<thought>" else None for at, token in enumerate(tokens)]
 
-
-# --- exercise 2 -----------------------------------------------------------------------------------
 
 FACTS = """
 Tom yumpus | Tom dumpus | yumpus rempus | dumpus rempus | rempus lempus | Max numpus | numpus lempus
@@ -117,34 +109,27 @@ GOOD = "it says False for a good chain: Tom → yumpus → rempus → lempus"
         "it says False for a good chain because a shorter one exists. Only the edges and the end "
         "count, not the length.": (
             AT_END, f"hops_from(facts, asked).get(answer) == len(steps) and {AT_END}"),
-        "the first edge is not checked. The first step leads from who is asked about, here Tom, "
-        "to numpus, and no fact says that Tom is a numpus.": ("pairwise(chain)", "pairwise(steps)"),
-        "the last edge is not checked. Every edge has to be stated.": (
-            "pairwise(chain)", "pairwise(chain[:-1])"),
+        "the first edge is not checked. The first step leads from who is asked about, here Tom, to "
+        "numpus, and no fact says that Tom is a numpus.": ("pairwise(chain)", "pairwise(steps)"),
+        "not every edge is checked. All of them have to be stated, not only the ends, or one.": [
+            ("pairwise(chain)", "pairwise(chain[:-1])"),
+            (f"all({STATED} for edge in pairwise(chain))", "chain[:2] in facts"),
+            (f" and all({STATED} for edge in pairwise(chain))", ""), ("all(", "any(")],
         "a step that no fact states is passed over. The chain does not hold then.": (
             "return chain[-1]", "for step in steps:\n        if (asked, step) in facts:\n"
             "            asked = step\n    return asked == answer\n    return chain[-1]"),
         "it says True for Tom → lempus, a chain that jumps over hops. That lempus can be reached "
         "is not enough: each step is one stated fact.": (
             STATED, "edge[1] in hops_from(facts, edge[0])"),
-        "it says True although yumpus → numpus is no fact. Only the ends of the chain seem to be "
-        "checked; every edge has to be stated.": (
-            f"all({STATED} for edge in pairwise(chain))", "chain[:2] in facts"),
-        "only the end of the chain is checked; every edge has to be stated.": (
-            f" and all({STATED} for edge in pairwise(chain))", ""),
-        "one stated edge is enough for it. Every edge has to be stated: all, not any.": (
-            "all(", "any("),
         "it takes an edge in the wrong direction: rempus → dumpus, but the fact is that every "
         "dumpus is a rempus.": (STATED, "(edge in facts or edge[::-1] in facts)"),
-        "the end is not checked: the chain ends at rempus, the answer is lempus.": (
-            AT_END, "bool(steps)"),
-        "the end is not checked: even a chain without steps holds.": (f"{AT_END} and ", ""),
+        "the end is not checked: the chain ends at rempus, the answer is lempus. Without steps, it "
+        "ends at who is asked about.": [
+            (AT_END, "bool(steps)"), (f"{AT_END} and ", ""), (AT_END, f"(not steps or {AT_END})")],
         "the answer has to be the end of the chain, not just somewhere in it.": (
             AT_END, "answer in steps"),
         "the answer is looked for in a text, and lempus is a part of lempuster. It has to be the "
         "end of the chain.": (AT_END, "answer in ' '.join(steps)"),
-        "it says True for a chain without steps; nothing leads to lempus.": (
-            AT_END, f"(not steps or {AT_END})"),
         "a chain may have no steps, and then steps[-1] raises IndexError.": (
             AT_END, "steps[-1] == answer"),
     },
@@ -162,32 +147,19 @@ def hops_from(facts: Iterable[tuple[str, str]], start: str) -> dict[str, int]:
     return dict(nx.single_source_shortest_path_length(nx.DiGraph(facts), start))
 
 
-# --- exercise 3 -----------------------------------------------------------------------------------
-
-#: A step → what to say of it besides, to a function that gets it wrong.
-STEPS = dict.fromkeys(
-    "3*60=180 12-5=8 5-8=-3 2*3=-6 5*0=0 1,250*4=5,000 1,000,000/4=250000".split(), ""
-) | {
-    ".1+.2=.3": ". Floating point would give 0.30000000000000004",
-    "15%*80=1200": "; 15% is 15/100",
-    "15%*80=12": "; 15% is 15/100",
-    "6/50%=12": "; 50% is 1/2",
-    "1/4=25%": "; the result may carry a percent sign too",
-    "7/2=3": "; nothing is cut to a whole number",
-    "10/3=3.33": "; nothing is rounded",
-    "10000000000+1=10000000000": "; an exact value needs no tolerance",
-    "1/3=.3333333333333333": "; only the nearest float is the same",
-    "1/3=.3333333333333333333333333333": "; 28 digits are not 1/3 either",
-}
+STEPS = (
+    "3*60=180 12-5=8 5-8=-3 2*3=-6 5*0=0 1,250*4=5,000 1,000,000/4=250000 .1+.2=.3 15%*80=1200 "
+    "15%*80=12 6/50%=12 1/4=25% 7/2=3 10/3=3.33 10000000000+1=10000000000 1/3=.3333333333333333 "
+    "1/3=.3333333333333333333333333333"
+)
 WITHOUT_COMMAS, EQUAL = 'text.replace(",", "")', "values[sign]() == number(right)"
 WITH_PERCENT = 'value / 100 if text.endswith("%") else value'
 
 
 @exercise(
-    cases=lambda: [(f"<<{step}>>",) for step in STEPS],
+    cases=lambda: [(f"<<{step}>>",) for step in STEPS.split()],
     returns="the result",
     says="recomputed exactly, with commas, percent, decimals and signs",
-    shown=lambda step: f" for {step}{STEPS[step[2:-2]]}",
     mistakes={
         "it says True for <<12-5=8>>, which is 7.": (EQUAL, "True"),
         "a result may be negative: <<5-8=-3>> is right.": (
@@ -196,33 +168,31 @@ WITH_PERCENT = 'value / 100 if text.endswith("%") else value'
         "left of = only.": ("mark in left", "mark in step"),
         "all four operations are computed, a / b too, even where b is 0 in a product. Compute only "
         "the one that the step has.": (("lambda: ", ""), ("[sign]()", "[sign]")),
-        "a comma is a thousands separator, on both sides: 1,250 is 1250.": (
-            WITHOUT_COMMAS, 'text.split(",")[0]'),
-        "a comma is a thousands separator, not a decimal point: 1,000,000 is a million.": (
-            WITHOUT_COMMAS, 'text.replace(",", ".", 1).replace(",", "")'),
-        "take the commas out before you make the fraction.": (WITHOUT_COMMAS, "text"),
+        "a comma is a thousands separator, on both sides: take the commas out before you make the "
+        "fraction. 1,250 is 1250, and 1,000,000 is a million.": [
+            (WITHOUT_COMMAS, 'text.split(",")[0]'), (WITHOUT_COMMAS, "text"),
+            (WITHOUT_COMMAS, 'text.replace(",", ".", 1).replace(",", "")')],
         "floating point: 0.1 + 0.2 == 0.3 is False for floats, yet <<.1+.2=.3>> is right. Compute "
-        "with Fraction, made from the text.": ("Fraction(", "float("),
-        "floating point: 0.1 + 0.2 == 0.3 is False for fractions made from floats, too. Make the "
-        "Fraction from the text.": (WITH_PERCENT, f"Fraction(float({WITH_PERCENT}))"),
+        "with Fraction, made from the text.": [
+            ("Fraction(", "float("), (WITH_PERCENT, f"Fraction(float({WITH_PERCENT}))")],
         "Decimal rounds to 28 digits: 1/3 is not .3333333333333333333333333333. Compute with "
         "Fraction.": ("Fraction(", "__import__('decimal').Decimal("),
-        "the percent sign is dropped: 15% is 15/100, so 15% * 80 is 12, not 1200.": (
-            WITH_PERCENT, "value"),
+        "a percent sign is dropped: 15% is 15/100, so 15% * 80 is 12, not 1200. The result may "
+        "carry one too: 1/4 is 25%.": [
+            (WITH_PERCENT, "value"),
+            ("number(right)", 'Fraction(right.replace(",", "").rstrip("%"))')],
         "a percentage belongs together: 6/50% is 6 / (50/100), not 6/50/100.": (
             "a / b", "a / b / (10000 if left[-1] == '%' else 1)"),
         "take the percent sign off before you make the fraction.": ('.rstrip("%")', ""),
-        "the result may carry a percent sign too: 1/4 is 25%.": (
-            "number(right)", 'Fraction(right.replace(",", "").rstrip("%"))'),
         "the division is cut to a whole number: 7/2 is 3.5, not 3. Use / on fractions, not //.": (
             "a / b", "a // b"),
         "it compares rounded values: 10/3 is not 3.33. (The package counts this step as holding "
         "'as rounded'; here only exact steps hold.)": (
             EQUAL, "round(values[sign](), 2) == round(number(right), 2)"),
-        "it compares with a tolerance. 10000000000 + 1 is not 10000000000; an exact value needs no "
-        "tolerance.": (EQUAL, "abs(values[sign]() - number(right)) <= abs(number(right)) / 10**9"),
-        "it compares with a tolerance. 1/3 is not .3333333333333333, though the nearest float is "
-        "the same.": (EQUAL, "abs(values[sign]() - number(right)) < 1e-9"),
+        "it compares with a tolerance. An exact value needs none: 10000000000 + 1 is not "
+        "10000000000, and 1/3 is not .3333333333333333, though the nearest float is the same.": [
+            (EQUAL, "abs(values[sign]() - number(right)) <= abs(number(right)) / 10**9"),
+            (EQUAL, "abs(values[sign]() - number(right)) < 1e-9")],
     },
 )  # fmt: skip
 def step_holds(step: str) -> bool:

@@ -117,15 +117,14 @@ FEED = "lambda thought: thought"
     returns="gradients",
     says="the gradient at every thought is right, through later thoughts too",
     mistakes={
-        "your graph is detached between the thoughts: only the direct path to the loss is "
-        "counted, not the path through the later thoughts. Differentiate by the tensors that "
-        "you fed back, without .detach() or new leaves.": (
-            FEED, f"{FEED}.detach().requires_grad_()"),
+        "your graph is detached between the thoughts: only the direct path to the loss is counted, "
+        "not the path through the later thoughts. Differentiate by the tensors that you fed back, "
+        "without .detach() or new leaves.": (FEED, f"{FEED}.detach().requires_grad_()"),
         "your loss is off by one position: the logits at column t predict the token of t + 1.": [
             (LOSS, "F.cross_entropy(logits[0], labels[0])"),
             (LOSS, "F.cross_entropy(logits[0, 1:], labels[0, :-1])")],
-        "your loss counts every token. The labels mask the question, the markers and the "
-        "thoughts with -100: use labels, not input_ids.": ("labels[0, 1:]", "ids[0, 1:]"),
+        "your loss counts every token. The labels mask the question, the markers and the thoughts "
+        "with -100: use labels, not input_ids.": ("labels[0, 1:]", "ids[0, 1:]"),
         "your loss is a sum over the labelled tokens. The loss of a batch is their mean.": (
             LOSS, LOSS.replace("1:])", '1:], reduction="sum")')),
         "your loss is divided by the number of all tokens. The mean is one over the labelled "

@@ -17,19 +17,17 @@ from coconut_lab.checks.models import THOUGHT, columns_of, one_pass, random_mode
 STATE = "output.last_hidden_state[:, -1]"
 #: What learners take for a thought, in place of this state.
 WRONG_VECTORS = {
-    "your thought is the hidden state before the final normalisation layer. "
-    "Use last_hidden_state, which comes after it.": (STATE, "model.before_norm[:, -1]"),
-    "your thought comes from one layer too early, hidden_states[-2]. "
-    "Use last_hidden_state (the same as hidden_states[-1]).": (
-        STATE, "output.hidden_states[-2][:, -1]"),
+    "your thought is the hidden state before the final normalisation layer. Use last_hidden_state, "
+    "which comes after it.": (STATE, "model.before_norm[:, -1]"),
+    "your thought comes from one layer too early, hidden_states[-2]. Use last_hidden_state (the "
+    "same as hidden_states[-1]).": (STATE, "output.hidden_states[-2][:, -1]"),
     "your thought is normalised twice. last_hidden_state comes after the final normalisation "
     "layer; feed it as it is.": (STATE, f"models.final_norm(model)({STATE})"),
     "your thought is the embedding of a word: the likeliest token, embedded again, as language "
     "mode does. Feed the hidden state itself; nothing is decoded.": (
         STATE, f"models.word_of(model, {STATE})"),
-    "your thought is a mixture of word embeddings, weighted with their probabilities. "
-    "Feed the hidden state itself; nothing is decoded.": (
-        STATE, f"models.mixture_of(model, {STATE})"),
+    "your thought is a mixture of word embeddings, weighted with their probabilities. Feed the "
+    "hidden state itself; nothing is decoded.": (STATE, f"models.mixture_of(model, {STATE})"),
 }  # fmt: skip
 DETACHED = (
     "the values are right, but the graph is detached: no gradient flows through the thoughts. "
@@ -75,20 +73,19 @@ def rows_up_to_bot() -> Iterator[tuple[Any, Tensor]]:
     says="the thought and what follows it are right, and gradient flows through",
     mistakes={
         **WRONG_VECTORS,
-        "your thought is off by one position: it is the hidden state before <bot>. "
-        "Use the last column, the one of <bot>.": (STATE, STATE.replace("-1", "-2")),
-        "your thought is the input embedding of <bot>. "
-        "Use the hidden state that comes out of the model there.": (STATE, "inputs[:, -1]"),
+        "your thought is off by one position: it is the hidden state before <bot>. Use the last "
+        "column, the one of <bot>.": (STATE, STATE.replace("-1", "-2")),
+        "your thought is the input embedding of <bot>. Use the hidden state that comes out of the "
+        "model there.": (STATE, "inputs[:, -1]"),
         "the thought is right, but what goes in is the embedding of a word: the likeliest token. "
         "Feed the thought itself; nothing is decoded.": (
             "inputs, thought[:, None]", "inputs, models.word_of(model, thought)[:, None]"),
-        "the thought is right, but it replaces <bot> in your second pass. "
-        "Append it: the second pass is one column longer.": ("[inputs, ", "[inputs[:, :-1], "),
-        "the thought is right, but your second pass sees it alone. "
-        "Without a cache, the question has to go in again, before it.": ("[inputs, ", "["),
-        "the thought is right, but your second result is the hidden state at <bot> again. "
-        "Take the last column of the second pass.": (
-            "return thought, hidden", "return thought, thought"),
+        "the thought is right, but it replaces <bot> in your second pass. Append it: the second "
+        "pass is one column longer.": ("[inputs, ", "[inputs[:, :-1], "),
+        "the thought is right, but your second pass sees it alone. Without a cache, the question "
+        "has to go in again, before it.": ("[inputs, ", "["),
+        "the thought is right, but your second result is the hidden state at <bot> again. Take the "
+        "last column of the second pass.": ("return thought, hidden", "return thought, thought"),
         "your two results are swapped. Return the thought first, then the hidden state at the "
         "column where it was fed.": ("return thought, hidden", "return hidden, thought"),
         DETACHED: [("thought[:, None]", "thought[:, None].detach()"), NO_GRAPH],
@@ -190,11 +187,11 @@ LAST = "The last thought can travel with <eot> and everything after it."
     axes={"hidden": "(B, T, d)"},
     says="padded rows are right, in n + 1 passes, each column computed once",
     mistakes={
-        "position ids are missing. The library then counts columns from 0, padding included; "
-        "pass position_ids[:, start:stop] in every pass.": [
+        "position ids are missing. The library then counts columns from 0, padding included; pass "
+        "position_ids[:, start:stop] in every pass.": [
             (POSITIONS, "None"), (POSITIONS, f"{POSITIONS} if start == 0 else None")],
-        "your position ids start again at 0 in every pass. A cached pass goes on counting "
-        "where the last one stopped: position_ids[:, start:stop].": (
+        "your position ids start again at 0 in every pass. A cached pass goes on counting where "
+        "the last one stopped: position_ids[:, start:stop].": (
             POSITIONS, "torch.arange(stop - start)[None]"),
         "your position ids are those of other columns. Take those of the columns of this pass: "
         "position_ids[:, start:stop].": [
@@ -203,8 +200,8 @@ LAST = "The last thought can travel with <eot> and everything after it."
         "padding is attended to: the attention mask does not reach the model. Pass "
         "attention_mask[:, :stop] in every pass.": [
             (MASK, "None"), (MASK, f"{MASK} if start == 0 else None")],
-        "your attention mask is too short: it covers only the new columns. It has to cover "
-        "the cached ones too: attention_mask[:, :stop].": (MASK, "mask[:, start:stop]"),
+        "your attention mask is too short: it covers only the new columns. It has to cover the "
+        "cached ones too: attention_mask[:, :stop].": (MASK, "mask[:, start:stop]"),
         ALONE: [
             ((", cache)", ")"), (MASK, "mask[:, start:stop]")),
             (", cache)", ", DynamicCache(config=model.config))")],

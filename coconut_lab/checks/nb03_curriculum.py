@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
-from tokenizers import Tokenizer, decoders
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
-from tokenizers.processors import TemplateProcessing
-from tokenizers.trainers import BpeTrainer
-from transformers import PreTrainedTokenizerFast
-
 from coconut_lab.checks.engine import CheckFailed, Function, exercise
+from coconut_lab.checks.models import bpe_tokenizer
 from coconut_lab.checks.values import kind, plain
 from coconut_lab.curriculum.tokenizer import add_thought_tokens, word_tokenizer
 from coconut_lab.tasks.problems import Problem
-
-# --- exercise 1 -----------------------------------------------------------------------------------
 
 SYMBOLS = (
     Problem("| a b | b c [Q] f d [R] a", ("b", "c", "d", "e", "f"), "f"),
@@ -29,24 +20,10 @@ PENS = "Tom has 2 boxes of 3 pens. How many?"
 SUM = Problem(PENS, ("<<2*3=6>>", "<<6+1=7>>", "<<7*2=14>>"), "14")
 
 
-@cache
 def sum_tokenizer() -> Any:
-    """A BPE tokenizer whose tokens reach over line breaks, and that begins texts with `<s>`."""
-    backend = Tokenizer(BPE())
-    backend.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
-    backend.decoder = decoders.ByteLevel()
+    """A BPE tokenizer that has tokens which reach over the line breaks of `SUM`."""
     whole = "\n".join((SUM.question, *SUM.steps, f"### {SUM.answer}"))
-    trainer = BpeTrainer(
-        vocab_size=400,
-        initial_alphabet=sorted(ByteLevel.alphabet()),
-        special_tokens=["<s>", "</s>"],
-        show_progress=False,
-    )
-    backend.train_from_iterator([whole, "How many?\n<<", ">>\n<<", ">>\n### "] * 4, trainer)
-    backend.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", pad_token="</s>"
-    )
+    tokenizer = bpe_tokenizer(whole, "How many?\n<<", ">>\n<<", ">>\n### ")
     add_thought_tokens(tokenizer)
     return tokenizer
 
@@ -101,9 +78,9 @@ DROPPED = "problem.steps[: min(stage, max_stage)]"
         "c counts thoughts, not steps: stage k inserts k·c thoughts and drops k steps. You drop "
         "k·c steps.": ("steps[stage:]", "steps[stage * c :]"),
         "you keep steps after the last stage. A stage past max_stage drops every step, however "
-        "many the problem has.": (" if stage <= max_stage else ()", ""),
-        "you keep steps after the last stage: you treat a stage past max_stage like max_stage. It "
-        "drops every step.": (KEPT, "problem.steps[min(stage, max_stage) :]"),
+        "many the problem has.": [
+            (" if stage <= max_stage else ()", ""),
+            (KEPT, "problem.steps[min(stage, max_stage) :]")],
         "max_stage itself is not past the last stage: it still keeps the steps after the first "
         "max_stage ones. Compare with >, not with >=.": ("stage <= max", "stage < max"),
         "you forget c: stage k inserts k·c thoughts, c for each step.": (COUNT, COUNT[:-4]),
@@ -121,33 +98,28 @@ DROPPED = "problem.steps[: min(stage, max_stage)]"
             COUNT, f"c * sum(len(tokens(step + '\\n')) for step in {DROPPED})"),
         "the markers are missing at stage 0. <bot> and <eot> are there side by side, without "
         "thoughts in between.": (LATENT, "*([bot, *[thought] * count, eot] if stage else []), "),
-        "the markers are missing at every stage. <bot> comes before the thoughts, <eot> after "
-        "them.": (LATENT, "*[thought] * count, "),
-        "<eot> is missing. It ends latent mode, and its hidden state predicts the first token "
-        "after the thoughts.": (LATENT, "bot, *[thought] * count, "),
+        "a marker is missing. <bot> begins latent mode: its hidden state is the first thought. "
+        "<eot> ends it: its hidden state predicts the first token after the thoughts.": [
+            (LATENT, "*[thought] * count, "), (LATENT, "bot, *[thought] * count, "),
+            (LATENT, "*[thought] * count, eot, ")],
         "<eot> comes too late: latent mode ends right after the thoughts, and the remaining steps "
         "are words again.": ("eot, *steps, ", "*steps, eot, "),
-        "<bot> is missing. It begins latent mode, and its hidden state is the first thought.": (
-            LATENT, "*[thought] * count, eot, "),
         "<bot> and <eot> are exchanged: <bot> begins latent mode, <eot> ends it.": (
             LATENT, "eot, *[thought] * count, bot, "),
         "the end of sequence is missing. Without it the model never learns to stop.": (
             ", tokenizer.eos_token_id]", "]"),
-        "the order is wrong: the remaining steps come before <bot>. Thoughts take the place of the "
-        "first steps, so they come right after the question.": (
-            f"{LATENT}*steps, ", f"*steps, {LATENT}"),
-        "the order is wrong: the latent part comes before the question. A thought can only use "
-        "what is to its left.": (f"*question, {LATENT}", f"{LATENT}*question, "),
+        "the order is wrong: thoughts take the place of the first steps, so they come right after "
+        "the question and before the remaining steps.": [
+            (f"{LATENT}*steps, ", f"*steps, {LATENT}"),
+            (f"*question, {LATENT}", f"{LATENT}*question, ")],
         "the question is missing. It begins the row; only its labels are masked.": (
             "*question, ", ""),
-        "the mark ### is missing before the answer. It tells the model, and whoever reads its "
-        "answer, that no further step comes.": ('f"### {problem.answer}"', "problem.answer"),
-        "a space is missing: write ### and the answer as two words.": ("### {", "###{"),
-        "there is a line break after the answer. Only the question and the steps end in one.": (
-            'answer}"', 'answer}\\n"'),
-        "the line breaks are missing: the question and every step end in one.": (r'\n"', '"'),
-        "the line break after the question is missing.": (r"question}\n", "question}"),
-        "the line break after each step is missing.": (r"step}\n", "step}"),
+        "the answer begins with the mark ### and a space, which tells the model, and whoever reads "
+        "its answer, that no further step comes.": [
+            ('f"### {problem.answer}"', "problem.answer"), ("### {", "###{")],
+        "the line breaks are wrong: the question and every step end in one, the answer does not.": [
+            ('answer}"', 'answer}\\n"'), (r'\n"', '"'), (r"question}\n", "question}"),
+            (r"step}\n", "step}")],
         "a begin-of-sequence token is in the middle of the row. Tokenize steps and answer with "
         "add_special_tokens=False.": (", add_special_tokens=False", ""),
         "the question is tokenized as the tokenizer likes it, with a begin-of-sequence token if it "
@@ -173,8 +145,6 @@ def encode_stage(problem: Problem, tokenizer: Any, stage: int, max_stage: int, c
     answer = tokens(f"### {problem.answer}")
     return [*question, bot, *[thought] * count, eot, *steps, *answer, tokenizer.eos_token_id]
 
-
-# --- exercise 3 -----------------------------------------------------------------------------------
 
 TRAINED, PROMPTED = "stage if stage <= max_stage else cap", "min(stage, cap)"
 
@@ -232,8 +202,6 @@ def count_thoughts(
     return in_training * c, in_prompt * c
 
 
-# --- exercise 5 -----------------------------------------------------------------------------------
-
 NEW = 'new_epoch if reset == "epoch" else new_stage'
 MOVED = "    return [(stage, one) for (stage, _), one in zip(entries, new, strict=True)]"
 
@@ -257,23 +225,20 @@ MOVED = "    return [(stage, one) for (stage, _), one in zip(entries, new, stric
         "you reset at every step, so the optimizer never gathers any state.": (NEW, "True"),
         "every step of a new stage resets. Only the first differs from the step before it.": (
             "    previous = stage", "previous = stage"),
-        "you reset at every epoch although reset='stage'. The published code does that; the paper "
-        "resets where the stage changes.": (NEW, "new_epoch"),
-        "you leave out reset='epoch': then every epoch begins with a new optimizer.": (
-            NEW, "new_stage"),
+        "you take no notice of `reset`. With 'epoch', as in the published code, every epoch begins "
+        "with a new optimizer; with 'stage', as in the paper, only another stage does.": [
+            (NEW, "new_epoch"), (NEW, "new_stage")],
         "reset is upside down: 'epoch' resets where an epoch begins, 'stage' where the stage "
         "changes.": ('== "epoch"', '!= "epoch"'),
         "you reset at every phase. Two phases in a row may have the same stage; then nothing "
         "changes, and the optimizer is kept.": ("else new_stage", "else step == 0"),
         "the stage may also go back, and that is a change as well: compare with !=.": (
             "stage != previous", "previous is None or stage > previous"),
-        "you reset one step too late: the first step of a new stage already needs the new "
-        "optimizer.": (
-            "return entries", f"new = [True, False, *(one for _, one in entries[1:-1])]\n{MOVED}"),
-        "you reset one step too early: the last step of the old stage still uses the old "
-        "optimizer.": (
-            "return entries",
-            f"new = [True, *(one for _, one in entries[2:]), reset == 'epoch']\n{MOVED}"),
+        "you reset one step too early or too late: the first step of a new stage is the first with "
+        "the new optimizer.": [
+            ("return entries", f"new = [True, False, *(one for _, one in entries[1:-1])]\n{MOVED}"),
+            ("return entries",
+             f"new = [True, *(one for _, one in entries[2:]), reset == 'epoch']\n{MOVED}")],
         "your plan has one entry for each epoch. It needs one for each optimizer step: an epoch "
         "has steps_per_epoch of them.": (
             ("epochs * steps_per_epoch", "epochs"), ("step % steps_per_epoch == 0", "True")),

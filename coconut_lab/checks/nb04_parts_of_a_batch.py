@@ -103,18 +103,18 @@ REPORTED = "total += loss.item()"
         "your gradient is the mean of the parts' means. The parts have different numbers of "
         "labelled tokens, so a token weighs more in a part that has few. Weigh each part by its "
         "labelled tokens.": (SHARE, "1 / " + PARTS),
-        "your gradient is the sum of the parts' means: it grows with the number of parts. "
-        "Multiply each part's loss by its share of the labelled tokens.": (SHARE, "1.0"),
-        "you weigh the parts by their rows. The loss is a mean over labelled tokens, and rows "
-        "have different numbers of these.": (SHARE, "len(labelled[part]) / len(labelled)"),
+        "your gradient is the sum of the parts' means: it grows with the number of parts. Multiply "
+        "each part's loss by its share of the labelled tokens.": (SHARE, "1.0"),
+        "you weigh the parts by their rows. The loss is a mean over labelled tokens, and rows have "
+        "different numbers of these.": (SHARE, "len(labelled[part]) / len(labelled)"),
         "you weigh each part as if it had `size` rows out of all. The loss is a mean over labelled "
         "tokens: count those.": (SHARE, "size / len(labelled)"),
         "you weigh the parts by all their tokens. Only labels that are not -100 count.": (
             '(batch["labels"][:, 1:] != -100)', 'batch["attention_mask"]'),
         "you count labels of column 0 as well. Nothing comes before them, so they are never "
         "predicted: count in labels[:, 1:].": ("[:, 1:]", ""),
-        "you divide twice: the shares of the labelled tokens add up to 1 already, do not divide "
-        "by the number of parts as well.": (SHARE, f"{SHARE} / {PARTS}"),
+        "you divide twice: the shares of the labelled tokens add up to 1 already, do not divide by "
+        "the number of parts as well.": (SHARE, f"{SHARE} / {PARTS}"),
         "your gradient is that of the sum over tokens. Divide by the labelled tokens of the whole "
         "batch.": (SHARE, "labelled[part].sum()"),
         "only the last part is left in the gradient: you zero the gradients inside the loop, or "
@@ -124,8 +124,8 @@ REPORTED = "total += loss.item()"
             "range(0, len(labelled), size)", "range(0, len(labelled) - size + 1, size)"),
         "the gradient is right, but the loss you return is that of the last part.": (
             REPORTED, "total = (loss / share).item()"),
-        "the gradient is right, but the loss you return is that of the last part, times its "
-        "share. Add up those of all parts.": (REPORTED, "total = loss.item()"),
+        "the gradient is right, but the loss you return is that of the last part, times its share. "
+        "Add up those of all parts.": (REPORTED, "total = loss.item()"),
         "the gradient is right, but the loss you return is the mean of the parts' means. Weigh it "
         "as you weigh the gradient.": (REPORTED, f"total += (loss / share).item() / {PARTS}"),
         "the gradient is right, but the loss you return is the sum of the parts' means. Weigh it "
@@ -156,8 +156,8 @@ def accumulate(model: nn.Module, batch: dict[str, Tensor], size: int) -> float:
             " * labelled_here / labelled * processes", ""),
         "you forget that the gradients are averaged afterwards: the gradient comes out too small "
         "by the number of processes. Multiply by it.": (" * processes", ""),
-        "you divide by the number of processes, and the averaging does that once more. Multiply "
-        "by it instead.": ("* processes", "/ processes"),
+        "you divide by the number of processes, and the averaging does that once more. Multiply by "
+        "it instead.": ("* processes", "/ processes"),
         "your value is the sum over the tokens of the process. Divide by the labelled tokens of "
         "all processes.": (" / labelled * processes", ""),
         "you multiply by the number of processes, but do not divide by the labelled tokens of all "

@@ -43,8 +43,7 @@ RESET = "if stage != previous:"
         "the rate does not fall in your code. Within a phase it goes from the whole rate towards "
         "`final` times the rate.": (FALL, "1"),
         "your rate falls over the whole run. Each phase has its own `final`, and the fall begins "
-        "anew with it.": (
-            FALL, "(1 - (1 - phases[-1][2]) * step / sum(n for _, n, _ in phases))"),
+        "anew with it.": (FALL, "(1 - (1 - phases[-1][2]) * step / sum(n for _, n, _ in phases))"),
         "your fall begins where the optimizer was reset. It begins anew with each phase, also "
         "where the stage stays the same.": ("(step - start) / steps", "(step - reset) / steps"),
         "your fall is one step ahead: the first step of a phase still has the whole rate. Count "
@@ -153,17 +152,16 @@ def _not_bit_for_bit(got: dict[str, Tensor], want: dict[str, Tensor]) -> str | N
         "from step to step.": ("optimizer.zero_grad()", "pass"),
         "even without a stop the weights differ: the learning rate of rate_at(step) is not set. "
         'Set group["lr"] for every group before the step.': (RATE, "pass"),
-        "even without a stop the weights differ: they should move, but do not. Does the "
-        "optimizer step, and are the gradients still there when it does?": (
-            "optimizer.step()", "pass"),
+        "even without a stop the weights differ: they should move, but do not. Does the optimizer "
+        "step, and are the gradients still there when it does?": ("optimizer.step()", "pass"),
         "even without a stop the weights differ: your steps count from 1. They count from 0.": (
             "range(first, first + steps)", "range(first + 1, first + steps + 1)"),
         "the weights are not carried over: a new process begins with other weights. Load them.": (
             'model.load_state_dict(saved["model"])', "pass"),
         "the optimizer's state is forgotten. Adam's two running means begin at zero again, so the "
         "steps after the stop differ. Save and load optimizer.state_dict().": (LOADED, "pass"),
-        "the step starts again at 0 after a stop: the same batches and the warm-up come once "
-        "more. Save the number of steps done.": (DONE, "pass"),
+        "the step starts again at 0 after a stop: the same batches and the warm-up come once more. "
+        "Save the number of steps done.": (DONE, "pass"),
         "the order of the data starts again after a stop: batch_at wants the step of the whole "
         "run, counted over all parts.": ("batch_at(step)", "batch_at(step - first)"),
         "the learning rate starts again after a stop: rate_at wants the step of the whole run.": (
@@ -175,13 +173,13 @@ def _not_bit_for_bit(got: dict[str, Tensor], want: dict[str, Tensor]) -> str | N
             "copy.deepcopy", ""),
         "what you saved of the model is gone when the process ends: its state_dict() gives the "
         "live tensors. Copy that one as well.": ("copy.deepcopy(model", "(model"),
-        "what you saved of the optimizer is gone when the process ends: its state_dict() gives "
-        "the live tensors. Copy that one as well.": ("copy.deepcopy(optimizer", "(optimizer"),
-        "after a stop, the model that you are given does not change. Do you go on training the "
-        "old one? The weights have to go into the new one: load_state_dict.": (
+        "what you saved of the optimizer is gone when the process ends: its state_dict() gives the "
+        "live tensors. Copy that one as well.": ("copy.deepcopy(optimizer", "(optimizer"),
+        "after a stop, the model that you are given does not change. Do you go on training the old "
+        "one? The weights have to go into the new one: load_state_dict.": (
             'model.load_state_dict(saved["model"])', "model = copy.deepcopy(model)"),
-        "from the third part on, steps are done twice: you save how many steps this part had. "
-        "Save how many are done in all.": ('"step": first + steps', '"step": steps'),
+        "from the third part on, steps are done twice: you save how many steps this part had. Save "
+        "how many are done in all.": ('"step": first + steps', '"step": steps'),
         "after a stop, the last step is done once more: save the number of steps done, which is "
         "the last step + 1.": ('"step": first + steps', '"step": step'),
         "after a stop, there are too few steps: `steps` is how many to do now, not where to end.": (

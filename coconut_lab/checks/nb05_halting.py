@@ -242,8 +242,7 @@ KEY = "key=lambda point: point.score.thoughts or 0.0"
         "you have no answer where every threshold loses more than `within`. Take the most accurate "
         "one there.": ("chosen = max(points, ", "chosen = min(good, "),
         "where every threshold loses more than `within` you take the cheapest. Take the most "
-        "accurate one there.": (
-            f"max(points, {ACCURATE})", f"min(points, {KEY})"),
+        "accurate one there.": (f"max(points, {ACCURATE})", f"min(points, {KEY})"),
         "where every threshold loses more than `within` you give the best fixed number, which is "
         "no threshold. Take the most accurate threshold there.": (
             f"max(points, {ACCURATE})", "choosing.best_fixed()"),

@@ -56,8 +56,7 @@ def one_cache(got: Seen, want: Seen) -> str | None:
         "before it counts.": ("range(count,", "range(max(count - 1, 0),"),
         "you think one thought too many.": ("range(count,", "range(count + 1,"),
         "<eot> goes in before the thoughts, so they are outside of latent mode. The order is "
-        "<bot>, thoughts, <eot>.": (
-            "left == 0", "left == count"),
+        "<bot>, thoughts, <eot>.": ("left == 0", "left == count"),
         WORDS: ("inputs = hidden", "inputs = models.word_of(model, hidden)"),
         "<eot> goes in twice.": ("[inputs, eot]", "[inputs, eot, eot]"),
         ALONE: (", cache=cache)", ")"),
@@ -125,8 +124,8 @@ MASK, POSITION = ", mask, ", "positions[:, -1:] + step"
         "question nor the thoughts. Pass the cache that you were given to every pass.": (
             ("    embed", "    cache = DynamicCache(config=model.config)\n    embed"),
             (MASK, ", mask[:, -step:], ")),
-        "your cache has the wrong length: <eot> is in it already, and you send it a second "
-        "time. The first token comes from the hidden state that you were given.": (
+        "your cache has the wrong length: <eot> is in it already, and you send it a second time. "
+        "The first token comes from the hidden state that you were given.": (
             ("range(1, count + 1)", "range(count + 1)"), ("+ step", "+ step + 1"),
             ("].argmax(-1)", "].argmax(-1) if step else mask[:, 0] * 0 + EOT"),
             ("stack(logits", "stack(logits[1:]")),
@@ -138,16 +137,17 @@ MASK, POSITION = ", mask, ", "positions[:, -1:] + step"
         "every token.": (POSITION, "positions[:, -1:]"),
         "your position ids are one behind: the first new token has position_ids[:, -1] + 1.": (
             POSITION, f"{POSITION} - 1"),
-        "your position ids count columns, padding included (so does the library when they are "
-        "left out). Count real tokens: position_ids[:, -1] + 1.": (POSITION, "None"),
-        "your attention mask is not extended: it covers the columns of the prompt and not the "
-        "new ones. Append a column of ones for every token.": ("mask = torch.cat", "_ = torch.cat"),
+        "your position ids count columns, padding included (so does the library when they are left "
+        "out). Count real tokens: position_ids[:, -1] + 1.": (POSITION, "None"),
+        "your attention mask is not extended: it covers the columns of the prompt and not the new "
+        "ones. Append a column of ones for every token.": ("mask = torch.cat", "_ = torch.cat"),
         "your attention mask is extended one token too late. Append the column of ones before the "
         "token goes in.": (MASK, ", mask[:, :-1], "),
-        "your attention mask has to be the one that you were given and the new columns: it covers "
-        "padding, too, and what is in the cache.": [(MASK, ", mask[:, -1:], "), (MASK, ", None, ")],
-        "your first token is chosen one pass too late. The hidden state that you were given "
-        "is that of <eot>: the first token comes from it.": (
+        "your attention mask should be the one that you were given with a column of ones for every "
+        "token: it covers what is in the cache, and is 0 at padding.": [
+            (MASK, ", mask[:, -1:], "), (MASK, ", None, ")],
+        "your first token is chosen one pass too late. The hidden state that you were given is "
+        "that of <eot>: the first token comes from it.": (
             ("range(1, count + 1)", "range(1, count + 2)"), ("== count", "== count + 1"),
             ("stack(logits", "stack(logits[1:]")),
         ALONE: (("mask, positions", "mask[:, -1:], positions"), ("step, cache)", "step)")),
@@ -243,8 +243,8 @@ def counts_and_states(function: Function, *case: Any) -> Seen:
             ("(len(ids),), most", "(len(ids),), 0"), ("not thinking.any()", "says.all()")),
         "the whole batch halts at the first row that wants to (.any()). A row that stops must not "
         "stop the others.": ("thinking & says", "thinking & says.any()"),
-        "the whole batch thinks on until its last row stops (.all()). Count for each row by "
-        "itself.": ("return counts, kept", "return counts.max().expand_as(counts), hidden"),
+        "the whole batch thinks on until its last row stops (.all()). Count for each row by itself.":
+            ("return counts, kept", "return counts.max().expand_as(counts), hidden"),
         "the batch halts only where all rows want to at the same k (.all()). Count for each row by "
         "itself.": ("thinking & says", "thinking & says.all()"),
         "you count one thought too many: the rule is asked after k = 0, 1, 2, … thoughts, and a "
@@ -253,12 +253,11 @@ def counts_and_states(function: Function, *case: Any) -> Seen:
             "= stop(k, hidden)", "= stop(k, hidden) & (k > 0)"),
         "the last thought never goes in: a row that has `most` thoughts takes most + 1 passes.": (
             "range(most + 1)", "range(most)"),
-        "the hidden states are off. Is the mask extended for every thought? It covers padding, and "
-        "what is in the cache.": [
+        "the hidden states are off. Is your mask extended by a column of ones for every thought? "
+        "It has to cover what is in the cache, and to be 0 at padding.": [
             ("mask = torch.cat", "_ = torch.cat"), ("[mask, ", "["),
             (", mask, positions", ", None, positions")],
-        "the hidden states are off. Are positions extended for every thought? They count real "
-        "tokens.": [
+        "the hidden states are off. Do your positions go on counting real tokens in every pass?": [
             ("-1:] + 1", "-1:]"), (", positions, ", ", None, "),
             (", positions, cache", ", positions if k == 0 else None, cache")],
         WORDS: ("inputs = hidden", "inputs = models.word_of(model, hidden)"),

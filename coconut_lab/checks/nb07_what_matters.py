@@ -18,12 +18,12 @@ ENDS = "return max(0.0, low), min(1.0, high)"
     returns="low, high",
     says="{} intervals are right, also where none or all of the answers are",
     mistakes={
-        "this is the normal approximation, p ± z·sqrt(p(1-p)/n), and it leaves the range from 0 "
-        "to 1. Use Wilson's formula: its middle is pulled towards 1/2.": (
+        "this is the normal approximation, p ± z·sqrt(p(1-p)/n), and it leaves the range from 0 to "
+        "1. Use Wilson's formula: its middle is pulled towards 1/2.": (
             ("z * z", "0"), (ENDS, "return low, high")),
-        "this is the normal approximation, p ± z·sqrt(p(1-p)/n); cut at 0 and 1, only its ends "
-        "are hidden. At 30 of 30 right it has no width at all, as if 30 problems proved "
-        "everything. Use Wilson's formula.": ("z * z", "0"),
+        "this is the normal approximation, p ± z·sqrt(p(1-p)/n); cut at 0 and 1, only its ends are "
+        "hidden. At 30 of 30 right it has no width at all, as if 30 problems proved everything. "
+        "Use Wilson's formula.": ("z * z", "0"),
         "z is 1.645, which leaves 10% outside, 5% on each side. For 95%, z = 1.96.": (
             "1.96", "1.645"),
         "z is missing: your interval is that of one standard error. For 95%, z = 1.96.": (
@@ -108,8 +108,8 @@ CHI_SQUARED = "math.erfc(max(0, abs(b - c) - 0) / math.sqrt(2 * max(1, n))) / 2"
         "problems on which both agree are counted among the coins. They say nothing about which "
         "model is better; n is only the number of problems on which the two differ.": (
             "n = b + c", "n = len(pairs)"),
-        "you count the problems on which both agree. The coins are those on which they differ: "
-        "10 and 01.": (('"10"', '"11"'), ('"01"', '"00"')),
+        "you count the problems on which both agree. The coins are those on which they differ: 10 "
+        "and 01.": (('"10"', '"11"'), ('"01"', '"00"')),
         "you count all right answers of each model. The coins are the problems on which they "
         "differ: 10 and 01.": (
             'pairs.count("10"), pairs.count("01")', 'first.count("1"), second.count("1")'),
@@ -121,8 +121,8 @@ CHI_SQUARED = "math.erfc(max(0, abs(b - c) - 0) / math.sqrt(2 * max(1, n))) / 2"
         "smaller of both counts.": ("min(b, c)", "b"),
         "your p is always 1: do you take the larger count, or forget to divide by 2ⁿ?": (
             "min(b, c)", "max(b, c)"),
-        "a p-value above 1. Where the split is even, both tails hold the middle: cap the result "
-        "at 1.": ("min(1.0, 2 * tail)", "2 * tail"),
+        "a p-value above 1. Where the split is even, both tails hold the middle: cap the result at "
+        "1.": ("min(1.0, 2 * tail)", "2 * tail"),
         "this is the probability of exactly this split. Add those that are more uneven.": (
             "range(min(b, c) + 1)", "[min(b, c)]"),
         "this is the probability of exactly this split, and of one side. Add those that are more "
@@ -267,8 +267,8 @@ CHAIN = "layers * (again + 1)"
         "a pause token is the same vector whatever the question says. Nothing is recycled, so all "
         "columns go through the layers side by side, in one pass.": (
             '"cot": steps', '"cot": steps, "pause_as_thought": thoughts'),
-        "here the answer follows the question: no_cot takes one pass, whatever the other "
-        "arguments say.": (GROWS, GROWS.replace("}", ', "no_cot": thoughts}')),
+        "here the answer follows the question: no_cot takes one pass, whatever the other arguments "
+        "say.": (GROWS, GROWS.replace("}", ', "no_cot": thoughts}')),
         "only Coconut has thoughts and only CoT has steps: whatever else an argument says, a "
         "method without them has one pass.": ("(method, 0)", "(method, thoughts)"),
         "thoughts and steps are swapped: Coconut has thoughts, CoT writes steps.": (

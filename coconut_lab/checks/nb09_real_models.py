@@ -2,77 +2,40 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Iterator
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
-from tokenizers.processors import TemplateProcessing
-from tokenizers.trainers import BpeTrainer
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from coconut_lab.checks.engine import CheckFailed, Function, exercise
+from coconut_lab.checks.models import bpe_tokenizer, random_models
 from coconut_lab.curriculum.tokenizer import token_id
 
 NEW = ["<bot>", "<eot>", "<thought>"]
 KNOWN = "<<3*4=12>>"  # its first token is <<
-TEXT = "Tom has 3 pens. Eva has 4 times as many. <<3*4=12>> <<12+1=13>> ### 12"
 
 
-@cache
-def _backend() -> str:
-    """A BPE tokenizer that begins texts with <s>, as Llama's does."""
-    backend = Tokenizer(BPE())
-    backend.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    trainer = BpeTrainer(
-        vocab_size=300,
-        initial_alphabet=sorted(ByteLevel.alphabet()),
-        special_tokens=["<s>", "</s>"],
-        show_progress=False,
-    )
-    backend.train_from_iterator([TEXT] * 4, trainer)
-    backend.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    return str(backend.to_str())
+def models_and_tokenizer() -> Iterator[tuple[Any, Any]]:
+    """GPT-2, whose head is tied to the input embedding, and a Llama, whose head is not."""
+    tokenizer = bpe_tokenizer("<<")
+    for model in random_models(len(tokenizer)):
+        yield model, copy.deepcopy(tokenizer)
 
 
-def _model_and_tokenizer(tied: bool) -> tuple[Any, Any]:
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(_backend()), bos_token="<s>", eos_token="</s>"
-    )
-    torch.manual_seed(int(tied))
-    sizes = (
-        {"n_positions": 16, "n_embd": 8, "n_layer": 1, "n_head": 1} if tied else
-        {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
-    )  # fmt: skip
-    model = AutoModelForCausalLM.from_config(
-        AutoConfig.for_model(
-            "gpt2" if tied else "llama", vocab_size=len(tokenizer), tie_word_embeddings=tied,
-            bos_token_id=0, eos_token_id=1, **sizes,
-        )
-    )  # fmt: skip
-    with torch.no_grad():  # a mean that is not 0, so that it can be told from random numbers
-        for weight in {id(weight): weight for weight in _matrices(model)}.values():
-            weight += torch.randn(8)
-    return model, tokenizer
-
-
-def _matrices(model: Any) -> tuple[Tensor, Tensor]:
+def matrices(model: Any) -> tuple[Tensor, Tensor]:
     return model.get_input_embeddings().weight, model.get_output_embeddings().weight
 
 
-def _grown(function: Function, tied: bool) -> dict[str, Any]:
+def grown(function: Function, model: Any, tokenizer: Any) -> dict[str, Any]:
     """What a function made of a model and its tokenizer, row by row in words."""
+    before = [matrix.detach().clone() for matrix in matrices(model)]
+    old = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    source = tokenizer(KNOWN, add_special_tokens=False).input_ids
     with torch.random.fork_rng(devices=[]):
-        model, tokenizer = _model_and_tokenizer(tied)
-        before = [matrix.detach().clone() for matrix in _matrices(model)]
-        old = [tokenizer.convert_ids_to_tokens(index) for index in range(len(tokenizer))]
-        special = tokenizer.bos_token, tokenizer.eos_token
-        source = tokenizer(KNOWN, add_special_tokens=False).input_ids
         torch.manual_seed(3)
         returned = function(model, tokenizer, list(NEW), KNOWN)
     new = [token_id(tokenizer, token) for token in NEW]
@@ -82,41 +45,30 @@ def _grown(function: Function, tied: bool) -> dict[str, Any]:
             f"new_tokens: the tokenizer does not know {missing}, as it should, and cuts it into "
             "letters: tokenizer.add_tokens or add_special_tokens adds a token."
         )
-    matrices, need = _matrices(model), len(tokenizer)
-    for what, matrix in zip(("embeddings", "the head"), matrices, strict=True):
+    names, need = ("input embedding", "head"), len(tokenizer)
+    for what, matrix in zip(names, matrices(model), strict=True):
         if len(matrix) < need:
             raise CheckFailed(
-                f"new_tokens: the model has {len(matrix)} rows of {what}, but the tokenizer has "
-                f"{need} tokens: the first new token would be an index error. After the tokens are "
-                "added, model.resize_token_embeddings(len(tokenizer))."
+                f"new_tokens: the model has {len(matrix)} rows of the {what}, but the tokenizer "
+                f"has {need} tokens: the first new token would be an index error. After the tokens "
+                "are added, model.resize_token_embeddings(len(tokenizer))."
             )
-
-    def in_words(row: Tensor, own: Tensor, other: Tensor) -> str:
-        whole = (own == row).all(1).nonzero().flatten().tolist()
-        if whole:
-            return f"a copy of {old[whole[0]]!r}"
-        if torch.allclose(row, own[source].mean(0)):
-            return f"the mean of the tokens of {KNOWN!r}"
-        if (other == row).all(1).any():
-            return "a row of the other matrix"
-        return "no copy"
-
     seen = {
         "the list of ids": returned.tolist() if isinstance(returned, Tensor) else returned,
-        "the beginning and end of a text": [
-            "as before" if now == then else f"{now!r} instead of {then!r}"
-            for now, then in zip((tokenizer.bos_token, tokenizer.eos_token), special, strict=True)
-        ],
-        "the number of rows": len(matrices[0]),
-        "head and input embedding": "one matrix" if matrices[0] is matrices[1] else "two matrices",
-    }  # fmt: skip
-    for what, now, own, other in zip(
-        ("input embedding", "head"), matrices, before, before[::-1], strict=True
-    ):
-        rows = now.detach()
-        changed = (rows[: len(old)] != own).any(1).nonzero().flatten().tolist()
+        "the beginning and end of a text": [tokenizer.bos_token, tokenizer.eos_token],
+        "the number of rows": len(matrices(model)[0]),
+        "the number of matrices": len({*map(id, matrices(model))}),
+    }
+    for what, now, own, other in zip(names, matrices(model), before, before[::-1], strict=True):
+        known = {f"a copy of {token!r}": row for token, row in zip(old, own, strict=True)}
+        known[f"the mean of the tokens of {KNOWN!r}"] = own[source].mean(0)
+        known["a row of the other matrix"] = other[source[0]]
+        changed = (now[: len(old)] != own).any(1).nonzero().flatten().tolist()
         seen[f"the {what} of the old tokens"] = [old[index] for index in changed]
-        seen[f"the {what} of the new tokens"] = [in_words(rows[i], own, other) for i in new]
+        seen[f"the {what} of the new tokens"] = [
+            next((words for words, row in known.items() if torch.allclose(now[i], row)), "no copy")
+            for i in new
+        ]
     return seen
 
 
@@ -126,14 +78,14 @@ LAYERS = "(model.get_input_embeddings(), model.get_output_embeddings())"
 
 
 @exercise(
-    cases=lambda: [(True,), (False,)],
-    observe=_grown,
-    shown=lambda tied: f" with {'GPT-2 (tied head)' if tied else 'Llama (head not tied)'}",
+    cases=models_and_tokenizer,
+    observe=grown,
+    shown=lambda model, tokenizer: f" with {type(model).__name__}",
     returns="ids",
     says="tokens and rows are right, with a tied head and with a separate one",
     mistakes={
-        "the ids of the new tokens should be returned, as a list of int in the order of "
-        "`tokens`.": ("return ids", "return tokens"),
+        "the ids of the new tokens should be returned, as a list of int in the order of `tokens`.":
+            ("return ids", "return tokens"),
         "you make `<bot>` and `<eot>` the beginning and end of every text. They are tokens in "
         "addition to those: add_tokens, or additional_special_tokens.": (
             "tokenizer.add_tokens(tokens, special_tokens=True)",
@@ -222,36 +174,32 @@ EQUAL = "got == right"
     says="{} answers are graded right",
     mistakes={
         "you compare texts: '3.0' and '3', or '1,000' and '1000', are one number written in two "
-        "ways. Turn both sides into numbers first.": (
-            lambda written, answer: written.rpartition("###")[2].strip() == answer),
-        "you compare texts, if without commas: '3.0' and '3' are one number written in two ways. "
-        "Turn both sides into numbers first.": lambda written, answer: (
-            written.rpartition("###")[2].strip().replace(",", "") == answer.replace(",", "")),
+        "ways. Turn both sides into numbers first.": [
+            lambda written, answer: written.rpartition("###")[2].strip() == answer,
+            lambda written, answer: (
+                written.rpartition("###")[2].strip().replace(",", "") == answer.replace(",", ""))],
         "you look for the answer somewhere in the text: then 5 is found in 15. Take the number "
-        "after ### and compare it as a whole.": lambda written, answer: answer in written,
-        "you look for the answer somewhere after ###: then 5 is found in 15. Compare numbers.": (
-            lambda written, answer: answer in written.rpartition("###")[2]),
-        "you take the first number that was written. It is part of a step; the answer comes "
-        "after ###.": (FOUND, "re.search(pattern, written)"),
+        "after ### and compare it as a whole.": [
+            lambda written, answer: answer in written,
+            lambda written, answer: answer in written.rpartition("###")[2]],
+        "you take the first number that was written. It is part of a step; the answer comes after "
+        "###.": (FOUND, "re.search(pattern, written)"),
         "you take the number after the first ###. Where a model corrects itself, the last ### "
         "counts.": ("rpartition", "partition"),
-        "you take the last number of the text. '42 dollars in 6 days' answers 42: the first "
-        "number after ### counts.": (
+        "you take the last number of the text. '42 dollars in 6 days' answers 42: the first number "
+        "after ### counts.": (
             FOUND, '([*re.finditer(pattern, written.rpartition("###")[2])] or [None])[-1]'),
-        "your numbers end at a comma: 1,000 is read as 1. Take the commas out before you "
-        "convert.": (r"\d[\d,]*", r"\d+"),
-        "you allow for a difference: 0.3333 is not 0.33333. Compare exactly, with Fraction or "
-        "Decimal.": (EQUAL, "abs(got - right) < 0.01"),
-        "you allow for a difference in proportion: 20,001 is not 20,000. Compare exactly, with "
-        "Fraction or Decimal.": (EQUAL, "abs(got - right) <= 0.001 * abs(right)"),
-        "you cut decimals off, as int() does: 3.75 is not 3. Use Fraction, Decimal or float.": (
-            EQUAL, "int(got) == int(right)"),
-        "you round to whole numbers: 3.75 is not 4.": (EQUAL, "round(got) == round(right)"),
+        "your numbers end at a comma: 1,000 is read as 1. Take the commas out before you convert.":
+            (r"\d[\d,]*", r"\d+"),
+        "you allow for a difference: 0.3333 is not 0.33333, 3.75 not 3 or 4. Compare exactly, with "
+        "Fraction or Decimal.": [
+            (EQUAL, "abs(got - right) < 0.01"), (EQUAL, "abs(got - right) <= 0.001 * abs(right)"),
+            (EQUAL, "int(got) == int(right)"), (EQUAL, "round(got) == round(right)")],
         "the sign gets lost: -4 is not 4.": (EQUAL, "abs(got) == abs(right)"),
         "a percent sign is a unit here: '20%' is 20, not 0.2.": (
             EQUAL, 'got / (100 if "%" in written else 1) == right'),
-        "a unit makes an answer wrong in your code: '$42', '42 dollars' and '20%' are numbers "
-        "with something around them. Look for the number, and leave the rest.": (
+        "a unit makes an answer wrong in your code: '$42', '42 dollars' and '20%' are numbers with "
+        "something around them. Look for the number, and leave the rest.": (
             FOUND, 're.fullmatch(pattern, written.rpartition("###")[2].strip().rstrip("."))'),
     },
 )  # fmt: skip
@@ -274,11 +222,8 @@ RUNS = [
     (17_886, [(stage, 15 if stage == 7 else 5) for stage in range(8)], 128, 24, 2, 1, 6),
     (500, [(0, 1), (1, 2)], 64, 64, 1, 1, 1),
 ]
-STEPS, PARTS, PASSES = (
-    "problems // batch",
-    "-(-(batch // processes) // micro)",
-    "(min(stage, last) * c + 1)",
-)
+STEPS, PARTS = "problems // batch", "-(-(batch // processes) // micro)"
+PASSES = "(min(stage, last) * c + 1)"
 EACH_A_BATCH = (("batch // processes", "batch"), (STEPS, "problems // (batch * processes)"))
 
 
@@ -300,14 +245,12 @@ EACH_A_BATCH = (("batch // processes", "batch"), (STEPS, "problems // (batch * p
         "processes together see that many problems a step.": EACH_A_BATCH,
         "you divide the steps among the processes. They work at the same step together; more of "
         "them make a step shorter, not the run.": EACH_A_BATCH[1],
-        "you forget the thoughts: a batch with n thoughts goes through in n + 1 passes, not in "
-        "one.": (PASSES, "1"),
-        "n thoughts take n + 1 passes, not n: after the last one, the rest is read.": (
-            PASSES, "max(1, min(stage, last) * c)"),
-        "n thoughts take n + 1 passes; without thoughts, there is still one.": (
-            PASSES, "min(stage, last) * c"),
-        "n thoughts take n + 1 passes: the one more comes once, not c times.": (
-            PASSES, "((min(stage, last) + 1) * c)"),
+        "you forget the thoughts: a batch with n thoughts goes through in n + 1 passes, not in one.":
+            (PASSES, "1"),
+        "n thoughts take n + 1 passes, so there is one more, also without thoughts, and it comes "
+        "once, not c times.": [
+            (PASSES, "max(1, min(stage, last) * c)"), (PASSES, "min(stage, last) * c"),
+            (PASSES, "((min(stage, last) + 1) * c)")],
         "you forget c: each replaced step makes c thoughts.": ("* c +", "+"),
         "your thoughts grow past the last stage. Stage last + 1 drops the rest of the words and "
         "keeps last · c thoughts.": ("min(stage, last)", "stage"),
