@@ -79,9 +79,9 @@ def asked_and_returned(function: Function, count: int, r: float) -> dict[str, An
             f"[candidates[i] for i in sample(candidates, weights, {COUNT})]"),
         "a node is below an entity if *any* of its parents is: join the bits of all their labels "
         "with OR. Two parents with label 1 give 1, parents with 1 and 2 give 3.": [
-            (("label = 0", "label = 3 if parents else 0"), ("|=", "&=")), ("|=", "+="), ("|=", "^="),
+            (("label = 0", "label = 3 if parents else 0"), ("|=", "&=")), ("|=", "+="),
             (JOIN, "label = max(label, labels[parent])"), (JOIN, "label = labels[parents[0]]"),
-            ("|=", "=")],
+            ("|=", "^="), ("|=", "=")],
         "a node without parents has label 0 and depth 0: it is below neither entity.": [
             ("label = 0", "label = 0 if parents else 1"), ("parents else 0", "parents else 1")],
         "the depth is the hops from the *nearest* parentless node: 1 + the smallest depth of all "

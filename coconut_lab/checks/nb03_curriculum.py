@@ -71,10 +71,9 @@ DROPPED = "problem.steps[: min(stage, max_stage)]"
             "steps[stage:]", "steps[: max(0, len(problem.steps) - stage)]"),
         "the thoughts are there, but the steps that they replace are there too. Leave out the "
         "first `stage` steps.": ("steps[stage:]", "steps"),
-        "you drop one step too many. Stage k replaces the first k.": (
-            "steps[stage:]", "steps[stage + 1 if stage else 0 :]"),
-        "you drop one step only. Stage k replaces all of the first k steps.": (
-            "steps[stage:]", "steps[min(stage, 1) :]"),
+        "stage k replaces all of the first k steps: you drop one too many, or one alone.": [
+            ("steps[stage:]", "steps[stage + 1 if stage else 0 :]"),
+            ("steps[stage:]", "steps[min(stage, 1) :]")],
         "c counts thoughts, not steps: stage k inserts k·c thoughts and drops k steps. You drop "
         "k·c steps.": ("steps[stage:]", "steps[stage * c :]"),
         "you keep steps after the last stage. A stage past max_stage drops every step, however "
@@ -84,15 +83,13 @@ DROPPED = "problem.steps[: min(stage, max_stage)]"
         "max_stage itself is not past the last stage: it still keeps the steps after the first "
         "max_stage ones. Compare with >, not with >=.": ("stage <= max", "stage < max"),
         "you forget c: stage k inserts k·c thoughts, c for each step.": (COUNT, COUNT[:-4]),
-        "your thoughts are not capped: past max_stage there are max_stage·c of them.": (
-            COUNT, "stage * c"),
+        "your thoughts are not capped as they should be: past max_stage there are still thoughts, "
+        "max_stage·c of them. max_stage counts steps.": [
+            (COUNT, "stage * c"), (COUNT, "min(stage * c, max_stage)"),
+            (COUNT, "(stage * c if stage <= max_stage else 0)")],
         "you give a problem with few steps fewer thoughts. In training, stage k inserts k·c "
         "thoughts whatever the number of steps.": (
             COUNT, "min(stage, max_stage, len(problem.steps)) * c"),
-        "you cap the thoughts at max_stage. max_stage counts steps; the cap is max_stage·c.": (
-            COUNT, "min(stage * c, max_stage)"),
-        "past max_stage there are still thoughts, max_stage·c of them, where every step is gone.": (
-            COUNT, "(stage * c if stage <= max_stage else 0)"),
         "you put one thought in place of each token of a removed step. It is c for each step, "
         "however long the step.": (
             COUNT, f"c * sum(len(tokens(step + '\\n')) for step in {DROPPED})"),
@@ -167,22 +164,17 @@ TRAINED, PROMPTED = "stage if stage <= max_stage else cap", "min(stage, cap)"
         "than c thoughts for each step of its problem.": (PROMPTED, TRAINED),
         "you use the rule of the prompt for training. In training, a stage up to max_stage inserts "
         "stage·c thoughts even if the problem has fewer steps, padded or not.": (TRAINED, PROMPTED),
-        "in training, your count is not capped: past max_stage it stays at max_stage·c.": (
-            TRAINED, "stage"),
-        "in training you leave pad_to_max out. Past max_stage and without padding, a problem gets "
-        "no more than c thoughts for each of its steps.": (TRAINED, "min(stage, max_stage)"),
+        "in training, a stage past max_stage has max_stage·c thoughts with padding, and without it "
+        "no more than c for each of a problem's steps.": [
+            (TRAINED, "stage"), (TRAINED, "min(stage, max_stage)")],
         "in training, max_stage itself is not past the last stage. Compare with <=, not with <.": (
             "stage <= max_stage", "stage < max_stage"),
         "without padding, your thoughts grow with the steps. They never exceed max_stage·c.": (
             "min(steps, max_stage)", "steps"),
-        "in the prompt, your count is not capped: it never exceeds max_stage·c.": (
-            PROMPTED, "(stage if pad_to_max else min(stage, steps))"),
-        "the prompt always gets max_stage·c thoughts in your code, whatever the stage. Padding to "
-        "the maximum does not mean that: the cap is min(stage, max_stage).": (PROMPTED, "cap"),
-        "in the prompt you cap by the number of steps with padding as well. With pad_to_max=True, "
-        "all problems get equally many.": (PROMPTED, "min(stage, steps, max_stage)"),
-        "in the prompt you leave the number of steps out. Without padding, it caps the thoughts.": (
-            PROMPTED, "min(stage, max_stage)"),
+        "in the prompt, a problem gets min(stage, max_stage)·c thoughts; without padding, and only "
+        "then, no more than c for each of its steps.": [
+            (PROMPTED, "(stage if pad_to_max else min(stage, steps))"), (PROMPTED, "cap"),
+            (PROMPTED, "min(stage, steps, max_stage)"), (PROMPTED, "min(stage, max_stage)")],
         "pad_to_max is upside down: True gives all problems equally many thoughts.": (
             "if pad_to_max", "if not pad_to_max"),
         "you multiply by c too early: max_stage and the number of steps count steps. Take the "

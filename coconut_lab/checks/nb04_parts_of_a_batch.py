@@ -92,7 +92,6 @@ REPORTED = "total += loss.item()"
     cases=lambda: [(3,), (2,), (7,)],
     observe=_gradients,
     limits=_too_many_rows,
-    shown=lambda size: f" with parts of size={size}",
     returns="loss",
     says="gradient and loss are those of the whole batch, for parts of 3, 2 and 7 rows",
     mistakes={
@@ -105,12 +104,10 @@ REPORTED = "total += loss.item()"
         "labelled tokens.": (SHARE, "1 / " + PARTS),
         "your gradient is the sum of the parts' means: it grows with the number of parts. Multiply "
         "each part's loss by its share of the labelled tokens.": (SHARE, "1.0"),
-        "you weigh the parts by their rows. The loss is a mean over labelled tokens, and rows have "
-        "different numbers of these.": (SHARE, "len(labelled[part]) / len(labelled)"),
-        "you weigh each part as if it had `size` rows out of all. The loss is a mean over labelled "
-        "tokens: count those.": (SHARE, "size / len(labelled)"),
-        "you weigh the parts by all their tokens. Only labels that are not -100 count.": (
-            '(batch["labels"][:, 1:] != -100)', 'batch["attention_mask"]'),
+        "you weigh the parts by their rows, or by all their tokens. The loss is a mean over "
+        "labelled tokens: count the labels that are not -100.": [
+            (SHARE, "len(labelled[part]) / len(labelled)"), (SHARE, "size / len(labelled)"),
+            ('(batch["labels"][:, 1:] != -100)', 'batch["attention_mask"]')],
         "you count labels of column 0 as well. Nothing comes before them, so they are never "
         "predicted: count in labels[:, 1:].": ("[:, 1:]", ""),
         "you divide twice: the shares of the labelled tokens add up to 1 already, do not divide by "
@@ -122,14 +119,13 @@ REPORTED = "total += loss.item()"
             "loss.backward()", "model.zero_grad(); loss.backward()"),
         "the last, smaller part is missing. Let slices run past the end: Python cuts them.": (
             "range(0, len(labelled), size)", "range(0, len(labelled) - size + 1, size)"),
-        "the gradient is right, but the loss you return is that of the last part.": (
-            REPORTED, "total = (loss / share).item()"),
-        "the gradient is right, but the loss you return is that of the last part, times its share. "
-        "Add up those of all parts.": (REPORTED, "total = loss.item()"),
-        "the gradient is right, but the loss you return is the mean of the parts' means. Weigh it "
-        "as you weigh the gradient.": (REPORTED, f"total += (loss / share).item() / {PARTS}"),
-        "the gradient is right, but the loss you return is the sum of the parts' means. Weigh it "
-        "as you weigh the gradient.": (REPORTED, "total += (loss / share).item()"),
+        "the gradient is right, but the loss you return is that of the last part. Add up those of "
+        "all parts.": [
+            (REPORTED, "total = (loss / share).item()"), (REPORTED, "total = loss.item()")],
+        "the gradient is right, but the loss you return is the mean or the sum of the parts' "
+        "means. Weigh it as you weigh the gradient.": [
+            (REPORTED, f"total += (loss / share).item() / {PARTS}"),
+            (REPORTED, "total += (loss / share).item()")],
     },
 )  # fmt: skip
 def accumulate(model: nn.Module, batch: dict[str, Tensor], size: int) -> float:
@@ -158,14 +154,12 @@ def accumulate(model: nn.Module, batch: dict[str, Tensor], size: int) -> float:
         "by the number of processes. Multiply by it.": (" * processes", ""),
         "you divide by the number of processes, and the averaging does that once more. Multiply by "
         "it instead.": ("* processes", "/ processes"),
-        "your value is the sum over the tokens of the process. Divide by the labelled tokens of "
-        "all processes.": (" / labelled * processes", ""),
-        "you multiply by the number of processes, but do not divide by the labelled tokens of all "
-        "of them.": (" / labelled *", " *"),
+        "the mean of this process counts with its share of the tokens, labelled_here / labelled: "
+        "neither more nor less.": [
+            (" / labelled * processes", ""), (" / labelled *", " *"),
+            (" * labelled_here / labelled", "")],
         "your share is upside down: it is labelled_here / labelled.": (
             "labelled_here / labelled", "labelled / labelled_here"),
-        "the tokens do not count in your value: weigh the mean by labelled_here / labelled.": (
-            " * labelled_here / labelled", ""),
         "you round down: `//` is for whole numbers.": ("/ labelled", "// labelled"),
     },
 )  # fmt: skip

@@ -42,23 +42,21 @@ RESET = "if stage != previous:"
             WARM, "(step - reset + 1) / warmup"),
         "the rate does not fall in your code. Within a phase it goes from the whole rate towards "
         "`final` times the rate.": (FALL, "1"),
-        "your rate falls over the whole run. Each phase has its own `final`, and the fall begins "
-        "anew with it.": (FALL, "(1 - (1 - phases[-1][2]) * step / sum(n for _, n, _ in phases))"),
-        "your fall begins where the optimizer was reset. It begins anew with each phase, also "
-        "where the stage stays the same.": ("(step - start) / steps", "(step - reset) / steps"),
-        "your fall is one step ahead: the first step of a phase still has the whole rate. Count "
-        "the steps of a phase from 0.": ("(step - start) / steps", "(step - start + 1) / steps"),
-        "your rate reaches `final` one step too early: done / (steps - 1). It would get there in "
-        "the step after the last one: done / steps.": ("/ steps)", "/ max(1, steps - 1))"),
-        "you multiply the remaining part by `final` as if it fell to 0 at final = 1. The share of "
-        "the rate is 1 at the start and `final` at the end: 1 - (1 - final) * done / steps.": (
-            "(1 - final) *", "final *"),
+        "your fall begins in the wrong place. Each phase has its own `final`, and the fall begins "
+        "anew with it, also where the stage stays the same.": [
+            (FALL, "(1 - (1 - phases[-1][2]) * step / sum(n for _, n, _ in phases))"),
+            ("(step - start) / steps", "(step - reset) / steps")],
+        "your fall is one step ahead: the first step of a phase still has the whole rate, and "
+        "`final` would be that of the step after the last one. Count done / steps from 0.": [
+            ("(step - start) / steps", "(step - start + 1) / steps"),
+            ("/ steps)", "/ max(1, steps - 1))")],
+        "the share of the rate goes from 1 at the start to `final` where the phase ends: 1 - (1 - "
+        "final) * done / steps. It is neither cut off there, nor `final` times what is left.": [
+            ("(1 - final) *", "final *"), (FALL, "max(final, 1 - (step - start) / steps)")],
         "you carry the fall over: each phase begins at the whole rate again, whatever the phase "
         "before it ended with.": ("start, previous = ", "peak *= final; start, previous = "),
         "your rate does not fall while it warms up. Multiply the two factors.": (
             FALL, f"(1 if {WARM} < 1 else {FALL})"),
-        "you cut the fall off at `final`. It reaches `final` where the phase ends: 1 - (1 - final) "
-        "* done / steps.": (FALL, "max(final, 1 - (step - start) / steps)"),
         "your warm-up ends with the phase. If the next one has the same stage, it goes on there.": (
             WARM, f"({WARM} if stage != previous else 1.0)"),
         "the first step of a phase is counted as the last one of the phase before. Steps count "
@@ -169,19 +167,16 @@ def _not_bit_for_bit(got: dict[str, Tensor], want: dict[str, Tensor]) -> str | N
         "only the weights are carried over: optimizer and step begin anew.": (
             (LOADED, "pass"), (DONE, "pass")),
         "what you saved is gone when the process ends: state_dict() gives the live tensors, not "
-        "copies, also inside a dict of your own or after .copy(). Use copy.deepcopy.": (
-            "copy.deepcopy", ""),
-        "what you saved of the model is gone when the process ends: its state_dict() gives the "
-        "live tensors. Copy that one as well.": ("copy.deepcopy(model", "(model"),
-        "what you saved of the optimizer is gone when the process ends: its state_dict() gives the "
-        "live tensors. Copy that one as well.": ("copy.deepcopy(optimizer", "(optimizer"),
+        "copies, also inside a dict of your own or after .copy(). Use copy.deepcopy on that of the "
+        "model and that of the optimizer.": [
+            ("copy.deepcopy", ""), ("copy.deepcopy(model", "(model"),
+            ("copy.deepcopy(optimizer", "(optimizer")],
         "after a stop, the model that you are given does not change. Do you go on training the old "
         "one? The weights have to go into the new one: load_state_dict.": (
             'model.load_state_dict(saved["model"])', "model = copy.deepcopy(model)"),
-        "from the third part on, steps are done twice: you save how many steps this part had. Save "
-        "how many are done in all.": ('"step": first + steps', '"step": steps'),
-        "after a stop, the last step is done once more: save the number of steps done, which is "
-        "the last step + 1.": ('"step": first + steps', '"step": step'),
+        "after a stop, steps are done twice: save how many are done in all, which is the last step "
+        "+ 1, not how many this part had.": [
+            ('"step": first + steps', '"step": steps'), ('"step": first + steps', '"step": step')],
         "after a stop, there are too few steps: `steps` is how many to do now, not where to end.": (
             "range(first, first + steps)", "range(first, steps)"),
     },

@@ -13,8 +13,6 @@ from torch import Tensor
 from coconut_lab.checks.engine import CheckFailed, Function, exercise, kind
 from coconut_lab.inference import HaltPoint, HaltStudy
 
-# --- exercise 4 -----------------------------------------------------------------------------------
-
 MOST, WIDTH, SHIFT = 4, 6, 3.0
 Made = tuple[Tensor, Tensor, Tensor, Tensor, torch.nn.Parameter]
 
@@ -86,14 +84,7 @@ def what_it_learned(function: Function) -> dict[str, Any]:
     }
 
 
-GRAPH = (
-    "the gradient goes into the model: the states came with their graph, and your loss flows back "
-    "through it into the model's weights. The model is frozen: begin with states.detach()."
-)
-SHIFTED = (
-    "your labels are shifted: your classifier stops one thought too {}. The label of the state "
-    "after k thoughts is 1 from k = steps on, k >= steps; k starts at 0."
-)
+BACKWARD = ("backward()", "backward(retain_graph=True)")
 WANTED = ">= steps[:, None]"
 
 
@@ -101,19 +92,21 @@ WANTED = ">= steps[:, None]"
     cases=lambda: [()],
     observe=what_it_learned,
     returns="weight, bias, accuracy",
-    shown=lambda: "",
     says="labels, split and accuracy are right, and the model stays as it is",
     mistakes={
-        GRAPH: (("states.detach()", "states"), ("backward()", "backward(retain_graph=True)")),
-        f"{GRAPH} A second pass back through the same graph fails.": ("states.detach()", "states"),
+        "the gradient goes into the model: the states came with their graph, and your loss flows "
+        "back through it into the model's weights, once or, with an error, more often. The model "
+        "is frozen: begin with states.detach().": [
+            (("states.detach()", "states"), BACKWARD), ("states.detach()", "states")],
         "your classifier is upside down: it says stop where it should think on. The label is 1 for "
         "stop.": (WANTED, "< steps[:, None]"),
         "your weights are those of scaled states, (states - mean) / spread, but the states are not "
         "scaled when it counts. Divide weight by spread, and take mean · weight from bias.": (
             "states.detach()", "states.detach()\n    mean, spread = states[train].mean((0, 1)), "
             "states[train].std((0, 1))\n    states = (states - mean) / spread"),
-        SHIFTED.format("early"): (WANTED, ">= steps[:, None] - 1"),
-        SHIFTED.format("late"): (WANTED, "> steps[:, None]"),
+        "your labels are shifted: your classifier stops one thought too early or too late. The "
+        "label of the state after k thoughts is 1 from k = steps on, k >= steps; k starts at 0.": [
+            (WANTED, ">= steps[:, None] - 1"), (WANTED, "> steps[:, None]")],
         "your labels are 1 at k = steps only, so your classifier learns to think on for ever. They "
         "are 1 from k = steps on, k >= steps.": (WANTED, "== steps[:, None]"),
         "your bias is not learned. Without one, the classifier has to change its mind where w · h "
@@ -123,13 +116,11 @@ WANTED = ">= steps[:, None]"
         "test problems leak into the training: your weights change when only the test problems do. "
         "Fit on states[train] alone; means and spreads come from there too.": (
             "states.detach()", "states.detach()\n    train = torch.cat([train, test])"),
-        "your accuracy is that on the training problems. A classifier may know those by heart: "
-        "measure on states[test].": (
-            ("says = states[test]", "says = states[train]"),
-            ("says == wanted[test]", "says == wanted[train]"),),
-        "your accuracy is that on all problems. A classifier may know those by heart: measure on "
-        "states[test].": (
-            ("says = states[test]", "says = states"), ("says == wanted[test]", "says == wanted"),),
+        "your accuracy is that on the training problems, or on all. A classifier may know those by "
+        "heart: measure on states[test].": [
+            (("says = states[test]", "says = states[train]"),
+             ("says == wanted[test]", "says == wanted[train]")),
+            (("says = states[test]", "says = states"), ("says == wanted[test]", "says == wanted"))],
     },
 )  # fmt: skip
 def train_classifier(
@@ -149,9 +140,6 @@ def train_classifier(
     says = states[test] @ weight + bias > 0  # (R, K + 1)
     accuracy = (says == wanted[test].bool()).double().mean().item()
     return weight.detach(), bias.item(), accuracy
-
-
-# --- exercise 5 -----------------------------------------------------------------------------------
 
 
 def made_up(seed: int, spoiled: bool = False, count: int = 150) -> HaltStudy:
@@ -209,43 +197,32 @@ KEY = "key=lambda point: point.score.thoughts or 0.0"
     returns="threshold, point",
     says="chosen on one set of problems for its cost, measured on another",
     mistakes={
-        "your threshold is chosen on the problems that it is measured on. What you report is then "
-        "too good. Try thresholds on `choosing` only.": (
-            "points = [choosing.at(signal, threshold) for threshold in choosing",
-            "choosing = measuring\n"
-            "    goal = choosing.best_fixed().score.accuracy - within\n"
-            "    points = [choosing.at(signal, threshold) for threshold in choosing",),
-        "your threshold is judged by the problems that it is measured on. Judge thresholds on "
-        "`choosing` only.": (
-            ("goal = choosing", "goal = measuring"), ("[choosing.at", "[measuring.at")),
-        "your goal is the best fixed number of thoughts on the problems that you measure on. "
-        "Compare with choosing.best_fixed().": ("goal = choosing", "goal = measuring"),
+        "your threshold is chosen, or judged, on the problems that it is measured on. What you "
+        "report is then too good. Try and judge thresholds on `choosing` only.": [
+            ("points = [choosing.at(signal, threshold) for threshold in choosing",
+             "choosing = measuring\n    goal = choosing.best_fixed().score.accuracy - within\n"
+             "    points = [choosing.at(signal, threshold) for threshold in choosing"),
+            (("goal = choosing", "goal = measuring"), ("[choosing.at", "[measuring.at"))],
+        "your goal is not choosing.best_fixed().score.accuracy - within, the accuracy of the best "
+        "fixed number of thoughts on `choosing`, less what may be lost.": [
+            ("goal = choosing", "goal = measuring"), ("accuracy - within", "accuracy"),
+            ("best_fixed().score.accuracy - within", "best_fixed(within).score.accuracy"),
+            ("choosing.best_fixed()", f"max(choosing.curve(signal), {ACCURATE})")],
         "your threshold is the cheapest one, whatever it loses. Keep those that lose no more than "
         "`within`, then take the cheapest.": (GOOD, ""),
         "your threshold has the highest accuracy, whatever it costs. Of those that lose no more "
         "than `within`, take the one with the fewest mean thoughts.": (GOOD, "if False"),
-        "you allow no loss at all. Accuracy may be lower than that of the best fixed number by "
-        "`within`.": ("accuracy - within", "accuracy"),
-        "best_fixed(within) is a cheaper fixed number, not your goal. The goal is the accuracy of "
-        "best_fixed() minus `within`.": (
-            "best_fixed().score.accuracy - within", "best_fixed(within).score.accuracy"),
-        "your goal is what the rule itself reaches, minus `within`. Compare with the best fixed "
-        "number of thoughts, choosing.best_fixed().": (
-            "choosing.best_fixed()", f"max(choosing.curve(signal), {ACCURATE})"),
-        "of the thresholds that lose no more than `within` you take the one with the fewest "
-        "passes. Take the one with the fewest mean thoughts.": (
-            KEY, "key=lambda point: point.score.passes"),
-        "of the thresholds that lose no more than `within` you take the lowest. Take the one with "
-        "the fewest mean thoughts.": (KEY, "key=lambda point: point.threshold"),
-        "of the thresholds that lose no more than `within` you take the one with the most "
-        "thoughts. Take the one with the fewest.": (f"min(good, {KEY})", f"max(good, {KEY})"),
+        "of the thresholds that lose no more than `within`, take the one with the fewest mean "
+        "thoughts: not the fewest passes, the lowest, or the most thoughts.": [
+            (KEY, "key=lambda point: point.score.passes"),
+            (KEY, "key=lambda point: point.threshold"),
+            (f"min(good, {KEY})", f"max(good, {KEY})")],
         "you have no answer where every threshold loses more than `within`. Take the most accurate "
         "one there.": ("chosen = max(points, ", "chosen = min(good, "),
-        "where every threshold loses more than `within` you take the cheapest. Take the most "
-        "accurate one there.": (f"max(points, {ACCURATE})", f"min(points, {KEY})"),
-        "where every threshold loses more than `within` you give the best fixed number, which is "
-        "no threshold. Take the most accurate threshold there.": (
-            f"max(points, {ACCURATE})", "choosing.best_fixed()"),
+        "where every threshold loses more than `within`, take the most accurate threshold: not the "
+        "cheapest, nor the best fixed number, which is no threshold.": [
+            (f"max(points, {ACCURATE})", f"min(points, {KEY})"),
+            (f"max(points, {ACCURATE})", "choosing.best_fixed()")],
         "your point is that of the problems that you chose on. It flatters the rule, since the "
         "threshold was picked for them. Measure on the others: measuring.at(signal, threshold).": (
             "measuring.at(signal, chosen.threshold)", "chosen"),

@@ -230,23 +230,20 @@ def counts_and_states(function: Function, *case: Any) -> Seen:
     axes={"hidden": "(B, d)"},
     says="each row stops by itself, with the state in which it stopped",
     mistakes={
-        "the counts are right, but your hidden states are those of the last pass. Keep each row's "
-        "state when it stops: later passes belong to the others.": (
-            "return counts, kept", "return counts, hidden"),
-        "the counts are right, but your hidden states are those of the pass before a row stopped. "
-        "Keep the one that the rule was asked about.": (
-            ("kept = hidden.where", "before = thinking & ~stop(k, hidden) | (k == 0)\n"
-             "        kept = hidden.where"), ("(thinking[:, None]", "(before[:, None]")),
+        "the counts are right, but your hidden states are those of another pass. Keep each row's "
+        "state when the rule is asked about it and it stops: later passes belong to the others.": [
+            ("return counts, kept", "return counts, hidden"),
+            (("kept = hidden.where", "before = thinking & ~stop(k, hidden) | (k == 0)\n"
+              "        kept = hidden.where"), ("(thinking[:, None]", "(before[:, None]"))],
         "a row that had stopped goes on thinking, because the rule is asked about it again. "
         "Remember who has stopped.": (
             ("counts[stops] = k", "counts = counts + (~says).long() * (k < most)"),
             ("(len(ids),), most", "(len(ids),), 0"), ("not thinking.any()", "says.all()")),
-        "the whole batch halts at the first row that wants to (.any()). A row that stops must not "
-        "stop the others.": ("thinking & says", "thinking & says.any()"),
-        "the whole batch thinks on until its last row stops (.all()). Count for each row by itself.":
+        "the whole batch halts at the first row that wants to (.any()), or thinks on until all "
+        "rows want to (.all()). Count for each row by itself.": [
+            ("thinking & says", "thinking & says.any()"),
             ("return counts, kept", "return counts.max().expand_as(counts), hidden"),
-        "the batch halts only where all rows want to at the same k (.all()). Count for each row by "
-        "itself.": ("thinking & says", "thinking & says.all()"),
+            ("thinking & says", "thinking & says.all()")],
         "you count one thought too many: the rule is asked after k = 0, 1, 2, … thoughts, and a "
         "row that stops at k has had k.": ("return counts,", "return counts + 1,"),
         "the rule is not asked at k = 0, after no thought at all. It may stop there.": (

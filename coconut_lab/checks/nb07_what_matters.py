@@ -18,35 +18,27 @@ ENDS = "return max(0.0, low), min(1.0, high)"
     returns="low, high",
     says="{} intervals are right, also where none or all of the answers are",
     mistakes={
-        "this is the normal approximation, p ± z·sqrt(p(1-p)/n), and it leaves the range from 0 to "
-        "1. Use Wilson's formula: its middle is pulled towards 1/2.": (
-            ("z * z", "0"), (ENDS, "return low, high")),
-        "this is the normal approximation, p ± z·sqrt(p(1-p)/n); cut at 0 and 1, only its ends are "
-        "hidden. At 30 of 30 right it has no width at all, as if 30 problems proved everything. "
-        "Use Wilson's formula.": ("z * z", "0"),
-        "z is 1.645, which leaves 10% outside, 5% on each side. For 95%, z = 1.96.": (
-            "1.96", "1.645"),
-        "z is missing: your interval is that of one standard error. For 95%, z = 1.96.": (
-            "1.96", "1"),
+        "this is the normal approximation, p ± z·sqrt(p(1-p)/n). It leaves the range from 0 to 1, "
+        "and at 30 of 30 right it has no width at all, as if 30 problems proved everything. Use "
+        "Wilson's formula: its middle is pulled towards 1/2.": [
+            (("z * z", "0"), (ENDS, "return low, high")), ("z * z", "0")],
+        "for 95%, z = 1.96: 1.645 leaves 10% outside, 5% on each side; 1 is one standard error.": [
+            ("1.96", "1.645"), ("1.96", "1")],
         "your interval is in percent. Give shares between 0 and 1.": (
             ENDS, "return 100 * low, 100 * high"),
         "the width is right, but your interval is centred on the share itself. Wilson's middle is "
         "nearer to one half: (p + z²/2n) / (1 + z²/n).": (MIDDLE, "share * shrink"),
-        "you forget to divide by 1 + z²/n.": ("shrink = 1 + z * z / total", "shrink = 1"),
-        "you divide only the width by 1 + z²/n; the middle is divided as well.": (
-            MIDDLE, f"shrink * ({MIDDLE})"),
+        "the middle and the width are both divided by 1 + z²/n, each once.": [
+            ("shrink = 1 + z * z / total", "shrink = 1"), (MIDDLE, f"shrink * ({MIDDLE})")],
         "the two ends are swapped: first the lower one.": (
             ENDS, "return min(1.0, high), max(0.0, low)"),
         "you return the middle and half of the width. Return the two ends.": (
             ENDS, "return middle / shrink, half / shrink"),
-        "under the root, z² is divided by 4n², not by 4n: the other factor n is missing.": (
-            "(4 * total**2)", "(4 * total)"),
-        "the term z²/4n² under the root is missing.": ("+ z * z / (4 * total**2)", ""),
-        "what is below the line needs parentheses: `/ 4 * n**2` multiplies by n².": (
-            "(4 * total**2)", "4 * total**2"),
-        "what is below the line needs parentheses, both 2n and 4n²: `/ 2 * n` multiplies by n.": (
-            ("(4 * total**2)", "4 * total**2"), ("(2 * total)", "2 * total")),
-        "1 + z²/n, below the line, needs parentheses.": ("/ shrink", "/ 1 + z * z / total"),
+        "under the root is p(1-p)/n + z²/4n²: divided by n twice, not once, and not left out.": [
+            ("(4 * total**2)", "(4 * total)"), ("+ z * z / (4 * total**2)", "")],
+        "what is below the line needs parentheses: `/ 4 * n**2` multiplies by n².": [
+            ("(4 * total**2)", "4 * total**2"), ("/ shrink", "/ 1 + z * z / total"),
+            (("(4 * total**2)", "4 * total**2"), ("(2 * total)", "2 * total"))],
     },
 )  # fmt: skip
 def wilson(right: int, total: int) -> tuple[float, float]:
@@ -108,31 +100,25 @@ CHI_SQUARED = "math.erfc(max(0, abs(b - c) - 0) / math.sqrt(2 * max(1, n))) / 2"
         "problems on which both agree are counted among the coins. They say nothing about which "
         "model is better; n is only the number of problems on which the two differ.": (
             "n = b + c", "n = len(pairs)"),
-        "you count the problems on which both agree. The coins are those on which they differ: 10 "
-        "and 01.": (('"10"', '"11"'), ('"01"', '"00"')),
-        "you count all right answers of each model. The coins are the problems on which they "
-        "differ: 10 and 01.": (
-            'pairs.count("10"), pairs.count("01")', 'first.count("1"), second.count("1")'),
+        "the coins are the problems on which the two differ, 10 and 01: not those on which both "
+        "agree, nor all right answers of each model.": [
+            (('"10"', '"11"'), ('"01"', '"00"')),
+            ('pairs.count("10"), pairs.count("01")', 'first.count("1"), second.count("1")')],
         "this is one-sided. Either model may be the better one: take the tail twice.": (
             "2 * tail", "tail"),
-        "this takes the second model's count, so p is large where the second is better. Take the "
-        "smaller of both counts.": ("min(b, c)", "c"),
-        "this takes the first model's count, so p is large where the first is better. Take the "
-        "smaller of both counts.": ("min(b, c)", "b"),
-        "your p is always 1: do you take the larger count, or forget to divide by 2ⁿ?": (
-            "min(b, c)", "max(b, c)"),
+        "take the smaller of both counts, whichever model it is of: with the other one, p is large "
+        "or even 1.": [("min(b, c)", "c"), ("min(b, c)", "b"), ("min(b, c)", "max(b, c)")],
         "a p-value above 1. Where the split is even, both tails hold the middle: cap the result at "
         "1.": ("min(1.0, 2 * tail)", "2 * tail"),
-        "this is the probability of exactly this split. Add those that are more uneven.": (
-            "range(min(b, c) + 1)", "[min(b, c)]"),
-        "this is the probability of exactly this split, and of one side. Add those that are more "
-        "uneven, on both sides.": ("min(1.0, 2 * tail)", "math.comb(n, b) / 2**n"),
+        "this is the probability of exactly this split. Add those that are more uneven, on both "
+        "sides.": [
+            ("range(min(b, c) + 1)", "[min(b, c)]"),
+            ("min(1.0, 2 * tail)", "math.comb(n, b) / 2**n")],
         "the split itself is missing: range(k) ends at k - 1, and “at least as uneven” includes "
         "this one.": ("range(min(b, c) + 1)", "range(min(b, c))"),
-        "this is the approximation by chi-squared, made for many differences. The exact test adds "
-        "up the coin tosses.": (TAIL, CHI_SQUARED),
-        "this is the approximation by chi-squared with a correction, made for many differences. "
-        "The exact test adds up the coin tosses.": (TAIL, CHI_SQUARED.replace("- 0", "- 1")),
+        "this is the approximation by chi-squared, made for many differences, with or without its "
+        "correction. The exact test adds up the coin tosses.": [
+            (TAIL, CHI_SQUARED), (TAIL, CHI_SQUARED.replace("- 0", "- 1"))],
         "where the two never differ, p is 1: nothing speaks against the same model twice.": (
             "return ", "return n and "),
         "this is 1 - p. Small means: hardly to be had by luck.": ("return ", "return 1 - "),
@@ -208,15 +194,13 @@ CLEAR = "2 * tail < 0.05 / comparisons"
         "it. Ask for p < 0.05 / comparisons.": (CLEAR, "2 * tail < 0.05"),
         "the accuracies differ, but so they would by luck. Ask for a small p.": (CLEAR, "b != c"),
         "half of this p is below 0.05: the test is two-sided.": (CLEAR, CLEAR[4:]),
-        "you halve 0.05, but your p has both sides already: ask for p < 0.05 / comparisons.": (
-            "0.05", "0.025"),
-        "0.05 is the level here, not 0.01.": ("0.05", "0.01"),
+        "you halve 0.05, or take 0.01. The level is 0.05, and your p has both sides already: ask "
+        "for p < 0.05 / comparisons.": [("0.05", "0.025"), ("0.05", "0.01")],
         "this is Šidák's correction, 1 - 0.95^(1/m), which is a little less strict. Bonferroni's "
         "is 0.05 / m.": ("0.05 / comparisons", "1 - 0.95 ** (1 / comparisons)"),
-        "you divide by comparisons - 1. All comparisons count, this one included.": (
-            "/ comparisons", "/ max(1, comparisons - 1)"),
-        "you divide by comparisons + 1. This comparison is already among them.": (
-            "/ comparisons", "/ (comparisons + 1)"),
+        "you divide by comparisons - 1 or by comparisons + 1. All count, this one is among them.": [
+            ("/ comparisons", "/ max(1, comparisons - 1)"),
+            ("/ comparisons", "/ (comparisons + 1)")],
         "you count the pairs of `comparisons` models. `comparisons` is how many comparisons are "
         "made: divide by it.": ("/ comparisons", "/ max(1, math.comb(comparisons, 2))"),
         "you divide by the number of problems. Divide by the number of comparisons.": (
@@ -250,35 +234,24 @@ CHAIN = "layers * (again + 1)"
     returns="the chain",
     says="recycling multiplies the chain; tokens that are only read do not lengthen it",
     mistakes={
-        "a thought is the output of all layers, and it goes in at the bottom again. So the chain "
-        "grows with each.": (GROWS, '{"cot": steps}'),
-        "a written step is computed by all layers, and it is read again as an input. What comes "
-        "back is a word instead of a vector, but the chain grows all the same.": (
-            GROWS, '{"coconut": thoughts}'),
-        "the chain is not one pass: it should grow with each thought or written step, the output "
-        "of all layers, which goes in at the bottom again.": (GROWS, "{}"),
+        "the chain is not one pass: it should grow with each thought or written step. Either is "
+        "computed by all layers and goes in at the bottom again, a step as a word, a thought as a "
+        "vector.": [(GROWS, '{"cot": steps}'), (GROWS, '{"coconut": thoughts}'), (GROWS, "{}")],
         "a thought or a written step is not one layer more: it went through all of them.": (
             CHAIN, "layers + again"),
-        "the last pass is missing: when the last thought or step goes in, all layers work once "
-        "more. n thoughts take n + 1 passes.": (CHAIN, "layers * (again or 1)"),
-        "the last pass has all layers as well: n thoughts take n + 1 passes.": (
-            CHAIN, "layers * again + 1"),
+        "n thoughts take n + 1 passes, the last one with all layers as well.": [
+            (CHAIN, "layers * (again or 1)"), (CHAIN, "layers * again + 1")],
         "these are the passes. Each of them has all the layers.": (CHAIN, "again + 1"),
         "a pause token is the same vector whatever the question says. Nothing is recycled, so all "
         "columns go through the layers side by side, in one pass.": (
             '"cot": steps', '"cot": steps, "pause_as_thought": thoughts'),
-        "here the answer follows the question: no_cot takes one pass, whatever the other arguments "
-        "say.": (GROWS, GROWS.replace("}", ', "no_cot": thoughts}')),
-        "only Coconut has thoughts and only CoT has steps: whatever else an argument says, a "
-        "method without them has one pass.": ("(method, 0)", "(method, thoughts)"),
-        "thoughts and steps are swapped: Coconut has thoughts, CoT writes steps.": (
-            GROWS, '{"coconut": steps, "cot": thoughts}'),
-        "CoT has no thoughts: its chain grows with the steps that it writes.": (
-            GROWS, '{"coconut": thoughts, "cot": thoughts}'),
-        "only Coconut has thoughts: `thoughts` counts for no other method.": (
-            f"{GROWS}.get(method, 0)", "thoughts"),
-        "you add thoughts and steps. Coconut writes no steps, CoT has no thoughts.": (
-            GROWS, '{"coconut": thoughts + steps, "cot": thoughts + steps}'),
+        "only Coconut has thoughts and only CoT writes steps: whatever else an argument says, a "
+        "method without them has one pass.": [
+            (GROWS, GROWS.replace("}", ', "no_cot": thoughts}')),
+            ("(method, 0)", "(method, thoughts)"), (f"{GROWS}.get(method, 0)", "thoughts"),
+            (GROWS, '{"coconut": steps, "cot": thoughts}'),
+            (GROWS, '{"coconut": thoughts, "cot": thoughts}'),
+            (GROWS, '{"coconut": thoughts + steps, "cot": thoughts + steps}')],
     },
 )  # fmt: skip
 def longest_chain(method: str, layers: int, thoughts: int, steps: int) -> int:

@@ -98,12 +98,11 @@ LAYERS = "(model.get_input_embeddings(), model.get_output_embeddings())"
             COPY, COPY + "; layer.weight = torch.nn.Parameter(layer.weight.clone())"),
         "an old token has changed. Only the new rows may be written to.": (
             COPY, "layer.weight[source] = layer.weight[ids[0]].clone()"),
-        "you forgot the head. In a model like Llama it is a separate matrix, "
-        "model.get_output_embeddings().weight, which says how likely each token is next.": (
-            LAYERS, "[model.get_input_embeddings()]"),
-        "you forgot the input embedding. In a model like Llama it is a separate matrix, "
-        "model.get_input_embeddings().weight, which says what goes in.": (
-            LAYERS, "[model.get_output_embeddings()]"),
+        "you forgot the head, or the input embedding. In a model like Llama they are two matrices: "
+        "model.get_output_embeddings().weight says how likely each token is next, "
+        "model.get_input_embeddings().weight what goes in.": [
+            (LAYERS, "[model.get_input_embeddings()]"),
+            (LAYERS, "[model.get_output_embeddings()]")],
         "the new rows are no copies: they hold what the resizing put there (the mean of all rows, "
         "or random numbers), or what you computed. Overwrite them with the row of the first token "
         "of known, '<<'. (Is a row copied onto itself, as in the published code?)": (COPY, "pass"),
@@ -111,12 +110,11 @@ LAYERS = "(model.get_input_embeddings(), model.get_output_embeddings())"
             "layer.weight[ids]", "layer.weight[ids[0]]"),
         "the new rows are copies of '<s>', not of the first token of known: this tokenizer puts "
         "<s> in front unless add_special_tokens=False.": (", add_special_tokens=False", ""),
-        "the new rows are copies of the last token of known. Copy the first one.": (
-            "input_ids[0]", "input_ids[-1]"),
-        "each new token is a copy of another token of known. All of them copy the first one.": (
-            "input_ids[0]", "input_ids[: len(tokens)]"),
-        "the new rows are the mean of the tokens of known. Copy the row of the first one.": (
-            ("input_ids[0]", "input_ids"), (".clone()", ".mean(0)")),
+        "each new row is a copy of the first token of known, not of the last, of one token each, "
+        "or the mean of all.": [
+            ("input_ids[0]", "input_ids[-1]"),
+            ("input_ids[0]", "input_ids[: len(tokens)]"),
+            (("input_ids[0]", "input_ids"), (".clone()", ".mean(0)"))],
         "the head holds rows of the input embedding. Two matrices, two copies: each takes the row "
         "of '<<' from itself.": (
             "layer.weight[source]", "model.get_input_embeddings().weight[source]"),
@@ -245,17 +243,15 @@ EACH_A_BATCH = (("batch // processes", "batch"), (STEPS, "problems // (batch * p
         "processes together see that many problems a step.": EACH_A_BATCH,
         "you divide the steps among the processes. They work at the same step together; more of "
         "them make a step shorter, not the run.": EACH_A_BATCH[1],
-        "you forget the thoughts: a batch with n thoughts goes through in n + 1 passes, not in one.":
-            (PASSES, "1"),
         "n thoughts take n + 1 passes, so there is one more, also without thoughts, and it comes "
         "once, not c times.": [
-            (PASSES, "max(1, min(stage, last) * c)"), (PASSES, "min(stage, last) * c"),
+            (PASSES, "1"), (PASSES, "max(1, min(stage, last) * c)"),
+            (PASSES, "min(stage, last) * c"),
             (PASSES, "((min(stage, last) + 1) * c)")],
         "you forget c: each replaced step makes c thoughts.": ("* c +", "+"),
-        "your thoughts grow past the last stage. Stage last + 1 drops the rest of the words and "
-        "keeps last · c thoughts.": ("min(stage, last)", "stage"),
-        "stage last + 1 keeps the thoughts of stage last, it does not go back to none.": (
-            "min(stage, last)", "(stage if stage <= last else 0)"),
+        "stage last + 1 drops the rest of the words and keeps last · c thoughts.": [
+            ("min(stage, last)", "stage"),
+            ("min(stage, last)", "(stage if stage <= last else 0)")],
         "the last batch of an epoch is too small in your count. The trainer leaves it out: an "
         "epoch has problems // batch steps.": (STEPS, "-(-problems // batch)"),
         "you put the epochs of a phase together. What is left over at the end of an epoch is left "
