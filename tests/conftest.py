@@ -32,7 +32,7 @@ def usual_interrupts() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-# What follows is imported only where it is asked for: most tests need neither.
+# What follows is imported only where it is asked for: most tests do not need it.
 
 
 @pytest.fixture
@@ -45,13 +45,3 @@ def recipe(tmp_path):
     path = tmp_path / "trial.yaml"
     path.write_text(SMALL)
     return load_recipe(path)
-
-
-@pytest.fixture
-def stepper():
-    """A thought stepper around a model that was never trained."""
-    from stepped import CHECKPOINT
-
-    from coconut_lab.explorers import ThoughtStepper
-
-    return ThoughtStepper(CHECKPOINT)
