@@ -1,17 +1,13 @@
-"""Trainers for the monitor's tests: one that learns nothing, and a real one of a small model.
-
-And the monitor's picture, taken apart.
-"""
-
-from __future__ import annotations
+"""Trainers for the monitor's tests: one that learns nothing, and a real one of a small model."""
 
 import json
 import threading
 import time
-import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from pictures import every
 
 from coconut_lab.explorers.monitor.widget import REDRAW_SECONDS
 from coconut_lab.tasks.prosqa import generate_prosqa
@@ -19,7 +15,6 @@ from coconut_lab.training.recipe import CurriculumPart, ModelPart, Phase, Proble
 from coconut_lab.training.trainer import Trainer
 
 STEPS = 40
-SVG = "{http://www.w3.org/2000/svg}"
 
 
 def recipe(steps: int = STEPS) -> Recipe:
@@ -34,20 +29,9 @@ class FakeTrainer:
     Before step `holds_at` it sets `held`, and waits until it is asked to stop or `go_on` is set.
     """
 
-    def __init__(
-        self,
-        folder: Path | None = None,
-        *,
-        pause: float = 0.0,
-        fails_at: int = -1,
-        holds_at: int = -1,
-        steps: int = STEPS,
-    ) -> None:
-        self.recipe = recipe(steps)
-        self.progress = True
-        self.step = 0
-        self.folder, self.pause = folder, pause
-        self.fails_at, self.holds_at = fails_at, holds_at
+    def __init__(self, folder=None, *, pause=0.0, fails_at=-1, holds_at=-1, steps=STEPS) -> None:
+        self.recipe, self.progress, self.step = recipe(steps), True, 0
+        self.folder, self.pause, self.fails_at, self.holds_at = folder, pause, fails_at, holds_at
         self.asked, self.held, self.go_on = (threading.Event() for _ in range(3))
 
     def stop(self) -> None:
@@ -121,19 +105,9 @@ def small_trainer(folder: Path, steps: int, holds_at: int = -1) -> Trainer:
     return trainer
 
 
-def part(value: str, name: str) -> ET.Element:
-    """A part of the picture, which must be well formed to be drawn as meant."""
-    (found,) = [e for e in ET.fromstring(value).iter() if e.get("class") == name]
-    return found
-
-
-def said(value: str, name: str) -> str:
-    return "".join(part(value, name).itertext())
-
-
 def scores(value: str) -> dict[tuple[int, str], str]:
-    """Step and number of thoughts → the number that stands in the cell."""
-    found = [e for e in ET.fromstring(value).iter(f"{SVG}g") if e.get("class") == "score"]
+    """Step and number of thoughts → the number that is in the cell."""
     return {
-        (int(e.get("data-step")), e.get("data-thoughts")): e.find(f"{SVG}text").text for e in found
+        (int(e.get("data-step")), e.get("data-thoughts")): e.find("{*}text").text
+        for e in every(value, "score")
     }

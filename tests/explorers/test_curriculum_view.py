@@ -1,14 +1,12 @@
 """The curriculum view without a browser: set values, read the picture."""
 
-from __future__ import annotations
-
 import re
-import xml.etree.ElementTree as ET
 
 import pytest
 from explorer_models import random_checkpoint, spelling_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
+from pictures import every, parsed, part, said
 
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.stages_and_masks import IGNORED, METHODS, Curriculum, tokenize
@@ -19,7 +17,6 @@ from coconut_lab.explorers.curriculum.state import read_curriculum
 from coconut_lab.tasks.problems import Problem, ProblemError
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 
-SVG = "{http://www.w3.org/2000/svg}"
 PRESET = PRESETS["tiny"]
 TOKENIZER = word_tokenizer([*PRESET.entities, *PRESET.concepts])
 add_pause_token(TOKENIZER)
@@ -34,24 +31,8 @@ def view() -> CurriculumView:
     return CurriculumView()
 
 
-def shown(part: str, value: str) -> list[ET.Element]:
-    """The cells of one part of the picture, which must be well-formed to be drawn as meant."""
-    (found,) = ET.fromstring(value).iterfind(f".//div[@class='{part}']")
-    return list(found.iterfind(".//span[@class='cell']"))
-
-
-def letters(view: CurriculumView, part: str = "encoding") -> str:
-    return "".join(cell.get("data-letter") for cell in shown(part, view.picture.value))
-
-
-def fact(value: str, name: str) -> int:
-    (cell,) = ET.fromstring(value).iterfind(f".//td[@data-fact='{name}']")
-    return int(cell.text)
-
-
-def sentence(value: str, name: str) -> str:
-    (found,) = ET.fromstring(value).iterfind(f".//p[@class='{name}']")
-    return found.text
+def letters(view: CurriculumView, name: str = "encoding") -> str:
+    return "".join(cell.get("data-letter") for cell in every(part(view, name), "cell"))
 
 
 curricula = st.builds(
@@ -61,9 +42,6 @@ curricula = st.builds(
     thoughts_per_step=st.integers(1, 3),
     pad_to_max=st.booleans(),
 )
-
-
-# --- the encoding -------------------------------------------------------------------------------
 
 
 @given(curricula, st.integers(0, 6), st.integers(0, 50), st.booleans())
@@ -76,8 +54,8 @@ def test_every_token_of_the_encoding_has_one_cell(
     tokenizer = SPELLING if english else TOKENIZER
     problem = problem.in_english() if english else problem
     state = read_curriculum(problem, tokenizer, curriculum, stage)
-    value = render(state)
-    cells = shown("encoding", value)
+    root = parsed(render(state))
+    cells = every(part(root, "encoding"), "cell")
     ids, labels = curriculum.encode(problem, tokenizer, stage)
     there = [cell for cell in cells if cell.get("data-position") is not None]
     assert [int(cell.get("data-position")) for cell in there] == list(range(len(ids)))
@@ -102,32 +80,31 @@ def test_every_token_of_the_encoding_has_one_cell(
     assert re.fullmatch("Q+(B[TP]*E|P*)D*S*A+", order)
 
     thoughts = ids.count(tokenizer.convert_tokens_to_ids("<thought>"))
-    assert fact(value, "supervised") == sum(label != -100 for label in labels)
-    assert fact(value, "masked") == labels.count(-100)
-    assert (fact(value, "fed back"), fact(value, "passes")) == (thoughts, thoughts + 1)
-    arrows = list(ET.fromstring(value).iterfind(f".//div[@class='encoding']//{SVG}svg"))
-    assert len(arrows) == thoughts
+    facts = {cell.get("data-fact"): int(cell.text) for cell in every(root, "fact")}
+    masked = labels.count(-100)
+    assert facts == {"supervised": len(labels) - masked, "masked": masked, "fed back": thoughts,
+                     "passes": thoughts + 1}  # fmt: skip
+    assert len(every(part(root, "encoding"), "feedback")) == thoughts
 
     prompt = curriculum.prompt(problem, tokenizer, stage)
     assert [cell.position for cell in state.prompt.cells] == list(range(len(prompt)))
     wanted = [SPECIAL[tokenizer.convert_ids_to_tokens(t)] for t in prompt[len(parts.question) :]]
-    assert [cell.get("data-letter") for cell in shown("prompt", value)] == wanted
+    assert [cell.get("data-letter") for cell in every(part(root, "prompt"), "cell")] == wanted
 
 
 @given(curricula, st.integers(0, 6))
 def test_the_strip_shows_every_stage_and_frames_one(curriculum: Curriculum, stage: int) -> None:
     stage = min(stage, curriculum.max_stage + 1)
     state = read_curriculum(PROBLEM, TOKENIZER, curriculum, stage)
-    root = ET.fromstring(strip(state))
+    root = parsed(strip(state))
     rows: dict[float, list[str]] = {}
-    for step in root.iterfind(f".//{SVG}rect[@class='step']"):
+    for step in every(root, "step"):
         rows.setdefault(float(step.get("y")), []).append(step.get("data-letter"))
     wanted = [[c.letter for c in row.cells if c.letter != "Q"] for row in state.rows]
     assert [rows[y] for y in sorted(rows)] == wanted
-    (frame,) = root.iterfind(f".//{SVG}rect[@class='current']")
-    assert sorted(rows)[stage] == float(frame.get("y")) + 3
+    assert sorted(rows)[stage] == float(part(root, "current").get("y")) + 3
     width = float(root.get("viewBox").split()[2])
-    edges = [float(s.get("x")) + float(s.get("width")) for s in root.iter(f"{SVG}rect")]
+    edges = [float(s.get("x")) + float(s.get("width")) for s in root.iterfind(".//{*}rect")]
     assert max(edges) <= width
 
 
@@ -135,11 +112,10 @@ def test_many_stages_share_the_room_of_a_few() -> None:
     curriculum = Curriculum("icot", max_stage=60)
     for stage in (0, 17, 61):
         state = read_curriculum(PROBLEM.in_english(), SPELLING, curriculum, stage)
-        root = ET.fromstring(strip(state))
-        said = root.find(f"{SVG}desc").text
+        described = parsed(strip(state)).find("{*}desc").text
         for at in (0, stage, 61):
-            assert f"tokens {at}: " in said
-        assert said.count("tokens") <= 13
+            assert f"tokens {at}: " in described
+        assert described.count("tokens") <= 13
 
 
 def test_masked_positions_do_get_gradient() -> None:
@@ -170,12 +146,12 @@ def test_masked_positions_do_get_gradient() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "said"),
+    ("stage", "words"),
     [(0, "every step, the answer"), (1, "what is left of the steps"), (3, "only the answer")],
 )
-def test_the_loss_in_words(stage: int, said: str) -> None:
+def test_the_loss_in_words(stage: int, words: str) -> None:
     state = read_curriculum(PROBLEM, TOKENIZER, Curriculum(max_stage=3), stage)
-    assert said in loss_in_words(state)
+    assert words in loss_in_words(state)
     assert f"{6 - stage} tokens" in loss_in_words(state)
 
 
@@ -184,17 +160,10 @@ def test_the_loss_in_words(stage: int, said: str) -> None:
 
 def test_sliders_change_the_picture(view) -> None:
     assert (view.method.value, view.stage.value) == ("coconut", 1)
-    assert letters(view).lstrip("Q") == "BTEDSSAAA"
-    view.thoughts_per_step.value = 2
-    view.stage.value = 2
+    view.thoughts_per_step.value = view.stage.value = 2
     assert letters(view).lstrip("Q") == "BTTTTEDDSAAA"
     assert letters(view, "prompt") == "BTTTTE"
-    assert "2·c = 2·2 = 4 thoughts" in sentence(view.picture.value, "replaced")
-    view.max_stage.value = 5
-    view.stage.value = 6
-    assert letters(view).lstrip("Q") == "B" + 10 * "T" + "EDDDAAA"
-    view.pad_to_max.value = False
-    assert letters(view).lstrip("Q") == "B" + 6 * "T" + "EDDDAAA"
+    assert "2·c = 2·2 = 4 thoughts" in said(view, "replaced")
     assert view.picture.value == render(view.state)
 
 
@@ -212,7 +181,7 @@ def test_every_method_can_be_chosen(view, method) -> None:
     assert view.thoughts_per_step.disabled == view.pad_to_max.disabled == (rule.stand_in is None)
     for stage in range(view.stage.max + 1):
         view.stage.value = stage
-        root = ET.fromstring(view.picture.value)
+        root = parsed(view)
         assert (root.get("data-method"), root.get("data-stage")) == (method, str(stage))
         assert ("T" in letters(view)) <= (rule.stand_in == "thoughts")
 
@@ -250,15 +219,14 @@ def test_any_problem_without_a_graph() -> None:
     assert view.max_stage.value == 1
     view.stage.value = 0
     assert "<b>2" not in view.picture.value
-    cells = shown("encoding", view.picture.value)
-    assert {"&", "<"} <= {cell.find("span").text for cell in cells}
+    assert {"&", "<"} <= {token.text for token in every(view, "token")}
     long = CurriculumView(Problem("x" * 400, (), "y"), SPELLING)
     assert letters(long).startswith("Q" * 91)
     assert 'tabindex="0"' in long.picture.value  # so that a long question scrolls by keyboard
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "said"),
+    ("options", "error", "why"),
     [
         ({"methods": []}, ValueError, "choose from coconut"),
         ({"methods": ["cocnut"]}, ValueError, "unknown method 'cocnut'"),
@@ -267,8 +235,8 @@ def test_any_problem_without_a_graph() -> None:
         ({"problem": Problem("| Zoe cat", (), "cat")}, ProblemError, "'Zoe'"),
     ],
 )
-def test_what_cannot_be_shown_says_so(options, error, said) -> None:
-    with pytest.raises(error, match=said):
+def test_what_cannot_be_shown_says_so(options, error, why) -> None:
+    with pytest.raises(error, match=why):
         CurriculumView(**options)
 
 

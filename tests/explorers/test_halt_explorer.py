@@ -1,26 +1,19 @@
 """The halt explorer without a browser: set values, read the picture, count by hand."""
 
-from __future__ import annotations
-
-import xml.etree.ElementTree as ET
-
 import numpy as np
 import pytest
 from explorer_models import study_of
 from hypothesis import given
 from hypothesis import strategies as st
+from pictures import every, parsed, part, texts
 
 from coconut_lab.explorers import HaltExplorer
 from coconut_lab.explorers.halting.drawing import curve, in_words, render, strip
 from coconut_lab.explorers.halting.state import FIXED, MOST_ROWS, VERDICTS, read_study, verdicts
 from coconut_lab.inference.halting import HaltError
 from coconut_lab.inference.halting_tradeoff import HaltStudy
-from coconut_lab.inference.scoring import Score
 
-SVG = "{http://www.w3.org/2000/svg}"
 EVIL = "<b>\"&'evil\x01"
-
-
 studies = st.builds(study_of, st.integers(0, 10**6), st.integers(1, 40), st.integers(0, 5))
 
 
@@ -36,11 +29,8 @@ def plain_verdict(right: list[bool], stop: int) -> str:
 @given(studies, st.integers(0, 10**6))
 def test_verdicts_mean_what_they_say(study: HaltStudy, seed: int) -> None:
     stops = np.random.default_rng(seed).integers(0, study.max_thoughts + 1, len(study.hops))
-    want = [
-        plain_verdict(row, stop)
-        for row, stop in zip(study.right.tolist(), stops.tolist(), strict=True)
-    ]
-    assert list(verdicts(study, stops)) == want
+    want = list(map(plain_verdict, study.right.tolist(), stops.tolist()))
+    assert verdicts(study, stops).tolist() == want
 
 
 @given(studies)
@@ -67,25 +57,23 @@ def test_the_strip_puts_every_stop_where_it_is(study: HaltStudy, data: st.DataOb
     state = read_study(study, count=5)
     rule = data.draw(st.sampled_from(sorted(state.settings)))
     state = state.at(rule, data.draw(st.integers(0, len(state.settings[rule]) - 1)))
-    root = ET.fromstring(strip(state))
-    discs = root.findall(f".//{SVG}g[@class='stop']")
+    root = parsed(strip(state))
+    labels = root.findall(".//{*}text")
+    discs = every(root, "stop")
     assert [int(disc.get("data-row")) for disc in discs] == list(state.sample)
-    columns = {}
-    for label in root.iter(f"{SVG}text"):
-        if (label.text or "").startswith("k = "):
-            columns[int(label.text[4:])] = float(label.get("x"))
+    columns = {int(t.text[4:]): float(t.get("x")) for t in labels if t.text.startswith("k = ")}
     assert list(columns) == list(range(study.max_thoughts + 1))
     for disc, row in zip(discs, state.sample, strict=True):
-        at = float(disc.find(f"{SVG}circle").get("cx"))
+        at = float(disc.find("{*}circle").get("cx"))
         nearest = min(columns, key=lambda k: abs(columns[k] - at))
         assert nearest == state.setting.stops[row]
-    for frame in root.iterfind(f".//{SVG}rect[@class='steps']"):
+    for frame in every(root, "steps"):
         middle = float(frame.get("x")) + float(frame.get("width")) / 2
         assert abs(columns[int(frame.get("data-hops"))] - middle) < 1
-    letters = [t.text for t in root.iter(f"{SVG}text") if t.text in ("r", "w")]
+    letters = [text for text in texts(root) if text in ("r", "w")]
     want = ["r" if right else "w" for row in state.sample for right in study.right[row]]
     assert letters == want
-    shown = [t.text for t in root.iter(f"{SVG}text") if t.text in VERDICTS]
+    shown = [text for text in texts(root) if text in VERDICTS]
     assert shown == [state.setting.verdicts[row] for row in state.sample]
     assert len(state.sample) <= MOST_ROWS
     hops = [int(study.hops[row]) for row in state.sample]
@@ -96,20 +84,18 @@ def test_the_strip_puts_every_stop_where_it_is(study: HaltStudy, data: st.DataOb
 def test_the_curve_is_drawn_to_scale(study: HaltStudy, place: int) -> None:
     state = read_study(study, count=5).at("steps", 0)
     state = state.at(place=min(place, len(state.settings["steps"]) - 1))
-    root = ET.fromstring(curve(state))
-    squares = root.findall(f".//{SVG}rect[@class='fixed']")
-    assert len(squares) == study.max_thoughts + 1
-    xs = [float(square.get("x")) + 7 for square in squares]
+    root = parsed(curve(state))
+    xs = [float(square.get("x")) + 7 for square in every(root, "fixed")]
+    assert len(xs) == study.max_thoughts + 1
     assert xs == sorted(xs)
-    (dot,) = root.findall(f".//{SVG}circle[@class='current']")
-    line = root.find(f".//{SVG}polyline[@class='rule']").get("points").split()
+    dot, line = part(root, "current"), part(root, "rule").get("points").split()
     assert line[state.place] == f"{dot.get('cx')},{dot.get('cy')}"
     if study.max_thoughts:
         share = (float(dot.get("cx")) - xs[0]) / (xs[-1] - xs[0])
         assert abs(share * study.max_thoughts - state.setting.thoughts) < 0.01
     _, _, width, height = map(float, root.get("viewBox").split())
     assert 0 <= float(dot.get("cx")) <= width and 0 <= float(dot.get("cy")) <= height
-    ends = [p.get("d") for p in root.iterfind(f".//{SVG}path[@class='interval']")]
+    ends = [p.get("d") for p in every(root, "interval")]
     assert len(ends) == study.max_thoughts + 2
     for drawn in ends:
         low, high = (float(drawn[1:].replace("M", "V").split("V")[i].split()[-1]) for i in (0, 1))
@@ -118,9 +104,8 @@ def test_the_curve_is_drawn_to_scale(study: HaltStudy, place: int) -> None:
 
 def test_the_table_counts_by_hops() -> None:
     study = study_of(3)
-    value = render(read_study(study).at("entropy", 7))
     state = read_study(study).at("entropy", 7)
-    rows = ET.fromstring(value).findall(".//table[@class='verdicts']/tbody/tr")
+    rows = part(render(state), "verdicts").findall("tbody/tr")
     assert [row.get("data-hops") for row in rows] == ["1", "2", "3", "all"]
     sums = np.zeros(len(VERDICTS), dtype=int)
     for row in rows:
@@ -131,11 +116,11 @@ def test_the_table_counts_by_hops() -> None:
         right = study.right[np.arange(30), stops][chosen]
         assert accuracy == f"{right.mean():.1%}"
         assert thoughts == f"{stops[chosen].mean():.2f}"
-        assert sum(map(int, counts)) == chosen.sum()
-        if hops != "all":
-            sums += np.array(list(map(int, counts)))
-        else:
-            assert sums.tolist() == list(map(int, counts))
+        counts = np.array(counts, dtype=int)
+        assert counts.sum() == chosen.sum()
+        if hops == "all":
+            assert sums.tolist() == counts.tolist()
+        sums += counts
 
 
 def test_moving_needs_nothing_but_the_study() -> None:
@@ -156,16 +141,16 @@ def test_a_chosen_threshold_is_shown_first_and_marked() -> None:
     view = HaltExplorer(study, {"steps": 0.4321}, rule="steps")
     assert view.state.setting.point.threshold == 0.4321 and view.state.setting.chosen
     assert "says 0.4321 or more" in in_words(view.state.setting)
-    assert len(ET.fromstring(curve(view.state)).findall(f".//{SVG}path[@class='chosen']")) == 1
+    assert len(every(curve(view.state), "chosen")) == 1
     view.rule.value = "margin"
-    assert not ET.fromstring(curve(view.state)).findall(f".//{SVG}path[@class='chosen']")
+    assert not every(curve(view.state), "chosen")
     view.rule.value = FIXED
     assert view.state.setting.point == study.best_fixed()
 
 
 def test_names_are_escaped() -> None:
     value = HaltExplorer(study_of(7, name=EVIL), rule=EVIL).picture.value
-    ET.fromstring(value)
+    parsed(value)
     assert "<b>&quot;" not in value and "&lt;b&gt;&quot;&amp;" in value
 
 
@@ -185,10 +170,9 @@ def test_what_cannot_be_shown_is_named() -> None:
 
 def test_points_are_scores_with_intervals() -> None:
     state = read_study(study_of(9))
-    value = render(state)
-    found: Score = state.setting.point.score
+    found = state.setting.point.score
     low, high = found.interval
-    (fact,) = ET.fromstring(value).iterfind(".//div[@data-fact='accuracy']")
-    assert [e.text for e in fact] == [
-        "accuracy", f"{found.accuracy:.1%}", f"{low:.1%} to {high:.1%}, n = 30",
-    ]  # fmt: skip
+    fact = parsed(render(state)).find(".//*[@data-fact='accuracy']")
+    assert "".join(fact.itertext()) == (
+        f"accuracy {found.accuracy:.1%} {low:.1%} to {high:.1%}, n = 30"
+    )

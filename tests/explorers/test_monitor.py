@@ -1,14 +1,13 @@
 """The training monitor without a browser: runs, stops, failures."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
 from types import SimpleNamespace
 
 import pytest
-from monitored import STEPS, FakeTrainer, said, scores, small_trainer
+from monitored import STEPS, FakeTrainer, scores, small_trainer
+from pictures import said
 
 from coconut_lab.checkpoints import shipped as checkpoints
 from coconut_lab.explorers import TrainingMonitor
@@ -22,8 +21,8 @@ def test_a_whole_run_prints_nothing(capsys) -> None:
     monitor = TrainingMonitor(trainer)
     assert monitor.train() == "the model"
     assert monitor.state.status == Status.DONE
-    assert said(monitor.picture.value, "status") == "done"
-    assert said(monitor.picture.value, "pace").startswith("step 40 of 40 · 0:40 of training")
+    assert said(monitor, "status") == "done"
+    assert said(monitor, "pace").startswith("step 40 of 40 · 0:40 of training")
     assert trainer.progress, "the bar was only off while the monitor watched"
     assert capsys.readouterr() == ("", "")
 
@@ -53,7 +52,7 @@ def test_stop_in_the_background_and_go_on(tmp_path) -> None:
     monitor.stop_button.click()
     with pytest.raises(KeyboardInterrupt, match="run again to go on"):
         monitor.wait()
-    assert said(monitor.picture.value, "status") == "stopped at step 6; run again to go on"
+    assert said(monitor, "status") == "stopped at step 6; run again to go on"
     assert monitor.stop_button.disabled
     assert monitor.train() == "the model"
     assert [entry.step for entry in monitor.state.entries] == list(range(STEPS))
@@ -108,7 +107,7 @@ def test_a_run_that_goes_on_does_some_steps_again(tmp_path) -> None:
             file.write(json.dumps(first.entry(step, 1.0 * step)) + "\n")
     first.step = 12
     monitor = TrainingMonitor(first)
-    assert "not started again; the log ends at step 20" in said(monitor.picture.value, "status")
+    assert "not started again; the log ends at step 20" in said(monitor, "status")
     monitor.train()
     assert [entry.step for entry in monitor.state.entries] == list(range(STEPS))
 
@@ -140,13 +139,11 @@ def test_what_cannot_be_done_says_so() -> None:
         shown.train()
 
 
-@pytest.fixture
-def trainer(tmp_path):
-    """A real one, of a tiny model."""
-    return small_trainer(tmp_path / "run", 3)
+# --- a real trainer, of a tiny model ------------------------------------------------------------
 
 
-def test_a_real_trainer(trainer, capsys) -> None:
+def test_a_real_trainer(tmp_path, capsys) -> None:
+    trainer = small_trainer(tmp_path, 3)
     monitor = TrainingMonitor(trainer)
     model = monitor.train()
     assert model is trainer.model
@@ -156,41 +153,30 @@ def test_a_real_trainer(trainer, capsys) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-def test_an_interrupt_of_a_real_trainer(tmp_path) -> None:
-    trainer = small_trainer(tmp_path, 3, holds_at=4)
+@pytest.mark.usefixtures("usual_interrupts")
+@pytest.mark.parametrize("by", ["an interrupt", "the button"])
+def test_a_real_trainer_is_stopped_and_goes_on(tmp_path, by) -> None:
+    interrupted = by == "an interrupt"
+    trainer = small_trainer(tmp_path, 3, holds_at=4 if interrupted else -1)
     monitor = TrainingMonitor(trainer)
     really = monitor.update
 
     def update(entry):
         really(entry)
-        if entry["step"] == trainer.holds_at:
+        if entry["step"] == 4 and interrupted:
             os.kill(os.getpid(), signal.SIGINT)
-
-    monitor.update = update
-    with pytest.raises(KeyboardInterrupt):
-        monitor.train()
-    assert said(monitor.picture.value, "status") == "stopped at step 5; run again to go on"
-    monitor.train()
-    assert [entry.step for entry in monitor.state.entries] == list(range(12))
-    assert monitor.state.status == Status.DONE
-
-
-def test_the_button_stops_a_real_trainer_in_the_background(trainer) -> None:
-    monitor = TrainingMonitor(trainer)
-    really = monitor.update
-
-    def update(entry):
-        really(entry)
-        if entry["step"] == 4:
+        elif entry["step"] == 4:
             monitor.stop_button.click()
 
     monitor.update = update
-    monitor.start()
+    if not interrupted:
+        monitor.start()
     with pytest.raises(KeyboardInterrupt):
-        monitor.wait()
-    assert trainer.step == 5
-    assert monitor.state.status == Status.STOPPED
+        monitor.train() if interrupted else monitor.wait()
+    assert said(monitor, "status") == "stopped at step 5; run again to go on"
+    assert (trainer.step, monitor.state.status) == (5, Status.STOPPED)
     assert list(trainer.folder.glob("step-*")), "a checkpoint was written"
     monitor.update = really
     monitor.train()
-    assert monitor.state.done == 12
+    assert [entry.step for entry in monitor.state.entries] == list(range(12))
+    assert monitor.state.status == Status.DONE

@@ -1,17 +1,15 @@
 """What the training monitor draws: the picture, the numbers on it, a log that is over."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import json
 import re
-import xml.etree.ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from monitored import STEPS, SVG, FakeTrainer, part, recipe, said, scores
+from monitored import STEPS, FakeTrainer, recipe, scores
+from pictures import every, parsed, part, said
 
 from coconut_lab.checkpoints import shipped as checkpoints
 from coconut_lab.explorers import TrainingMonitor
@@ -42,8 +40,6 @@ def finished() -> str:
     return monitor.picture.value
 
 
-# --- the picture --------------------------------------------------------------------------------
-
 numbers = st.one_of(st.none(), st.floats(), st.integers(-10, 10), st.just("text"))
 logged = st.lists(
     st.fixed_dictionaries(
@@ -64,8 +60,7 @@ def test_every_picture_is_well_formed_and_stands_in_its_frame(entries, status, m
     """Whatever a log holds: no NaN in a path, no point outside."""
     ordered = sorted((read_entry(e) for e in entries), key=lambda entry: entry.step)
     value = render(MonitorState(PLAN, tuple(ordered), status, message))
-    root = ET.fromstring(value)
-    assert root.get("data-status") == status
+    assert parsed(value).get("data-status") == status
     drawing = part(value, "curves")
     _, _, width, height = map(float, drawing.get("viewBox").split())
     for element in drawing.iter():
@@ -89,21 +84,18 @@ def test_the_curve_goes_down_where_the_loss_does(losses) -> None:
     for (loss, after), ((_, y), (_, y_after)) in zip(
         itertools.pairwise(losses), itertools.pairwise(points), strict=True
     ):
-        if after < loss:
-            assert y_after >= y
-        else:
-            assert y_after <= y
+        assert y_after >= y if after < loss else y_after <= y
 
 
 def test_a_band_for_each_phase_and_its_letter() -> None:
     value = finished()
-    bands = [e for e in part(value, "curves") if e.get("class") == "band"]
+    bands = every(value, "band")
     assert [band.get("data-letter") for band in bands] == ["A", "B", "C", "D"]
-    rects = [band.find(f"{SVG}rect") for band in bands]
+    rects = [band.find("{*}rect") for band in bands]
     for rect, after in itertools.pairwise(rects):
         end = float(rect.get("x")) + float(rect.get("width"))
         assert end == pytest.approx(float(after.get("x")), abs=0.2)
-    rows = ET.fromstring(value).iter("tr")
+    rows = parsed(value).iter("tr")
     assert ["".join(row.itertext()) for row in rows] == [
         "✓Astage 00 thoughts, all steps10",
         "✓Bstage 11 thought, step 2 on10",
@@ -137,7 +129,7 @@ def test_while_it_runs() -> None:
         " · loss 0.267"  # fmt: skip
     assert "B · Stage 1 replaces the first step by 1·c = 1 thought." in said(value, "stage")
     assert part(value, "curves").get("aria-label").endswith("loss 0.267 at step 15")
-    (bar,) = [e for e in ET.fromstring(value).iter("div") if e.get("role") == "progressbar"]
+    bar = parsed(value).find(".//*[@role='progressbar']")
     assert (bar.get("aria-valuenow"), bar.get("aria-valuemax")) == ("15", "40")
 
 
@@ -146,7 +138,6 @@ def test_every_text_is_escaped() -> None:
     entry = read_entry({"step": 3, "loss": 1.0, "accuracy": {'"><img src=x>': 0.5}})
     value = render(MonitorState(plan, (entry,), Status.FAILED, "<b>\x00&"))
     assert "<script" not in value and "<img" not in value and "<b>\ufffd" not in value
-    ET.fromstring(value)
     assert part(value, "status").get("role") == "alert"
 
 
