@@ -1,7 +1,5 @@
 """What every test shares: nothing from the network, the same random numbers, few threads."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """One problem in both notations, and random graphs, for the tests of problems."""
 
-from __future__ import annotations
-
 from itertools import permutations, product
 
 from hypothesis import strategies as st

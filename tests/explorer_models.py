@@ -1,16 +1,11 @@
 """Checkpoints and a study for the explorers' tests: tiny and random, made in milliseconds."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
-from shapes import CONFIGS
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from shapes import CONFIGS, bpe_tokenizer, exact
 
 from coconut_lab.checkpoints.shipped import Checkpoint
 from coconut_lab.curriculum.stages_and_masks import Curriculum
-from coconut_lab.curriculum.tokenizer import add_thought_tokens
 from coconut_lab.inference.halting_tradeoff import HaltStudy
 from coconut_lab.inference.scoring import Score
 from coconut_lab.model.coconut import Coconut
@@ -29,35 +24,20 @@ def random_checkpoint(positions: int = 96, seed: int = 0) -> Checkpoint:
     )
     model = new_model(part, [*preset.entities, *preset.concepts], seed).eval()
     accuracy = []
-    for thoughts, right in enumerate(RIGHT):
-        score = Score(right, 1000)
+    for thoughts, score in enumerate(Score(right, 1000) for right in RIGHT):
         low, high = score.interval
-        accuracy.append(
-            {"thoughts": thoughts, "right": right, "total": 1000, "accuracy": score.accuracy,
-             "low": low, "high": high}
-        )  # fmt: skip
+        row = {"thoughts": thoughts, "right": score.right, "total": 1000, "low": low, "high": high}
+        accuracy.append(row | {"accuracy": score.accuracy})
     card = {"name": "random", "preset": "tiny", "accuracy": accuracy}
     return Checkpoint(model, model.tokenizer, Curriculum("coconut", max_stage=3), card)
 
 
 def spelling_checkpoint() -> Checkpoint:
     """A model whose tokenizer can spell every word: byte-level BPE, names of several tokens."""
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=320,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=["<end>"],
-        show_progress=False,
-    )
-    backend.train_from_iterator(["Every rempus is a lempus. Tom is a rempus. ###"] * 5, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end>")
-    add_thought_tokens(tokenizer)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = CONFIGS["gpt2"](len(tokenizer))
-        config.n_positions = 256
-        model = Coconut(AutoModelForCausalLM.from_config(config).eval(), tokenizer)
+    tokenizer = bpe_tokenizer()
+    config = CONFIGS["gpt2"](len(tokenizer))
+    config.n_positions = 256
+    model = Coconut(exact(config, dtype=torch.float32), tokenizer)
     return Checkpoint(model, tokenizer, Curriculum("coconut", max_stage=3), {"name": "spelling"})
 
 

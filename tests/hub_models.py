@@ -1,7 +1,5 @@
 """Models as the hub would hold them: five architectures with random weights, in a folder."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

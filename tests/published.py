@@ -1,7 +1,5 @@
 """Files that this project did not make, and the mark that skips a test where they are absent."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Tiny random models of several architectures, and batches for them."""
 
-from __future__ import annotations
-
 import random
 import types
 

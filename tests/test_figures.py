@@ -1,7 +1,5 @@
 """The figures show what they were given: labels are underlined, curves are means."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

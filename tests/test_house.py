@@ -1,7 +1,5 @@
 """The files around the package agree with each other, and the notebooks are fit to be read."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from importlib import metadata

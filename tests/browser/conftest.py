@@ -1,7 +1,5 @@
 """A real JupyterLab on this machine, and a real Chromium that looks at it."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

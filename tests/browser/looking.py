@@ -1,7 +1,5 @@
 """How the browser tests look at a page: its sliders, its pictures, what does not fit into it."""
 
-from __future__ import annotations
-
 import re
 
 # Each wait ends as soon as the page shows what it waits for; a busy machine may take long.

@@ -1,7 +1,5 @@
 """The halt explorer as a learner meets it: in JupyterLab, in a real browser, with keys."""
 
-from __future__ import annotations
-
 import pytest
 from looking import fits, resize, shows, slider
 

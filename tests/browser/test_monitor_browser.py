@@ -1,7 +1,5 @@
 """The training monitor as a learner meets it: a run in JupyterLab, watched, stopped, gone on."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -3,8 +3,6 @@
 COCONUT_LAB_PICTURE=docs/stepper.png python -m pytest tests/browser/test_readme_picture.py
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

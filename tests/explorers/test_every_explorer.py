@@ -1,7 +1,5 @@
 """What holds of every explorer: what notebooks keep of it, who can read it, what it loads."""
 
-from __future__ import annotations
-
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 

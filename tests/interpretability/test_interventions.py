@@ -209,6 +209,5 @@ def test_in_tiny_coconut_the_first_thought_decides_and_hops_are_taken_in_turn():
 
 
 def test_words_of_several_tokens_are_refused():
-
     with pytest.raises(ProblemError, match="words can be written where a name is one token"):
-        write_words(spelling_checkpoint().model, [["scrompus"]])
+        write_words(spelling_checkpoint().model, [["gwompus"]])
