@@ -33,6 +33,7 @@ from coconut_lab.inference.sampling import Sampling
 from coconut_lab.inference.scoring import (
     Comparison,
     Score,
+    answer_limit,
     compare_paired,
     is_right_number,
     score,
@@ -56,6 +57,7 @@ __all__ = [
     "OperatingPoint",
     "Sampling",
     "Score",
+    "answer_limit",
     "compare_paired",
     "count_path_classes",
     "generate",

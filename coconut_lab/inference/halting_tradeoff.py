@@ -34,7 +34,7 @@ from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
 
 Array = NDArray[Any]
-_TABLES = ("hops", "tokens", "passes", "right")
+_TABLES = ("hops", "tokens", "passes", "right", "cut_off")
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class HaltingTradeoff:
         right: (N, K + 1) bool, whether the answer is right when `<eot>` comes after k thoughts.
         tokens: (N, K + 1) int, how many tokens are written then.
         passes: (N, K + 1) int, forward passes when the number of thoughts is fixed at k.
+        cut_off: (N, K + 1) bool, whether the answer was cut off; None where that is not known.
         signals: name → (N, K + 1) float: `"entropy"` and `"margin"` of the forced answer, and the
             probability to stop of every learned halt.
     """
@@ -75,6 +76,7 @@ class HaltingTradeoff:
     tokens: Array
     passes: Array
     signals: Mapping[str, Array]
+    cut_off: Array | None = None
 
     @property
     def max_thoughts(self) -> int:
@@ -161,8 +163,9 @@ class HaltingTradeoff:
 
         def part(chosen: Any) -> Score:
             outcomes = tuple(right[chosen].tolist())
-            means = (float(values[chosen].mean()) for values in (tokens, stops, passes))
-            return Score(sum(outcomes), len(outcomes), outcomes, *means)
+            wrote, thought, ran = (float(v[chosen].mean()) for v in (tokens, stops, passes))
+            cut = None if self.cut_off is None else int(self._of(self.cut_off, stops)[chosen].sum())
+            return Score(sum(outcomes), len(outcomes), outcomes, wrote, thought, ran, cut)
 
         counts = Counter(self.verdicts(stops).tolist())
         return OperatingPoint(
@@ -174,7 +177,10 @@ class HaltingTradeoff:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the study as JSON, whole or not at all; signals keep seven digits."""
-        values: dict[str, Any] = {n: getattr(self, n).astype(int).tolist() for n in _TABLES}
+        tables = {name: getattr(self, name) for name in _TABLES}
+        values: dict[str, Any] = {
+            name: table.astype(int).tolist() for name, table in tables.items() if table is not None
+        }
         values["signals"] = {
             name: [[float(f"{value:.7g}") for value in row] for row in rows.tolist()]
             for name, rows in self.signals.items()
@@ -186,9 +192,10 @@ class HaltingTradeoff:
         """Read what `save` wrote; HaltError if it is missing, or is no study."""
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
-            tables = {name: np.array(values[name]) for name in _TABLES}
+            kinds = {"right": bool, "cut_off": bool}
+            tables = {n: np.array(values[n], kinds.get(n)) for n in _TABLES if n in values}
             signals = {name: np.array(rows) for name, rows in values["signals"].items()}
-            found = cls(**tables | {"right": tables["right"].astype(bool)}, signals=signals)
+            found = cls(**tables, signals=signals)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise HaltError(f"{path} is no study that can be read: {error}") from error
         for name, table in {**tables, **signals}.items():

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from coconut_lab.curriculum.stages_and_masks import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
 from coconut_lab.inference.answers import answer_of, numeric_answer
 from coconut_lab.inference.generation import Generation, generate
@@ -19,6 +19,8 @@ from coconut_lab.tasks.problems import Problem
 
 #: Two-sided 95% of a normal distribution.
 Z = 1.959963984540054
+#: However short the right answers are, a model may write this many tokens.
+FEWEST_TOKENS = 24
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Score:
         tokens, thoughts, passes: means per problem, or None where nothing was measured: of tokens
             written, without the end of sequence, and of passes counted as if it were alone.
         seconds: wall-clock time per problem, in the batches it was run in.
+        cut_off: how many answers did not end within the limit of new tokens, and so are wrong;
+            None where that was not measured.
     """
 
     right: int
@@ -40,6 +44,7 @@ class Score:
     tokens: float | None = None
     thoughts: float | None = None
     passes: float | None = None
+    cut_off: int | None = None
     seconds: float | None = field(default=None, compare=False)
 
     @property
@@ -53,6 +58,7 @@ class Score:
         rounded = {"accuracy": self.accuracy, "low": low, "high": high}
         found: dict[str, Any] = {"right": self.right, "total": self.total}
         found |= {name: round(value, 4) for name, value in rounded.items()}
+        found |= {"cut_off": self.cut_off} if self.cut_off else {}
         for name in also:
             value = getattr(self, name)
             if name == "outcomes":
@@ -71,7 +77,8 @@ class Score:
 
     def __str__(self) -> str:
         low, high = self.interval
-        return f"{self.accuracy:.1%} ({low:.1%} to {high:.1%}, n={self.total})"
+        cut = f", {self.cut_off} cut off" if self.cut_off else ""
+        return f"{self.accuracy:.1%} ({low:.1%} to {high:.1%}, n={self.total}){cut}"
 
 
 @dataclass(frozen=True)
@@ -163,6 +170,21 @@ def is_right_number(generation: Generation, problem: Problem) -> bool:
     return generation.finished and number is not None and numeric_answer(generation.text) == number
 
 
+def answer_limit(
+    problems: Sequence[Problem], tokenizer: Any, curriculum: Curriculum, stage: int
+) -> int:
+    """Give a number of new tokens within which every right answer ends, with room.
+
+    That is half as many again as the longest right continuation of a prompt has at this stage (the
+    steps that are left to words, the answer, the end of sequence), and no fewer than 24.
+    """
+    lengths = (
+        len(curriculum.steps_kept(parts.steps, stage)) + len(parts.answer)
+        for parts in tokenize(problems, tokenizer)
+    )
+    return max(FEWEST_TOKENS, max(lengths, default=0) * 3 // 2)
+
+
 def write_answers(
     model: Coconut,
     tokenizer: Any,
@@ -171,7 +193,7 @@ def write_answers(
     stage: int,
     *,
     answer_now: bool = False,
-    max_new_tokens: int = 24,
+    max_new_tokens: int | None = None,
     **how: Any,
 ) -> list[Generation]:
     """Let a model answer problems at a stage's number of thoughts.
@@ -186,7 +208,8 @@ def write_answers(
         curriculum: makes the prompts.
         stage: how many steps are left to thoughts.
         answer_now: allow no words between thoughts and answer.
-        max_new_tokens: where to cut an answer.
+        max_new_tokens: where to cut an answer; None is `answer_limit`, or what is left of the
+            model's positions.
         how: `halting`, in place of the stage's number of thoughts, or what else `generate` takes.
 
     Returns:
@@ -196,6 +219,11 @@ def write_answers(
     forced = ANSWER_MARK if answer_now else ""
     mark = tokenizer(forced, add_special_tokens=False).input_ids if answer_now else []
     prompts = [[*curriculum.prompt(problem, tokenizer, stage), *mark] for problem in problems]
+    if max_new_tokens is None:
+        max_new_tokens = answer_limit(problems, tokenizer, curriculum, stage)
+        if (positions := getattr(model.config, "max_position_embeddings", None)) is not None:
+            left = positions - max(map(len, prompts), default=0)
+            max_new_tokens = min(max_new_tokens, max(FEWEST_TOKENS, left))
     written = generate(model, tokenizer, prompts, max_new_tokens, **how)
     return [dataclasses.replace(one, text=forced + one.text) for one in written]
 
@@ -233,4 +261,5 @@ def score(
         thoughts=fmean(one.thoughts_used for one in written),
         passes=fmean(one.passes for one in written),
         seconds=seconds,
+        cut_off=sum(not one.finished for one in written),
     )

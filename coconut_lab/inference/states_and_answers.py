@@ -72,7 +72,7 @@ def answers_after(
 ) -> dict[str, NDArray[Any]]:
     """Let a model answer after k = 0 … K thoughts; `how` as for `write_answers`.
 
-    Gives `right`, `tokens` (how many it wrote) and `passes`, each (N, K + 1).
+    Gives `right`, `tokens` (how many it wrote), `passes` and `cut_off`, each (N, K + 1).
     """
     columns = []
     for thoughts in range(max_thoughts + 1):
@@ -82,9 +82,10 @@ def answers_after(
         )
         columns.append(
             [
-                (len(one.token_ids), one.passes, is_right(one, problem))
+                (len(one.token_ids), one.passes, is_right(one, problem), not one.finished)
                 for one, problem in zip(written, problems, strict=True)
             ]
         )
-    tokens, passes, right = np.array(columns).transpose(2, 1, 0)
-    return {"right": right.astype(bool), "tokens": tokens, "passes": passes}
+    tokens, passes, right, cut = np.array(columns).transpose(2, 1, 0)
+    truths = {"right": right.astype(bool), "cut_off": cut.astype(bool)}
+    return {"tokens": tokens, "passes": passes, **truths}

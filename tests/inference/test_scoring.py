@@ -16,6 +16,7 @@ from coconut_lab.inference.halting import FixedThoughts, HaltError
 from coconut_lab.inference.scoring import (
     Comparison,
     Score,
+    answer_limit,
     compare_paired,
     is_right,
     is_right_number,
@@ -23,6 +24,7 @@ from coconut_lab.inference.scoring import (
     write_answers,
 )
 from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.outputs import ModelError
 from coconut_lab.tasks.problems import Problem
 
 TOKENIZER = tokenizer()
@@ -152,6 +154,74 @@ def test_answer_now_forbids_words_before_the_answer(monkeypatch):
     assert asked == [mark, mark, model.tokens.eot, model.tokens.eot]
     with pytest.raises(ValueError, match="no problems"):
         score(model, TOKENIZER, [], Curriculum(), 0)
+
+
+#: Steps of 7 tokens with their line's end as they are here, an answer of 3 and the end.
+LONG = [Problem("w0 w1", ("w2 w3 w4 w5 w6 w7 w8",) * count, "w9 w9") for count in (2, 6)]
+
+
+@pytest.mark.parametrize(
+    ("method", "stage", "longest"),
+    [
+        ("cot", 0, 46),
+        ("cot", 3, 46),
+        ("coconut", 0, 46),
+        ("coconut", 2, 32),
+        ("coconut", 9, 4),
+        ("icot", 5, 41),
+        ("no_cot", 0, 4),
+    ],
+)
+def test_the_limit_of_new_tokens_comes_from_the_longest_right_continuation(method, stage, longest):
+    curriculum = Curriculum(method, max_stage=40 if method == "icot" else 6)
+    encoded = [curriculum.encode(problem, TOKENIZER, stage).labels for problem in LONG]
+    assert max(sum(label != -100 for label in labels) for labels in encoded) == longest
+    assert answer_limit(LONG, TOKENIZER, curriculum, stage) == max(24, longest * 3 // 2)
+
+
+@pytest.mark.parametrize(
+    ("limit", "right", "cut_off", "printed"),
+    [
+        (None, 2, 0, "n=2)"),
+        (46, 2, 0, "n=2)"),
+        (24, 1, 1, "n=2), 1 cut off"),
+        (2, 0, 2, "2 cut off"),
+    ],
+)
+def test_right_answers_of_any_length_are_right_and_what_is_cut_off_is_counted(
+    monkeypatch, limit, right, cut_off, printed
+):
+    """The model knows its problems by heart: it writes all their steps, as a CoT model does."""
+
+    def by_heart(model, tokenizer, prompts, limit, **_):
+        texts = [" ".join([*problem.steps, "###", problem.answer]) for problem in LONG]
+        written = [tokenizer(text).input_ids for text in texts]
+        return [
+            Generation(ids[:limit], tokenizer.decode(ids[:limit]), 0, len(ids) < limit)
+            for ids in written
+        ]
+
+    monkeypatch.setattr(scoring, "generate", by_heart)
+    model = Coconut(language_model("llama", 1), TOKENIZER)
+    found = score(model, TOKENIZER, LONG, Curriculum("cot"), 0, max_new_tokens=limit)
+    assert (found.right, found.cut_off) == (right, cut_off) and str(found).endswith(printed)
+    assert found.to_dict().get("cut_off", 0) == cut_off
+
+
+def test_the_room_beyond_the_longest_answer_is_what_the_model_has():
+    model = Coconut(
+        language_model(
+            "llama",
+            1,
+        ),
+        TOKENIZER,
+    )  # 64 positions
+    problems = [Problem("w0 " * 10, ("w2 w3 w4 w5 w6 w7 w8",) * 6, "w9 w9")]
+    (one,) = write_answers(model, TOKENIZER, problems, Curriculum("cot"), 0)
+    prompt = Curriculum("cot").prompt(problems[0], TOKENIZER, 0)
+    assert one.finished or len(one.token_ids) == 64 - len(prompt) < 46 * 3 // 2
+    with pytest.raises(ModelError, match="lower max_new_tokens"):
+        write_answers(model, TOKENIZER, problems, Curriculum("cot"), 0, max_new_tokens=69)
 
 
 @given(st.integers(1, 400), st.data())
