@@ -51,7 +51,7 @@ class Exercise:
         limits: `(got, want)` to a complaint about right results, such as too many passes, or None.
         shown: `(*case)` to words for the message when no mistake fits.
         axes: the names of a result's axes, {"hidden": "(B, T, d)"}, for a message about its shape.
-        name: how the exercise calls the function, where that is not the name of `right`.
+        name: how the exercise calls the function, if not by the name of `right`.
     """
 
     right: Function
@@ -70,11 +70,7 @@ class Exercise:
         self.name, self.__doc__ = self.name or self.right.__name__, self.right.__doc__
 
     def __call__(self, function: Function) -> None:
-        """Run a learner's function on all cases.
-
-        Raises:
-            CheckFailed: what is wrong, and which typical mistake it is.
-        """
+        """Run a learner's function on all cases; `CheckFailed` says what is wrong with it."""
         if not callable(function):
             raise CheckFailed(
                 f"{self.name}: the check needs the function itself, not {kind(function)}; "

@@ -19,15 +19,14 @@ STATE = "output.last_hidden_state[:, -1]"
 WRONG_VECTORS = {
     "your thought is the hidden state before the final normalisation layer. Use last_hidden_state, "
     "which comes after it.": (STATE, "model.before_norm[:, -1]"),
-    "your thought comes from one layer too early, hidden_states[-2]. Use last_hidden_state (the "
-    "same as hidden_states[-1]).": (STATE, "output.hidden_states[-2][:, -1]"),
+    "your thought comes from one layer too early, hidden_states[-2]. "
+    "Use last_hidden_state (the same as hidden_states[-1]).": (
+        STATE, "output.hidden_states[-2][:, -1]"),
     "your thought is normalised twice. last_hidden_state comes after the final normalisation "
     "layer; feed it as it is.": (STATE, f"models.final_norm(model)({STATE})"),
-    "your thought is the embedding of a word: the likeliest token, embedded again, as language "
-    "mode does. Feed the hidden state itself; nothing is decoded.": (
-        STATE, f"models.word_of(model, {STATE})"),
-    "your thought is a mixture of word embeddings, weighted with their probabilities. Feed the "
-    "hidden state itself; nothing is decoded.": (STATE, f"models.mixture_of(model, {STATE})"),
+    "your thought is the embedding of a word, as in language mode, or a mixture of them. Feed the "
+    "hidden state itself; nothing is decoded.": [
+        (STATE, f"models.word_of(model, {STATE})"), (STATE, f"models.mixture_of(model, {STATE})")],
 }  # fmt: skip
 DETACHED = (
     "the values are right, but the graph is detached: no gradient flows through the thoughts. "
@@ -35,20 +34,12 @@ DETACHED = (
 )
 NO_GRAPH = ("def", "@torch.no_grad()\ndef")
 OFF_BY_ONE = (
-    "your thought is off by one position: it is the hidden state two columns before the "
-    "placeholder. Use the column right before it."
-)
-TOO_LATE = (
-    "your thought is the hidden state at the placeholder itself, so one position too late. "
-    "Use the column right before it."
+    "your thought is off by one position: it is the hidden state at the placeholder itself, or two "
+    "columns before it. Use the column right before it."
 )
 FIRST_PASS = (
-    "all your thoughts come from the first pass, which does not know the earlier thoughts. "
-    "Run a new pass for each thought."
-)
-FIRST_THOUGHT = (
-    "your thoughts are all the first one: it is fed again and again. "
-    "Take each thought from the pass that has seen the one before it."
+    "all your thoughts come from the first pass, or are the first thought again. "
+    "Take each thought from a new pass that has seen the one before it."
 )
 NEVER_PUT = (
     "your later passes still see the placeholder's own embedding: the thought is never put in its "
@@ -119,10 +110,11 @@ FEED = "torch.cat([inputs[:, :column], fed, inputs[:, column + 1 :]], dim=1)"
     says="rows with 3, 1 and 0 thoughts are right, and gradient flows through them",
     mistakes={
         **WRONG_VECTORS,
-        OFF_BY_ONE: (STATE, STATE.replace("-1", "-2")),
-        TOO_LATE: (PASS, PASS.replace("column", "column + 1")),
-        FIRST_PASS: (PASS, PASS.replace("inputs", "model.get_input_embeddings()(ids)")),
-        FIRST_THOUGHT: (STATE, f"{STATE} if not thoughts else thoughts[0]"),
+        OFF_BY_ONE: [
+            (STATE, STATE.replace("-1", "-2")), (PASS, PASS.replace("column", "column + 1"))],
+        FIRST_PASS: [
+            (PASS, PASS.replace("inputs", "model.get_input_embeddings()(ids)")),
+            (STATE, f"{STATE} if not thoughts else thoughts[0]")],
         NEVER_PUT: [(FEED, "inputs"), (STATE, "inputs[:, column]")],
         "your thoughts go into the column after their placeholder. Replace the placeholder itself, "
         "column, by the hidden state of column - 1.": (
@@ -206,12 +198,12 @@ LAST = "The last thought can travel with <eot> and everything after it."
             ((", cache)", ")"), (MASK, "mask[:, start:stop]")),
             (", cache)", ", DynamicCache(config=model.config))")],
         **WRONG_VECTORS,
-        OFF_BY_ONE: (STATE, STATE.replace("-1", "-2")),
-        TOO_LATE: ("*columns", "*(column + 1 for column in columns)"),
-        FIRST_PASS: (
-            ("None\n", "None; first = one_pass(model, embeds, mask, positions)\n"),
-            (STATE, "first.last_hidden_state[:, start - 1]")),
-        FIRST_THOUGHT: (STATE, "hidden[0][:, -1]"),
+        OFF_BY_ONE: [
+            (STATE, STATE.replace("-1", "-2")),
+            ("*columns", "*(column + 1 for column in columns)")],
+        FIRST_PASS: [
+            (("None\n", "None; first = one_pass(model, embeds, mask, positions)\n"),
+             (STATE, "first.last_hidden_state[:, start - 1]")), (STATE, "hidden[0][:, -1]")],
         NEVER_PUT: ("inputs = torch.cat([fed, inputs[:, 1:]], dim=1)", "pass"),
         BESIDE: ("inputs[:, 1:]", "inputs"),
         "the tokens after the thoughts are lost: a pass takes its thought and nothing else. The "

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
-from weakref import finalize
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from coconut_lab.checks.engine import Function, exercise
-
-
-class _Kept(list[Tensor]):
-    """A tensor that autograd keeps for backward, in a list that can be referred to weakly."""
 
 
 class _Bigrams(nn.Module):
@@ -24,7 +20,8 @@ class _Bigrams(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(0)
         self.table = nn.Parameter(torch.randn(9, 9, generator=generator, dtype=torch.float64))
-        self.rows, self.kept, self.most_held = list[int](), Counter[int](), 0
+        self.rows, self.most_held = list[int](), 0
+        self.kept = WeakKeyDictionary[Any, int]()  # what autograd keeps for backward → its part
 
     def forward(self, input_ids: Tensor, labels: Tensor, attention_mask: Tensor) -> Any:
         if not input_ids.shape == labels.shape == attention_mask.shape:
@@ -32,17 +29,15 @@ class _Bigrams(nn.Module):
         part = len(self.rows)
         self.rows.append(len(input_ids))
 
-        def keep(tensor: Tensor) -> _Kept:
-            kept = _Kept([tensor.detach()])
-            self.kept[part] += 1
-            finalize(kept, self.kept.subtract, [part])
+        def keep(tensor: Tensor) -> Function:
+            kept = partial(tensor.detach().clone)
+            self.kept[kept] = part
             return kept
 
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept[0]):
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept()):
             logits = self.table[input_ids[:, :-1]]
             loss = nn.functional.cross_entropy(logits.transpose(1, 2), labels[:, 1:])
-        held = sum(self.rows[part] for part, tensors in self.kept.items() if tensors)
-        self.most_held = max(self.most_held, held)
+        self.most_held = max(self.most_held, sum(self.rows[p] for p in {*self.kept.values()}))
         return SimpleNamespace(loss=loss)
 
 

@@ -66,21 +66,16 @@ def what_it_learned(function: Function) -> dict[str, Any]:
     clear = (2 * gaps + 1 + SHIFT) * weight[0] + bias  # long before the right stop to long after
     logits = made[0].detach() @ weight + bias  # (N, K + 1)
     right = (logits > 0) == (torch.arange(MOST + 1) >= made[1][:, None])
-    shares = {
-        "the test problems": right[made[3]],
-        "the training problems": right[made[2]],
-        "all problems": right,
-    }
-    found = [n for n, share in shares.items() if abs(share.double().mean() - accuracy) < 1e-6]
+    parts = {"test": made[3], "training": made[2], "all": slice(None)}
+    accuracies = {name: right[part].double().mean() for name, part in parts.items()}
+    measured = (name for name, share in accuracies.items() if abs(share - accuracy) < 1e-6)
     leaks = (other - weight).abs().max() > 1e-3 or abs(bias - other_bias) > 1e-3
     return {
-        "what gets a gradient": {
-            "the model too" if made[-1].grad is not None else "the classifier"
-        },
+        "what gets a gradient": {"the classifier" if made[-1].grad is None else "the model too"},
         "your bias": {"learned" if bias else 0},
         "k − steps where your classifier stops": str(gaps[clear > 0].tolist()),
         "what your weights depend on": {f"the {'test' if leaks else 'training'} problems"},
-        "what your accuracy is measured on": found[0] if found else "something else",
+        "the problems that your accuracy is measured on": next(measured, "others"),
     }
 
 
@@ -175,14 +170,14 @@ def choice(
     if isinstance(threshold, HaltPoint) or not isinstance(point, HaltPoint):
         raise CheckFailed("choose_threshold should return a number and a HaltPoint, in this order.")
     sides = {"choosing": choosing, "measuring": measuring}
-    listed = [name for name, study in sides.items() if threshold in study.thresholds(signal)]
-    given = [name for name, study in sides.items() if point == study.at(signal, threshold)]
+    listed = (name for name, study in sides.items() if threshold in study.thresholds(signal))
+    given = (name for name, study in sides.items() if point == study.at(signal, threshold))
     score = choosing.at(signal, threshold).score
     return {
-        "the study that has your threshold": listed[0] if listed else "neither",
+        "the study that has your threshold": next(listed, "neither"),
         "its mean thoughts on `choosing`": score.thoughts,
         "its accuracy on `choosing`": score.accuracy,
-        "the study that your point is from": given[0] if given else "neither",
+        "the study that your point is from": next(given, "neither"),
     }
 
 

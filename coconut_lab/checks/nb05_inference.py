@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -78,29 +79,25 @@ def think_fixed(model: Any, ids: Tensor, count: int, eot_id: int) -> tuple[Tenso
     return hidden, cache
 
 
-@torch.no_grad()
-def after_eot(model: Any, ids: Tensor, mask: Tensor, positions: Tensor) -> tuple[Any, Tensor]:
-    """The cache after thinking, and the last hidden state (B, d)."""
-    inputs, cache = model.get_input_embeddings()(ids), DynamicCache(config=model.config)
-    _, thoughts = think_with_cache.right(model, ids, mask, positions, THOUGHT)
-    for column, thought in zip(models.columns_of(ids), thoughts, strict=True):
-        inputs[:, column] = thought
-    return cache, one_pass(model, inputs, mask, positions, cache).last_hidden_state[:, -1]
-
-
 def batches_after_eot() -> Iterator[tuple[Any, ...]]:
     """Padded rows after 2 thoughts, and after none; four tokens are to be written."""
     for model in random_models():
         for thoughts in (2, 0):
             ids, mask, positions = padded_batch(thoughts).values()
-            yield model, *after_eot(model, ids, mask, positions), mask, positions, 4
+            inputs, cache = model.get_input_embeddings()(ids), DynamicCache(config=model.config)
+            with torch.no_grad():
+                _, fed = think_with_cache.right(model, ids, mask, positions, THOUGHT)
+                for column, thought in zip(models.columns_of(ids), fed, strict=True):
+                    inputs[:, column] = thought
+                hidden = one_pass(model, inputs, mask, positions, cache).last_hidden_state[:, -1]
+            yield model, cache, hidden, mask, positions, 4
 
 
 def one_column_per_token(got: Seen, want: Seen) -> str | None:
-    tokens, passes, enough = got["_tokens"], got["_passes"], sum(want["_passes"])
+    tokens, enough = got["_tokens"], sum(want["_passes"])
     if not isinstance(tokens, Tensor) or not torch.equal(tokens.double(), want["_tokens"].double()):
         return "the logits are right, but the tokens are not their argmax, (B, count) int64."
-    if sum(passes) == enough + 1:
+    if sum(got["_passes"]) == enough + 1:
         return (
             "the values are right, but you run the model once more after the last token. "
             f"{enough + 1} tokens take {enough} passes: the first one comes from the hidden state "
@@ -180,40 +177,30 @@ def write_on(
 MOST = 4
 
 
-@torch.no_grad()
-def states_after(model: Any, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
-    """The states (B, MOST + 1, d) after every number of thoughts."""
-    more = torch.ones(len(ids), MOST).long()
-    ids, mask = torch.cat([ids, more * THOUGHT], dim=1), torch.cat([mask, more], dim=1)
-    positions = torch.cat([positions, positions[:, -1:] + more.cumsum(1)], dim=1)
-    return think_with_cache.right(model, ids, mask, positions, THOUGHT)[0][:, -MOST - 1 :]
-
-
 def rules() -> Iterator[tuple[Any, ...]]:
     """Padded rows that end in <bot>, and a rule that stops each at its own number of thoughts."""
     for model in random_models():
+        thinking = padded_batch(MOST).values()
+        with torch.no_grad():
+            hidden, _ = think_with_cache.right(model, *thinking, THOUGHT)
+        states = hidden[:, -5 - MOST : -4]  # (B, MOST + 1, d), at <bot> and at every thought
         batch = [value[:, :-4] for value in padded_batch(0).values()]
-        states = states_after(model, *batch)
         for wanted in ((1, 2, 0), (2, 3, 4), (0, 0, 0), (3, 1, 9)):
-            yield model, *batch, rule(states, wanted), MOST
+            yield model, *batch, partial(stops, states, wanted), MOST
 
 
-def rule(states: Tensor, wanted: tuple[int, ...]) -> Callable[[int, Tensor], Tensor]:
-    """A rule that tells the rows apart by their states: each stops at its own k, and only there.
+def stops(states: Tensor, wanted: tuple[int, ...], k: int, hidden: Tensor) -> Tensor:
+    """Tell the rows apart by their states: each stops at its own k, and only there.
 
     Later it would let the row think on, so that a stop has to be remembered.
     """
-
-    def stop(k: int, hidden: Tensor) -> Tensor:
-        if k > MOST:
-            raise CheckFailed(
-                f"halt_by_row: a row has more than `most` thoughts: the rule is asked at k = {k}. "
-                f"After {MOST} it stops in any case."
-            )
-        distance = (hidden[:, None] - states[None, :, int(k)]).abs().amax(-1)  # (R, B)
-        return torch.tensor([wanted[row] == k for row in distance.argmin(1).tolist()])
-
-    return stop
+    if k > MOST:
+        raise CheckFailed(
+            f"halt_by_row: a row has more than `most` thoughts: the rule is asked at k = {k}. "
+            f"After {MOST} it stops in any case."
+        )
+    distance = (hidden[:, None] - states[None, :, int(k)]).abs().amax(-1)  # (R, B)
+    return torch.tensor([wanted[row] == k for row in distance.argmin(1).tolist()])
 
 
 def counts_and_states(function: Function, *case: Any) -> Seen:
