@@ -19,9 +19,8 @@ STATE = "output.last_hidden_state[:, -1]"
 WRONG_VECTORS = {
     "your thought is the hidden state before the final normalisation layer. Use last_hidden_state, "
     "which comes after it.": (STATE, "model.before_norm[:, -1]"),
-    "your thought comes from one layer too early, hidden_states[-2]. "
-    "Use last_hidden_state (the same as hidden_states[-1]).": (
-        STATE, "output.hidden_states[-2][:, -1]"),
+    "your thought comes from one layer too early, hidden_states[-2]. Use last_hidden_state (the "
+    "same as hidden_states[-1]).": (STATE, "output.hidden_states[-2][:, -1]"),
     "your thought is normalised twice. last_hidden_state comes after the final normalisation "
     "layer; feed it as it is.": (STATE, f"models.final_norm(model)({STATE})"),
     "your thought is the embedding of a word, as in language mode, or a mixture of them. Feed the "

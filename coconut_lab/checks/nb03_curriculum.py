@@ -117,10 +117,11 @@ DROPPED = "problem.steps[: min(stage, max_stage)]"
         "the line breaks are wrong: the question and every step end in one, the answer does not.": [
             ('answer}"', 'answer}\\n"'), (r'\n"', '"'), (r"question}\n", "question}"),
             (r"step}\n", "step}")],
-        "a begin-of-sequence token is in the middle of the row. Tokenize steps and answer with "
-        "add_special_tokens=False.": (", add_special_tokens=False", ""),
         "the question is tokenized as the tokenizer likes it, with a begin-of-sequence token if it "
-        "has one.": (("= tokenizer(f", "= tokens(f"), ('n").input_ids', 'n")')),
+        "has one; steps and answer with add_special_tokens=False, or one is in the middle of the "
+        "row.": [
+            (", add_special_tokens=False", ""),
+            (("= tokenizer(f", "= tokens(f"), ('n").input_ids', 'n")'))],
         "steps and answer are tokenized in one go, and this tokenizer has tokens that reach over a "
         "line break. Tokenize each step and the answer separately, so that a step is the same "
         "tokens at every stage.": (
@@ -210,11 +211,10 @@ MOVED = "    return [(stage, one) for (stage, _), one in zip(entries, new, stric
     returns="the plan",
     says="stages and resets are right, by stage and by epoch",
     mistakes={
-        "you never say that the optimizer is new. It is at the first step and where the stage "
-        "changes (or, for reset='epoch', where an epoch begins).": (NEW, "False"),
-        "the very first step needs a new optimizer too.": (
-            "return entries", "return [(entries[0][0], False), *entries[1:]]"),
-        "you reset at every step, so the optimizer never gathers any state.": (NEW, "True"),
+        "the optimizer is new at the first step and where the stage changes (or, for "
+        "reset='epoch', where an epoch begins). Yours is always, never, or not at the first step.": [
+            (NEW, "False"), (NEW, "True"),
+            ("return entries", "return [(entries[0][0], False), *entries[1:]]")],
         "every step of a new stage resets. Only the first differs from the step before it.": (
             "    previous = stage", "previous = stage"),
         "you take no notice of `reset`. With 'epoch', as in the published code, every epoch begins "
@@ -231,11 +231,10 @@ MOVED = "    return [(stage, one) for (stage, _), one in zip(entries, new, stric
             ("return entries", f"new = [True, False, *(one for _, one in entries[1:-1])]\n{MOVED}"),
             ("return entries",
              f"new = [True, *(one for _, one in entries[2:]), reset == 'epoch']\n{MOVED}")],
-        "your plan has one entry for each epoch. It needs one for each optimizer step: an epoch "
-        "has steps_per_epoch of them.": (
-            ("epochs * steps_per_epoch", "epochs"), ("step % steps_per_epoch == 0", "True")),
-        "your plan has one epoch of each phase. A phase has epochs · steps_per_epoch steps.": (
-            "epochs * steps", "steps"),
+        "your plan should have one entry for each optimizer step: a phase has epochs · "
+        "steps_per_epoch of them.": [
+            (("epochs * steps_per_epoch", "epochs"), ("step % steps_per_epoch == 0", "True")),
+            ("epochs * steps", "steps")],
         "you number the phases. The stage is the number in the phase: stages may be skipped or "
         "repeated.": ("for stage, epochs in phases", "for stage, (_, epochs) in enumerate(phases)"),
     },

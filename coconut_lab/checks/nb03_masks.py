@@ -10,22 +10,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from coconut_lab.checks.engine import Function, exercise
-from coconut_lab.checks.models import EOS, EOT, PAD, labelled_rows, random_row
+from coconut_lab.checks.models import EOS, EOT, PAD, THOUGHT, labelled_rows, random_row
+from coconut_lab.checks.nb02_batch_and_gradient import align
 from coconut_lab.checks.nb02_latent_forward import think_without_cache
 
 
 def padded_on_both_sides() -> Iterator[tuple[Tensor, Tensor, int]]:
     """Rows at different stages; the padding may be the end of sequence."""
-    shapes = ((3, 6, 2, 2), (0, 5, 5, 0), (1, 3, 4, 4))  # thoughts, question, tail, padding before
-    rows = [[*random_row(*shape[:3], seed), EOS] for seed, shape in enumerate(shapes)]
-    width = max(len(row) + shape[3] for row, shape in zip(rows, shapes, strict=True)) + 1
+    shapes = ((3, 6, 2), (0, 5, 5), (1, 3, 9))  # thoughts, question, tail
+    rows = [[*random_row(*shape, seed), EOS] for seed, shape in enumerate(shapes)]
     for fill in (PAD, EOS):
-        ids, mask = torch.full((2, len(rows), width), fill)
-        mask[:] = 0
-        for index, (row, shape) in enumerate(zip(rows, shapes, strict=True)):
-            ids[index, shape[3] : shape[3] + len(row)] = torch.tensor(row)
-            mask[index, shape[3] : shape[3] + len(row)] = 1
-        yield ids, mask, EOT
+        batch = align.right(rows, THOUGHT, fill)
+        yield batch["input_ids"], batch["attention_mask"], EOT
 
 
 def labels_and_inputs(function: Function, ids: Tensor, mask: Tensor, eot: int) -> dict[str, Tensor]:
@@ -47,12 +43,10 @@ MASKED = "torch.where(learned.bool(), input_ids, -100)"
     mistakes={
         "your labels are shifted by hand. The label of a column is the token of that very column: "
         "the loss itself compares the logits of column t with label t + 1. Shifted twice, the "
-        "model learns to predict the token after the next.": (MASKED, f"{MASKED}.roll(-1, 1)"),
-        "the labels are shifted to the right by one column.": (MASKED, f"{MASKED}.roll(1, 1)"),
-        "nothing is masked, so there is a loss on everything, padding included.": (
-            MASKED, "input_ids"),
-        "only padding is masked. Mask the question, the markers and the thoughts.": (
-            AFTER, "attention_mask"),
+        "model learns to predict the token after the next.": [
+            (MASKED, f"{MASKED}.roll(-1, 1)"), (MASKED, f"{MASKED}.roll(1, 1)")],
+        "nothing is masked, or only padding. Mask the question, the markers and the thoughts, too.":
+            [(MASKED, "input_ids"), (AFTER, "attention_mask")],
         "there is a loss on the question. The model is given it and need not predict it.": (
             AFTER, "(input_ids < eot_id - 1) * attention_mask"),
         "there is a loss on the thoughts: the label of a placeholder is the id of <thought>. The "
@@ -76,15 +70,13 @@ MASKED = "torch.where(learned.bool(), input_ids, -100)"
             "attention_mask\n", "(input_ids != input_ids[0, -1])\n"),
         "the value that the loss leaves out is -100; 0 is a token like any other.": [
             ("-100", "0"), ("-100", "-1")],
-        "the mask is upside down: what should be learned is masked, and the other way round.": (
-            MASKED, "torch.where(learned.bool(), -100, input_ids)"),
-        "you learn what comes before <eot>. It is what comes after it.": (
-            LEARNED, "1 - is_eot.cumsum(1)"),
+        "the mask is upside down: what comes after <eot> is learned, not what comes before it.": [
+            (MASKED, "torch.where(learned.bool(), -100, input_ids)"),
+            (LEARNED, "1 - is_eot.cumsum(1)")],
         "<eot> is in a different column in each row. You take that of the first row for all.": (
             "input_ids == eot_id", "input_ids[:1] == eot_id"),
-        "only the last token of a row has a label. All that comes after <eot> has one.": (
-            AFTER, "attention_mask * (attention_mask.roll(-1, 1) == 0)"),
-        "no column has a label, so there is no loss.": (AFTER, "is_eot * 0"),
+        "only the last token of a row has a label, or none. All that comes after <eot> has one.": [
+            (AFTER, "attention_mask * (attention_mask.roll(-1, 1) == 0)"), (AFTER, "is_eot * 0")],
         "the labels are right, but you write them into input_ids, so the model would read -100. "
         "Work on a copy: input_ids.clone().": (MASKED, f"input_ids.copy_({MASKED})"),
     },

@@ -180,13 +180,10 @@ EQUAL = "got == right"
         "after ### and compare it as a whole.": [
             lambda written, answer: answer in written,
             lambda written, answer: answer in written.rpartition("###")[2]],
-        "you take the first number that was written. It is part of a step; the answer comes after "
-        "###.": (FOUND, "re.search(pattern, written)"),
-        "you take the number after the first ###. Where a model corrects itself, the last ### "
-        "counts.": ("rpartition", "partition"),
-        "you take the last number of the text. '42 dollars in 6 days' answers 42: the first number "
-        "after ### counts.": (
-            FOUND, '([*re.finditer(pattern, written.rpartition("###")[2])] or [None])[-1]'),
+        "the first number after the last ### counts: numbers before it are parts of steps, a model "
+        "may correct itself, and '42 dollars in 6 days' answers 42.": [
+            (FOUND, "re.search(pattern, written)"), ("rpartition", "partition"),
+            (FOUND, '([*re.finditer(pattern, written.rpartition("###")[2])] or [None])[-1]')],
         "your numbers end at a comma: 1,000 is read as 1. Take the commas out before you convert.":
             (r"\d[\d,]*", r"\d+"),
         "you allow for a difference: 0.3333 is not 0.33333, 3.75 not 3 or 4. Compare exactly, with "
@@ -194,11 +191,10 @@ EQUAL = "got == right"
             (EQUAL, "abs(got - right) < 0.01"), (EQUAL, "abs(got - right) <= 0.001 * abs(right)"),
             (EQUAL, "int(got) == int(right)"), (EQUAL, "round(got) == round(right)")],
         "the sign gets lost: -4 is not 4.": (EQUAL, "abs(got) == abs(right)"),
-        "a percent sign is a unit here: '20%' is 20, not 0.2.": (
-            EQUAL, 'got / (100 if "%" in written else 1) == right'),
-        "a unit makes an answer wrong in your code: '$42', '42 dollars' and '20%' are numbers with "
-        "something around them. Look for the number, and leave the rest.": (
-            FOUND, 're.fullmatch(pattern, written.rpartition("###")[2].strip().rstrip("."))'),
+        "'$42', '42 dollars' and '20%' are numbers with something around them, here 42 and 20. "
+        "Look for the number, and leave the rest.": [
+            (EQUAL, 'got / (100 if "%" in written else 1) == right'),
+            (FOUND, 're.fullmatch(pattern, written.rpartition("###")[2].strip().rstrip("."))')],
     },
 )  # fmt: skip
 def same_number(written: str, answer: str) -> bool:

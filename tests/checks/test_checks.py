@@ -1,55 +1,15 @@
-"""Checks pass every right solution, however it is written, and say clearly what is wrong."""
+"""What any check says of any function that does not do its work, and of odd results."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
-from make_exercises import has_solution
-from notebook_files import ROOT, read
 
 from coconut_lab import checks
 
 NAMES = sorted(name for name in checks.__all__ if name != "CheckFailed")
-
-
-@cache
-def solutions() -> dict[str, Callable[..., Any]]:
-    """The functions of the solution notebooks, by name."""
-    found: dict[str, Any] = {}
-    for path in sorted((ROOT / "solutions").glob("*.ipynb")):
-        cells = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
-        imports = [
-            node
-            for source in cells
-            for node in ast.parse(source).body
-            if isinstance(node, (ast.Import, ast.ImportFrom))
-        ]
-        namespace: dict[str, Any] = {}
-        exec(compile(ast.Module(imports, []), str(path), "exec"), namespace)
-        for cell in read(path).cells:
-            if cell.cell_type == "code" and has_solution(cell):
-                exec(compile(cell.source, str(path), "exec"), namespace)
-        found |= {name: namespace[name] for name in NAMES if name in namespace}
-    return found
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_solution_passes_and_says_so_in_one_line(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    function = solutions()[name]
-    getattr(checks, name)(function)
-    printed = capsys.readouterr()
-    assert printed.out.startswith(f"{name} passes: ") and printed.out.count("\n") == 1
-    assert not printed.err
-
-
-# --- what any check says of any function that does not do its work --------------------------------
 
 
 def failure(name: str, function: Any) -> checks.CheckFailed:
@@ -96,16 +56,12 @@ def test_wrong_types_are_reported(name: str, result: Any) -> None:
     ("name", "result", "says"),
     [
         ("feed_back", (torch.zeros(16), torch.zeros(1, 16)), "it should be (1, 16) = (1, d)"),
-        ("feed_back", (torch.zeros(1, 16), [0.0]), "hidden should be a tensor of shape"),
-        ("think_without_cache", (torch.zeros(1, 15, 16), []), "has 0 entries, it should have 3"),
         (
             "think_without_cache",
             (torch.zeros(1, 15, 16), [torch.zeros(16)] * 3),
             "thoughts is wrong at entry 0: it has shape (16,), it should be (1, 16)",
         ),
-        ("think_without_cache", (torch.zeros(1, 15, 16), torch.zeros(1, 3, 16)), "a list of"),
         ("thought_gradients", [torch.zeros(1, 16)], "has 1 entries, it should have 3"),
-        ("thought_gradients", [None] * 3, "entry 0 of gradients should be a tensor"),
         ("align", {"input_ids": torch.zeros(3, 4).long()}, "has no 'attention_mask'"),
         ("align", {"input_ids": torch.zeros(3, 4)}, "input_ids should be a tensor of int64"),
         (
@@ -115,19 +71,12 @@ def test_wrong_types_are_reported(name: str, result: Any) -> None:
         ),
         ("encode_stage", [1.5], "should return a list of token ids, not list with other things"),
         ("encode_stage", [7] * 3, "has 3 entries, it should have 21, and is wrong at entry 0"),
-        ("make_labels", torch.zeros(1, 4), "they should be int64"),
         ("make_labels", torch.zeros(1, 4).long(), "it should be (3, "),
-        ("count_thoughts", (1.5, 1.0), "in_training should be a whole number, not float (1.5)"),
         ("count_thoughts", (7, 7), "with steps=1, stage=0, max_stage=3, c=1, pad_to_max=True"),
-        ("rate_at", [0.1, 0.2], "the rate should be a number, not a list of 2"),
-        ("loss_share", "a lot", "the result should be a number, not str"),
         ("wilson", 0.5, "should return (low, high)"),
-        ("wilson", ("a", "b"), "low should be a number, not str (a)"),
         ("wilson", (0.9, 0.99), "low is 0.9, it should be 0.934"),
-        ("accumulate", torch.zeros(3), "the loss should be a number, not a tensor"),
         ("accumulate", 0.0, "Each part should call .backward()"),
         ("train_part", {}, "even without a stop the weights differ: they should move"),
-        ("plan", [3], "entry 0 of the plan should be a list of 2"),
         ("plan", [(0, True)], "the plan has 1 entries, it should have 18"),
         ("reach", torch.zeros(4, 3), "one row for each thought, one column for each label"),
     ],
@@ -153,5 +102,5 @@ def test_a_notebook_shows_the_message_alone() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_checks_leave_the_random_numbers_alone(name: str) -> None:
     before = torch.random.get_rng_state()
-    getattr(checks, name)(solutions()[name])
+    getattr(checks, name)(getattr(checks, name).right)
     assert torch.equal(before, torch.random.get_rng_state())

@@ -45,7 +45,9 @@ def test_a_check_names_a_mistake_and_passes_what_is_right(
         exercise(wrong)
     assert str(failure.value).startswith(name) and str(failure.value).endswith(message)
     exercise(exercise.right)
-    assert capsys.readouterr().out.startswith(f"{name} passes: ")
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{name} passes: ") and printed.out.count("\n") == 1
+    assert not printed.err
 
 
 def test_every_exercise_knows_at_least_three_mistakes_and_says_what_is_asked() -> None:

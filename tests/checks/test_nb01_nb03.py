@@ -6,14 +6,13 @@ A right one passes, however it is written; of a wrong one, the mistake is named.
 from __future__ import annotations
 
 import math
+import operator
 import re
 from decimal import Decimal
-from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from judging import Solutions, judge
 
 from coconut_lab.checks.nb03_curriculum import SUM, sum_tokenizer
@@ -43,12 +42,6 @@ def fed_until_eot_was_seen(tokens):
     return sources
 
 
-@wrong("fed_from", "it may end before <eot>")
-def fed_between_the_markers(tokens):
-    bot, eot = tokens.index("<bot>"), tokens.index("<eot>")
-    return [at - 1 if bot < at < eot else None for at in range(len(tokens))]
-
-
 @right("chain_holds")
 def chain_by_walking(facts, asked, answer, steps):
     for step in steps:
@@ -63,14 +56,6 @@ def chain_with_the_answer_in_its_text(facts, asked, answer, steps):
     return all(edge in facts for edge in pairwise((asked, *steps))) and answer in str(steps)
 
 
-@wrong("chain_holds", "a step that no fact states is passed over")
-def chain_that_stays_where_it_is(facts, asked, answer, steps):
-    place = asked
-    for step in steps:
-        place = step if (place, step) in facts else place
-    return place == answer
-
-
 @wrong("chain_holds", "for the chain Tom → lempus and the answer lempus: no fact says that Tom is")
 def chain_that_states_what_it_needs(facts, asked, answer, steps):
     facts.append((asked, answer))
@@ -83,27 +68,22 @@ def step_by_the_package(step):
     return equation.holds and not equation.rounded
 
 
-def recomputed(step, number, equal=lambda a, b: a == b):
+@wrong("step_holds", "Decimal rounds to 28 digits")
+def step_in_decimals(step):
+    def number(text):
+        text = text.replace(",", "")
+        return Decimal(text[:-1]) / 100 if text.endswith("%") else Decimal(text)
+
     left, right = step[2:-2].split("=")
     first, sign, second = re.fullmatch(r"(.+?)([-+*/])(.+)", left).groups()
     a, b = number(first), number(second)
     value = a + b if sign == "+" else a - b if sign == "-" else a * b if sign == "*" else a / b
-    return equal(value, number(right))
-
-
-def read(text, kind=Fraction):
-    text = text.replace(",", "")
-    return kind(text[:-1]) / 100 if text.endswith("%") else kind(text)
-
-
-@wrong("step_holds", "Decimal rounds to 28 digits")
-def step_in_decimals(step):
-    return recomputed(step, lambda text: read(text, Decimal))
+    return value == number(right)
 
 
 @right("add_node")
-def node_with_shares_and_bits(labels, depths, count, r, sample):
-    barred = 2 if r <= 0.35 else 1 if r <= 0.7 else 4
+def node_with_shares_and_bits(labels, depths, count, r, sample, up_to=operator.le):
+    barred = 2 if up_to(r, 0.35) else 1 if up_to(r, 0.7) else 4
     nodes = [node for node in reversed(range(len(labels))) if not labels[node] & barred]
     total = sum(depths[node] * 1.5 + 1 for node in nodes)
     weights = [(depths[node] * 1.5 + 1) / total for node in nodes]
@@ -113,15 +93,8 @@ def node_with_shares_and_bits(labels, depths, count, r, sample):
 
 
 @wrong("add_node", "compare with <=")
-def node_with_open_ends(labels, depths, count, r, sample):
-    labels_below = {0, 1} if r < 0.35 else {0, 2} if r < 0.7 else {0, 1, 2, 3}
-    nodes = np.flatnonzero([label in labels_below for label in labels])
-    weights = np.array(depths)[nodes] * 1.5 + 1
-    parents = sample(nodes, weights, min(count, len(nodes)))
-    label = 0
-    for parent in parents:
-        label |= labels[parent]
-    return parents, label, min((depths[p] + 1 for p in parents), default=0)
+def node_with_open_ends(*given):
+    return node_with_shares_and_bits(*given, up_to=operator.lt)
 
 
 def hops_in(statement, starts):
@@ -134,30 +107,20 @@ def hops_in(statement, starts):
     return hops
 
 
-def farther(statement, starts, tie):
+def farther(statement, starts):
     hops = hops_in(statement, starts)
     first, second = (hops.get(option, math.inf) for option in statement.options)
-    return tie if first == second else statement.options[second > first]
-
-
-def parentless(statement):
-    return {a for a, _ in statement.facts} - {b for _, b in statement.facts}
+    return "tie" if first == second else statement.options[second > first]
 
 
 @right("farther_option")
 def option_by_relaxing(statement):
-    return farther(statement, parentless(statement), "tie")
+    return farther(statement, {a for a, _ in statement.facts} - {b for _, b in statement.facts})
 
 
 @wrong("farther_option", "the option out of reach counts as farther")
 def option_out_of_reach(statement):
-    return farther(statement, [statement.asked], "tie")
-
-
-@wrong("farther_option", "who does not lead to both options")
-def option_without_a_default(statement):
-    hops = hops_in(statement, [statement.asked])
-    return max(statement.options, key=lambda option: hops[option])
+    return farther(statement, [statement.asked])
 
 
 @right("encode_stage")
@@ -199,13 +162,6 @@ def labels_in_place(input_ids, attention_mask, eot_id):
     return labels
 
 
-@wrong("make_labels", "attention_mask after the call is off by up to 1")
-def labels_and_no_mask(input_ids, attention_mask, eot_id):
-    labels = labels_by_rows(input_ids, attention_mask, eot_id)
-    attention_mask.zero_()
-    return labels
-
-
 @right("count_thoughts")
 def counts_by_the_package(steps, stage, max_stage, c, pad_to_max):
     curriculum = Curriculum("coconut", max_stage, c, pad_to_max)
@@ -219,46 +175,26 @@ def counts_with_a_stage_too_few(steps, stage, max_stage, c, pad_to_max):
     return (stage if stage < max_stage else largest) * c, min(stage, largest) * c
 
 
-def passes(model, ids, thought_id, feed):
-    inputs, thoughts = model.get_input_embeddings()(ids), []
-    for column in (ids[0] == thought_id).nonzero().flatten().tolist():
-        hidden = model.base_model(inputs_embeds=inputs[:, :column]).last_hidden_state
-        thoughts.append(feed(hidden[:, -1]))
-        inputs = torch.cat(
-            [inputs[:, :column], thoughts[-1][:, None], inputs[:, column + 1 :]], dim=1
-        )
-    return model.base_model(inputs_embeds=inputs).last_hidden_state, thoughts
-
-
-def leaf(hidden):
-    return hidden.detach().requires_grad_()
-
-
-def kept(hidden):
-    hidden.retain_grad()
-    return hidden
-
-
 @right("reach")
 def reach_by_backward(model, ids, labels, thought_id, cut):
     lengths = []
     for column in [c for c in range(labels.shape[1]) if labels[0, c] != -100]:
-        hidden, thoughts = passes(model, ids, thought_id, leaf if cut else kept)
-        scores = model.lm_head(hidden)[0, column - 1].log_softmax(-1)
+        inputs, thoughts = model.get_input_embeddings()(ids), []
+        for place in (ids[0] == thought_id).nonzero().flatten().tolist():
+            hidden = model.base_model(inputs_embeds=inputs).last_hidden_state[:, place - 1]
+            thoughts.append(hidden.detach().requires_grad_() if cut else hidden)
+            thoughts[-1].retain_grad()
+            inputs = inputs.clone()
+            inputs[:, place] = thoughts[-1]
+        scores = model(inputs_embeds=inputs).logits[0, column - 1].log_softmax(-1)
         (-scores[labels[0, column]]).backward()
         lengths.append([thought.grad.norm().item() for thought in thoughts])
     return torch.tensor(lengths).T
 
 
-@wrong("reach", "the gradients pile up from label to label")
-def reach_without_zeroing(model, ids, labels, thought_id, cut):
-    hidden, thoughts = passes(model, ids, thought_id, leaf if cut else kept)
-    logits, lengths = model.lm_head(hidden)[0], []
-    for column in (labels[0] != -100).nonzero().flatten().tolist():
-        loss = F.cross_entropy(logits[column - 1], labels[0, column])
-        loss.backward(retain_graph=True)
-        lengths.append(torch.cat([thought.grad for thought in thoughts]).norm(dim=-1))
-    return torch.stack(lengths, dim=1)
+@wrong("reach", "rows and columns are swapped")
+def reach_by_labels(*given):
+    return reach_by_backward(*given).T
 
 
 @right("plan")

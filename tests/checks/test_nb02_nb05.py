@@ -32,19 +32,6 @@ def step(model, inputs, mask=None, positions=None, cache=None):
     ).last_hidden_state[:, -1]  # fmt: skip
 
 
-# --- 02, exercise 1 -------------------------------------------------------------------------------
-
-
-@right("feed_back")
-def feed_back_by_all_layers(language_model, input_ids):
-    first = language_model(input_ids=input_ids, output_hidden_states=True)
-    thought = first.hidden_states[-1][:, -1]
-    embeds = language_model.get_input_embeddings()(input_ids)
-    inputs = torch.cat([embeds, thought.unsqueeze(1)], dim=1)
-    second = language_model(inputs_embeds=inputs, output_hidden_states=True)
-    return [thought, second.hidden_states[-1][:, -1, :]]
-
-
 @right("feed_back")
 def feed_back_with_a_cache(language_model, input_ids):
     first = language_model.base_model(input_ids=input_ids, use_cache=True)
@@ -58,9 +45,6 @@ def fed_in_place(language_model, input_ids):
     thought = step(language_model, inputs)
     inputs[:, -1] = thought
     return thought, step(language_model, inputs)
-
-
-# --- 02, exercise 2 -------------------------------------------------------------------------------
 
 
 @right("think_without_cache")
@@ -84,9 +68,6 @@ def all_thoughts_at_once(language_model, input_ids, thought_id):
     inputs[:, columns] = hidden[:, columns - 1]
     thoughts = [hidden[:, column - 1] for column in columns]
     return language_model.base_model(inputs_embeds=inputs).last_hidden_state, thoughts
-
-
-# --- 02, exercise 3 -------------------------------------------------------------------------------
 
 
 @right("think_with_cache")
@@ -121,9 +102,6 @@ def cached_in_name_only(model, ids, mask, positions, thought_id):
     return hidden, thoughts
 
 
-# --- 02, exercises 4 and 5 ------------------------------------------------------------------------
-
-
 @right("align")
 def align_by_the_package(rows, thought_id, pad_id):
     tokenizer = SimpleNamespace(
@@ -131,14 +109,6 @@ def align_by_the_package(rows, thought_id, pad_id):
         convert_ids_to_tokens=lambda index: "<thought>",
     )  # fmt: skip
     return collate([Example(row, [-100] * len(row)) for row in rows], tokenizer)
-
-
-@wrong("align", "the positions go on at padding")
-def positions_since_the_first_token(rows, thought_id, pad_id):
-    batch = align_by_the_package(rows, thought_id, pad_id)
-    mask = batch["attention_mask"]
-    since = torch.arange(mask.shape[1]) - mask.argmax(1, keepdim=True)
-    return batch | {"position_ids": since.clamp(min=0)}
 
 
 @wrong("align", "you change the rows")
@@ -164,9 +134,6 @@ def thoughts_of_another_run(language_model, input_ids, labels, thought_id):
     hidden, _ = loop_over_whole_rows(language_model, input_ids, thought_id)
     loss = F.cross_entropy(language_model.lm_head(hidden)[0, :-1], labels[0, 1:])
     return list(torch.autograd.grad(loss, thoughts))
-
-
-# --- 05, exercises 1 and 2 ------------------------------------------------------------------------
 
 
 @right("think_fixed")
@@ -210,9 +177,6 @@ def new_tokens_are_padding(*given):
     return write_by_ids(*given, fill=0)
 
 
-# --- 05, exercise 3 -------------------------------------------------------------------------------
-
-
 @right("halt_by_row")
 def rows_leave(model, ids, mask, positions, stop, most):
     """Rows that have stopped leave the batch and its cache."""
@@ -235,9 +199,6 @@ def rows_leave(model, ids, mask, positions, stop, most):
 @wrong("halt_by_row", "the rule is asked at k = 5")
 def for_ever(*given):
     return rows_leave(*given[:-1], 100)
-
-
-# --- 05, exercises 4 and 5 ------------------------------------------------------------------------
 
 
 @right("train_classifier")
@@ -267,12 +228,6 @@ def classify(states, steps, train, test, scaled_back=True):
 @wrong("train_classifier", "your weights are those of scaled states")
 def not_scaled_back(*given):
     return classify(*given, scaled_back=False)
-
-
-@wrong("train_classifier", "your bias is not learned")
-def without_a_bias(*given):
-    weight, _, accuracy = classify(*given)
-    return weight, 0, accuracy
 
 
 @right("choose_threshold")

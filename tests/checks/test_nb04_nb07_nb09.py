@@ -21,9 +21,6 @@ SOLUTIONS = Solutions()
 right, wrong = SOLUTIONS.right, SOLUTIONS.wrong
 
 
-# --- notebook 04 ----------------------------------------------------------------------------------
-
-
 @right("rate_at")
 def rate_by_the_package(step, phases, peak, warmup):
     recipe = Recipe(
@@ -126,41 +123,14 @@ def accumulate_with_a_look_before(model, batch, size):
     return sum(loss.item() * count for loss, count in losses(model, batch, size)) / tokens
 
 
-@wrong("accumulate", "have different shapes")
-def accumulate_with_labels_cut_alone(model, batch, size):
-    return model(**{**batch, "labels": batch["labels"][:size]}).loss
-
-
 @right("loss_share")
 def share_by_sums(mean, labelled_here, labelled, processes):
     return processes * (mean * labelled_here) / labelled
 
 
-# --- notebook 07 ----------------------------------------------------------------------------------
-
-
 @right("wilson", "wilson_interval")
 def interval_by_the_package(right, total):
     return Score(right, total).interval
-
-
-@right("wilson", "wilson_interval")
-def interval_by_bisection(right, total):
-    """The shares from which what was seen is 1.96 standard deviations away (Wilson's idea)."""
-
-    def too_far(share):
-        return abs(right / total - share) > 1.96 * math.sqrt(share * (1 - share) / total)
-
-    ends = []
-    for outside in (0.0, 1.0):
-        inside = right / total
-        if not too_far(outside) and outside != inside:
-            inside = outside
-        for _ in range(60):
-            middle = (inside + outside) / 2
-            inside, outside = (inside, middle) if too_far(middle) else (middle, outside)
-        ends.append(inside)
-    return ends
 
 
 def coins(first, second):
@@ -179,10 +149,9 @@ def p_value_by_tossing_every_coin(first, second):
     return sum(n for lead, n in ways.items() if abs(lead) >= abs(b - c)) / 2 ** (b + c)
 
 
-@wrong("mcnemar", "chi-squared, made for many differences")
-def p_value_by_chi_squared(first, second):
-    b, c = coins(first, second)
-    return math.erfc(math.sqrt((b - c) ** 2 / (b + c or 1) / 2))
+@wrong("mcnemar", "this is one-sided")
+def p_value_of_one_side(first, second):
+    return (p_value_by_tossing_every_coin(first, second)) / 2
 
 
 def verdict_by(clear, better=lambda first, second: first.count("1") > second.count("1")):
@@ -200,11 +169,7 @@ right("verdict")(verdict_by(lambda p, m, n: p * m < 0.05))
 for expected, limit in {
     "this is Šidák's": lambda m, n: 1 - 0.95 ** (1 / m),
     "comparisons - 1": lambda m, n: 0.05 / (m - 1 or 1),
-    "comparisons + 1": lambda m, n: 0.05 / (m + 1),
-    "the pairs of": lambda m, n: 0.05 / (m * (m - 1) / 2 or 1),
     "the number of problems": lambda m, n: 0.05 / n,
-    "p is below 0.05, but": lambda m, n: 0.05,
-    "you halve 0.05": lambda m, n: 0.025 / m,
 }.items():
     wrong("verdict", expected)(verdict_by(lambda p, m, n, limit=limit: p < limit(m, n)))
 by_texts = verdict_by(lambda p, m, n: p < 0.05 / m, better=lambda first, second: first > second)
@@ -228,9 +193,6 @@ def chain_by_graph(method, layers, thoughts, steps):
 @wrong("longest_chain", "a pause token is the same vector")
 def chain_through_all_columns(method, layers, thoughts, steps):
     return layers + layers * {"cot": steps, "no_cot": 0}.get(method, thoughts)
-
-
-# --- notebook 09 ----------------------------------------------------------------------------------
 
 
 @right("new_tokens")
@@ -281,9 +243,6 @@ def work_over_all_epochs(problems, phases, batch, micro, processes, c, last):
     steps = [(epochs * problems // batch, min(stage, last)) for stage, epochs in phases]
     parts = math.ceil(batch / processes / micro)
     return sum(n for n, _ in steps), sum(n * parts * (1 + c * stage) for n, stage in steps)
-
-
-# --- the judge ------------------------------------------------------------------------------------
 
 
 @SOLUTIONS.each
