@@ -106,21 +106,13 @@ def padded_batch(count: int) -> dict[str, Tensor]:
 
 
 def one_pass(
-    model: Any,
-    inputs: Tensor,
-    mask: Tensor | None = None,
-    positions: Tensor | None = None,
-    cache: Any = None,
+    model: Any, inputs: Tensor, mask: Any = None, positions: Any = None, cache: Any = None
 ) -> Any:
     """What the backbone gives for input embeddings (B, t, d)."""
     return model.base_model(
-        inputs_embeds=inputs,
-        attention_mask=mask,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=cache is not None,
-        output_hidden_states=True,
-    )
+        inputs_embeds=inputs, attention_mask=mask, position_ids=positions,
+        past_key_values=cache, use_cache=cache is not None, output_hidden_states=True,
+    )  # fmt: skip
 
 
 def columns_of(input_ids: Tensor, thought_id: int = THOUGHT) -> list[int]:

@@ -212,7 +212,7 @@ MOVED = "    return [(stage, one) for (stage, _), one in zip(entries, new, stric
     says="stages and resets are right, by stage and by epoch",
     mistakes={
         "the optimizer is new at the first step and where the stage changes (or, for "
-        "reset='epoch', where an epoch begins). Yours is always, never, or not at the first step.": [
+        "reset='epoch', where an epoch begins). Yours is always, never, or not at first.": [
             (NEW, "False"), (NEW, "True"),
             ("return entries", "return [(entries[0][0], False), *entries[1:]]")],
         "every step of a new stage resets. Only the first differs from the step before it.": (
