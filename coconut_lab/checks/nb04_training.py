@@ -82,18 +82,19 @@ class _Line(nn.Module):
 
     def __init__(self, seed: int) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        self.weight = nn.Parameter(torch.randn(7, generator=generator, dtype=torch.float64))
+        self.weight = nn.Parameter(_random(seed, 7))
 
     def forward(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        inputs, targets = batch
-        return ((inputs @ self.weight - targets) ** 2).mean()
+        return ((batch[0] @ self.weight - batch[1]) ** 2).mean()
+
+
+def _random(seed: int, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def _batch_at(step: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(1000 + step)
-    inputs = torch.randn(5, 7, generator=generator, dtype=torch.float64)
-    return inputs, inputs.sum(1) + torch.randn(5, generator=generator, dtype=torch.float64)
+    inputs = _random(1000 + step, 5, 7)
+    return inputs, inputs.sum(1) + _random(step, 5)
 
 
 def _rate_of(step: int) -> float:
@@ -110,10 +111,9 @@ def _trained(function: Function, *lengths: int) -> dict[str, Tensor]:
     saved, optimizers = None, list[torch.optim.Optimizer]()
 
     def make_optimizer(module: nn.Module) -> torch.optim.Optimizer:
-        optimizers.append(
-            torch.optim.AdamW(module.parameters(), lr=1.0, betas=(0.9, 0.98), weight_decay=0.1)
-        )
-        return optimizers[-1]
+        adam = torch.optim.AdamW(module.parameters(), lr=1.0, betas=(0.9, 0.98), weight_decay=0.1)
+        optimizers.append(adam)
+        return adam
 
     for number, steps in enumerate(lengths):
         model = _Line(number)  # a new process begins with other weights

@@ -66,7 +66,7 @@ def what_it_learned(function: Function) -> dict[str, Any]:
     clear = (2 * gaps + 1 + SHIFT) * weight[0] + bias  # long before the right stop to long after
     logits = made[0].detach() @ weight + bias  # (N, K + 1)
     right = (logits > 0) == (torch.arange(MOST + 1) >= made[1][:, None])
-    parts = {"test": made[3], "training": made[2], "all": slice(None)}
+    parts: dict[str, Any] = {"test": made[3], "training": made[2], "all": slice(None)}
     accuracies = {name: right[part].double().mean() for name, part in parts.items()}
     measured = (name for name, share in accuracies.items() if abs(share - accuracy) < 1e-6)
     leaks = (other - weight).abs().max() > 1e-3 or abs(bias - other_bias) > 1e-3

@@ -146,13 +146,12 @@ def _verdict_of(function: Function, *case: Any) -> dict[str, str]:
 
 def _overlap(first: str, second: str) -> bool:
     """Whether the intervals of two accuracies overlap."""
-    (low, high), (other_low, other_high) = (
-        wilson.right(text.count("1"), len(text)) for text in (first, second)
-    )
-    return low <= other_high and other_low <= high
+    ends = [wilson.right(text.count("1"), len(text)) for text in (first, second)]
+    return max(low for low, _ in ends) <= min(high for _, high in ends)
 
 
-CLEAR = "2 * tail < 0.05 / comparisons"
+CLEAR = "p < 0.05 / comparisons"
+BETTER = 'first.count("1") > second.count("1")'
 
 
 @exercise(
@@ -167,7 +166,6 @@ CLEAR = "2 * tail < 0.05 / comparisons"
             ((40, 12, 0, 40), 1),  # p = 0.0005, smaller than 0.05 / 92
             ((50, 9, 1, 40), 1),  # p = 0.021, between 0.01 and 0.025
             ((50, 9, 1, 40), 3),  # ... and between 0.05 / 3 and 0.05 / 2
-            ((50, 14, 5, 40), 1),  # p = 0.064; exactly this split: 0.044
             ((50, 8, 2, 40), 28),  # p = 0.11, p / 28 = 0.004
             ((90, 18, 3, 20), 28),  # p = 0.0015, smaller than 0.05 / 29
             ((50, 7, 1, 40), 1),  # p = 0.07 two-sided, 0.035 one-sided
@@ -187,13 +185,15 @@ CLEAR = "2 * tail < 0.05 / comparisons"
         "problems hard. Use the paired test.": (CLEAR, "not _overlap(first, second)"),
         "this is an unpaired test, as if each model had answered different problems. Use the "
         "paired test.": (CLEAR, "_unpaired(first, second) < 0.05 / comparisons"),
-        "the direction is wrong: the better one is right on more problems.": ("b > c", "b < c"),
+        "the direction is wrong: the better one is right on more problems.": (
+            BETTER, BETTER.replace(">", "<")),
         "you compare the texts of outcomes, which goes by the first problem on which they differ. "
-        "The better one is right on more problems: count.": ("b > c", "first > second"),
+        "The better one is right on more problems: count.": (BETTER, "first > second"),
         "p is below 0.05, but many comparisons are made: by luck alone, one of twenty falls below "
-        "it. Ask for p < 0.05 / comparisons.": (CLEAR, "2 * tail < 0.05"),
-        "the accuracies differ, but so they would by luck. Ask for a small p.": (CLEAR, "b != c"),
-        "half of this p is below 0.05: the test is two-sided.": (CLEAR, CLEAR[4:]),
+        "it. Ask for p < 0.05 / comparisons.": (CLEAR, "p < 0.05"),
+        "the accuracies differ, but so they would by luck. Ask for a small p.": (
+            CLEAR, BETTER.replace(">", "!=")),
+        "half of this p is below 0.05: the test is two-sided.": ("p <", "p / 2 <"),
         "you halve 0.05, or take 0.01. The level is 0.05, and your p has both sides already: ask "
         "for p < 0.05 / comparisons.": [("0.05", "0.025"), ("0.05", "0.01")],
         "this is Šidák's correction, 1 - 0.95^(1/m), which is a little less strict. Bonferroni's "
@@ -206,18 +206,14 @@ CLEAR = "2 * tail < 0.05 / comparisons"
         "you divide by the number of problems. Divide by the number of comparisons.": (
             "/ comparisons", "/ len(first)"),
         "you divide p by the number of comparisons, which makes it smaller. Divide 0.05, or "
-        "multiply p.": (CLEAR, "2 * tail / comparisons < 0.05"),
-        "this is the probability of exactly this split, not p. Add those that are more uneven.": (
-            "range(min(b, c) + 1)", "[min(b, c)]"),
+        "multiply p.": (CLEAR, "p / comparisons < 0.05"),
     },
 )  # fmt: skip
 def verdict(first: str, second: str, comparisons: int) -> str:
     """Exercise 3: which of two models is better, if the data can tell."""
-    pairs = [one + other for one, other in zip(first, second, strict=True)]
-    b, c = pairs.count("10"), pairs.count("01")
-    tail = sum(math.comb(b + c, k) for k in range(min(b, c) + 1)) / 2 ** (b + c)
-    better = "first" if b > c else "second"
-    return better if 2 * tail < 0.05 / comparisons else "undecided"
+    p = mcnemar.right(first, second)
+    better = "first" if first.count("1") > second.count("1") else "second"
+    return better if p < 0.05 / comparisons else "undecided"
 
 
 METHODS = ("coconut", "cot", "no_cot", "pause_as_thought")
