@@ -103,12 +103,15 @@ class Graph:
     @cached_property
     def _nearer(self) -> dict[int, list[int]]:
         """For each node above the target, the nearest first: its children one hop nearer to it."""
-        above = self._digraph.reverse(copy=False)
-        left = nx.single_source_shortest_path_length(above, self.target)
+        left = self.above(self.target)
         return {
             node: [child for child in self.children(node) if left.get(child) == hops - 1]
             for node, hops in left.items()
         }
+
+    def above(self, node: int) -> dict[int, int]:
+        """Count the hops to a node from itself and each node above it, the nearest first."""
+        return nx.single_source_shortest_path_length(self._digraph.reverse(copy=False), node)
 
     def children(self, node: int) -> tuple[int, ...]:
         """Nodes one hop below `node`, in the order of the edges."""

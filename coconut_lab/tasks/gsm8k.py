@@ -12,19 +12,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from itertools import islice
 from typing import BinaryIO
 
 from coconut_lab.files import write_text
-from coconut_lab.tasks.arithmetic import (
-    Equation,
-    number,
-    read_equation,
-    split_equation,
-    write_number,
-)
+from coconut_lab.tasks.arithmetic import number, read_equation, split_equation, write_number
 from coconut_lab.tasks.json_files import check_texts, read_rows
+from coconut_lab.tasks.notation import placed
 from coconut_lab.tasks.problems import Problem, ProblemError
 
 #: A longer line, in bytes, is a damaged file.
@@ -82,10 +76,8 @@ def _from_line(raw: bytes) -> Problem:
         raise ProblemError(f"{' '.join(between)[:60]!r} is no equation; write <<3*60=180>>")
     steps = tuple(_BRACKETS.findall(chain))
     for place, step in enumerate(steps, start=1):
-        try:
+        with placed(f"step {place}"):
             split_equation(step)
-        except ProblemError as error:
-            raise ProblemError(f"step {place}: {error}") from None
     problem = Problem(question.strip(), steps, answer.strip())
     check_texts(problem)
     return problem
@@ -100,10 +92,8 @@ def write_gsm8k(problems: Iterable[Problem], path: str | os.PathLike[str]) -> No
     lines = []
     for row, problem in enumerate(problems):
         line = f"{problem.question}||{' '.join(problem.steps)} #### {problem.answer}"
-        try:
+        with placed(f"problem {row}"):
             same = "\n" not in line and _from_line(line.encode()) == problem
-        except ProblemError as error:
-            raise ProblemError(f"problem {row}: {error}") from None
         if not same:
             raise ProblemError(f"problem {row} does not fit on a line {FORMAT}")
         lines.append(f"{line}\n")
@@ -123,30 +113,22 @@ def owns(problem: Problem) -> bool:
 
 def step_faults(problem: Problem) -> list[str | None]:
     """For each step why it does not hold, recomputed exactly, or None when it does."""
-    faults: list[str | None] = []
-    for equation in map(_equation, problem.steps):
-        if isinstance(equation, str):
-            faults.append(equation)
-        elif equation.holds:
-            faults.append(None)
-        else:
-            exact = write_number(equation.value)
-            faults.append(f"{equation.left} is {exact}, not {equation.right}")
-    return faults
+    return [_fault(step) for step in problem.steps]
+
+
+def _fault(step: str) -> str | None:
+    try:
+        equation = read_equation(step)
+    except ProblemError as error:
+        return str(error)
+    if equation.holds:
+        return None
+    return f"{equation.left} is {write_number(equation.value)}, not {equation.right}"
 
 
 def rounded_steps(problem: Problem) -> int:
     """Count the steps that hold only as rounded."""
-    equations = map(_equation, problem.steps)
-    return sum(not isinstance(equation, str) and equation.rounded for equation in equations)
-
-
-def _equation(step: str) -> Equation | str:
-    """Recompute one step, or say why that is not possible."""
-    try:
-        return read_equation(step)
-    except ProblemError as error:
-        return str(error)
+    return sum(_fault(step) is None and read_equation(step).rounded for step in problem.steps)
 
 
 def answer_fault(problem: Problem) -> str | None:
@@ -159,18 +141,12 @@ def answer_fault(problem: Problem) -> str | None:
         return f"the answer {problem.answer[:60]!r} is no number"
     if not problem.steps:
         return None
-    result = _result(problem.steps[-1])
+    try:
+        result = number(split_equation(problem.steps[-1])[1])
+    except ProblemError:
+        result = None
     if result is None:
         return "the last step has no result to compare with the answer"
-    if result != answer:
-        return (
-            f"the answer is {problem.answer}, but the last step results in {write_number(result)}"
-        )
-    return None
-
-
-def _result(step: str) -> Fraction | None:
-    try:
-        return number(split_equation(step)[1])
-    except ProblemError:
+    if result == answer:
         return None
+    return f"the answer is {problem.answer}, but the last step results in {write_number(result)}"

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, PlainValidator, ValidationError
 
 from coconut_lab.files import write_text
+from coconut_lab.tasks.notation import placed
 from coconut_lab.tasks.problems import Graph, Problem, ProblemError, verify
 
 #: More characters than this in one text are a damaged file, not a problem.
@@ -94,10 +95,8 @@ def read_rows(
     """Read rows, each with its label; a ProblemError names the source and the row."""
     problems = []
     for label, row in rows:
-        try:
+        with placed(f"{source}: row {label}"):
             problems.append(read(row))
-        except ProblemError as error:
-            raise ProblemError(f"{source}: row {label}: {error}") from None
     return problems
 
 

@@ -11,6 +11,8 @@ graphs; `problems.py` builds on it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -27,6 +29,15 @@ _ASK = re.compile(r"is\s+(\S+)\s+an?\s+(\S+?),?\s+or\s+(?:an?\s+)?(\S+)", re.IGN
 
 class ProblemError(ValueError):
     """A problem, a graph or a file of problems is not well formed; the message names the place."""
+
+
+@contextmanager
+def placed(place: object) -> Iterator[None]:
+    """Put a place before the message of a ProblemError."""
+    try:
+        yield
+    except ProblemError as error:
+        raise ProblemError(f"{place}: {error}") from None
 
 
 @dataclass(frozen=True)

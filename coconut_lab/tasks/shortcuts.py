@@ -10,36 +10,29 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from math import prod
 from statistics import fmean
-from typing import TypeVar
 
 from coconut_lab.tasks.arithmetic import number, numbers_in
 from coconut_lab.tasks.graph import Graph
 from coconut_lab.tasks.gsm8k import answer_fault
-from coconut_lab.tasks.notation import ProblemError, Statement, read_statement
+from coconut_lab.tasks.notation import ProblemError, Statement, placed, read_statement
 from coconut_lab.tasks.problems import Problem, graph_of
 from coconut_lab.tasks.prontoqa_logic import ParsedQuestion, parse_question
 
-_Seen = TypeVar("_Seen")
-# A rule and its opposite, and the score of a candidate: the rule chooses the candidate with the
-# higher score, its opposite the one with the lower.
-_Rules = Mapping[tuple[str, str], Callable[[_Seen, int], float]]
+# A rule and its opposite, with their scores of the candidates: the rule chooses the candidate with
+# the highest score, its opposite the one with the lowest.
+_Scores = Mapping[tuple[str, str], Sequence[float]]
 
 
-def _judge(
-    rules: _Rules[_Seen], seen: _Seen, candidates: Mapping[int, bool], wins: dict[str, float]
-) -> None:
+def _judge(scores: _Scores, right: Sequence[bool], wins: dict[str, float]) -> None:
     """Add to the wins of each rule, given which candidates are right; tied ones share a win."""
-    for (higher, lower), score in rules.items():
-        scores = {candidate: score(seen, candidate) for candidate in candidates}
-        for name, choose in ((higher, max), (lower, min)):
-            chosen = choose(scores.values(), default=0)
-            tied = [candidates[candidate] for candidate, s in scores.items() if s == chosen]
-            wins[name] += sum(tied) / len(tied) if tied else 0.5
+    for names, found in scores.items():
+        for name, choose in zip(names, (max, min), strict=True):
+            chosen = choose(found, default=0)
+            tied = [one for one, score in zip(right, found, strict=True) if score == chosen]
+            wins[name] += fmean(tied) if tied else 0.5
 
 
 def _ranked(wins: Mapping[str, float], count: int) -> dict[str, float]:
@@ -50,79 +43,47 @@ def _ranked(wins: Mapping[str, float], count: int) -> dict[str, float]:
 # --- ProsQA ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Surface:
-    """One ProsQA problem as a rule sees it."""
-
-    graph: Graph  # a rule must not read its target and distractor
-    statement: Statement
-
-    @cached_property
-    def from_entities(self) -> list[tuple[int | None, ...]]:
-        """For each parentless node, the hops to every node."""
-        nodes = range(len(self.graph.names))
-        return [self.graph.distances(node) for node in nodes if not self.graph.parents(node)]
-
-    def hops_to(self, node: int) -> list[int]:
-        """Hops to a node from each parentless node from which it can be reached."""
-        return [far for hops in self.from_entities if (far := hops[node]) is not None]
-
-    def ancestors(self, node: int) -> list[int]:
-        """All nodes above a node."""
-        found = [node]
-        for above in found:
-            found += [p for p in self.graph.parents(above) if p not in found]
-        return found[1:]
-
-    def places(self, name: str) -> list[int]:
-        """Places, among the facts, of those that mention a name."""
-        return [place for place, fact in enumerate(self.statement.facts) if name in fact]
-
-    def gap(self, name: str) -> int:
-        """Smallest number of places between a fact naming it and one naming who is asked about."""
-        asked = self.places(self.statement.asked)
-        return min(abs(a - b) for a in asked for b in self.places(name))
-
-
-PROSQA_RULES: _Rules[Surface] = {
-    ("offered second", "offered first"): (
-        lambda seen, node: seen.statement.options.index(seen.graph.names[node])
-    ),
-    ("farther from its nearest entity", "nearer to its nearest entity"): (
-        lambda seen, node: min(seen.hops_to(node))
-    ),
-    ("farther from its farthest entity", "nearer to its farthest entity"): (
-        lambda seen, node: max(seen.hops_to(node))
-    ),
-    ("farther from its entities on average", "nearer to its entities on average"): (
-        lambda seen, node: fmean(seen.hops_to(node))
-    ),
-    ("longer longest way down to it", "shorter longest way down to it"): (
-        lambda seen, node: seen.graph.layers()[node]
-    ),
-    ("below more entities", "below fewer entities"): (lambda seen, node: len(seen.hops_to(node))),
-    ("more parents", "fewer parents"): lambda seen, node: len(seen.graph.parents(node)),
-    ("more ancestors", "fewer ancestors"): lambda seen, node: len(seen.ancestors(node)),
-    ("more siblings", "fewer siblings"): (
-        lambda seen, node: sum(len(seen.graph.children(p)) for p in seen.graph.parents(node))
-    ),
-    ("mentioned in more facts", "mentioned in fewer facts"): (
-        lambda seen, node: len(seen.places(seen.graph.names[node]))
-    ),
-    ("mentioned later at first", "mentioned earlier at first"): (
-        lambda seen, node: seen.places(seen.graph.names[node])[0]
-    ),
-    ("mentioned later at last", "mentioned earlier at last"): (
-        lambda seen, node: seen.places(seen.graph.names[node])[-1]
-    ),
-    ("stated farther from who is asked", "stated closer to who is asked"): (
-        lambda seen, node: seen.gap(seen.graph.names[node])
-    ),
-    ("later in the alphabet", "earlier in the alphabet"): (
-        lambda seen, node: float(seen.graph.names[node] == max(seen.statement.options))
-    ),
-    ("longer name", "shorter name"): lambda seen, node: len(seen.graph.names[node]),
-}
+def _prosqa_scores(graph: Graph, said: Statement, options: Sequence[int]) -> _Scores:
+    """Score the two options; no rule reads which of them is the graph's target."""
+    names = [graph.names[node] for node in options]
+    parents = [graph.parents(node) for node in options]
+    above = [graph.above(node) for node in options]
+    from_entities = [[far for i, far in up.items() if not graph.parents(i)] for up in above]
+    *places, asked = (
+        [place for place, fact in enumerate(said.facts) if name in fact]
+        for name in (*names, said.asked)
+    )
+    return {
+        ("offered second", "offered first"): list(map(said.options.index, names)),
+        ("farther from its nearest entity", "nearer to its nearest entity"): (
+            list(map(min, from_entities))
+        ),
+        ("farther from its farthest entity", "nearer to its farthest entity"): (
+            list(map(max, from_entities))
+        ),
+        ("farther from its entities on average", "nearer to its entities on average"): (
+            list(map(fmean, from_entities))
+        ),
+        ("longer longest way down to it", "shorter longest way down to it"): (
+            [graph.layers()[node] for node in options]
+        ),
+        ("below more entities", "below fewer entities"): list(map(len, from_entities)),
+        ("more parents", "fewer parents"): list(map(len, parents)),
+        ("more ancestors", "fewer ancestors"): list(map(len, above)),
+        ("more siblings", "fewer siblings"): (
+            [sum(len(graph.children(parent)) for parent in up) for up in parents]
+        ),
+        ("mentioned in more facts", "mentioned in fewer facts"): list(map(len, places)),
+        ("mentioned later at first", "mentioned earlier at first"): list(map(min, places)),
+        ("mentioned later at last", "mentioned earlier at last"): list(map(max, places)),
+        ("stated farther from who is asked", "stated closer to who is asked"): (
+            [min(abs(a - b) for a in asked for b in here) for here in places]
+        ),
+        ("later in the alphabet", "earlier in the alphabet"): (
+            [name == max(names) for name in names]
+        ),
+        ("longer name", "shorter name"): list(map(len, names)),
+    }
 
 
 def prosqa_shortcuts(problems: Sequence[Problem]) -> dict[str, float]:
@@ -130,8 +91,9 @@ def prosqa_shortcuts(problems: Sequence[Problem]) -> dict[str, float]:
     wins: dict[str, float] = defaultdict(float)
     for problem in problems:
         graph = graph_of(problem)
-        seen = Surface(graph, read_statement(problem.question))
-        _judge(PROSQA_RULES, seen, {graph.target: True, graph.distractor: False}, wins)
+        options = graph.target, graph.distractor
+        said = read_statement(problem.question)
+        _judge(_prosqa_scores(graph, said, options), (True, False), wins)
     return _ranked(wins, len(problems))
 
 
@@ -150,49 +112,47 @@ def _hops_from_people(question: ParsedQuestion) -> dict[str, int]:
     return hops
 
 
-def _gap(question: ParsedQuestion, place: int) -> int:
-    asked = question.query.subject
-    places = [i for i, fact in enumerate(question.facts) if fact.subject == asked]
-    return min((abs(place - i) for i in places), default=0)
+def _prontoqa_scores(question: ParsedQuestion, places: Sequence[int]) -> _Scores:
+    """Score the facts about the property asked for, by their places.
 
-
-# The candidates are the facts about the property asked for, by their place; a rule answers as if
-# the fact it chooses were about the individual.
-PRONTOQA_RULES: _Rules[ParsedQuestion] = {
-    ("believe the fact stated last", "believe the fact stated first"): lambda seen, place: place,
-    ("believe the fact with 'not'", "believe the fact without 'not'"): (
-        lambda seen, place: seen.facts[place].negated
-    ),
-    ("believe the concept mentioned more often", "believe the concept mentioned less often"): (
-        lambda seen, place: sum(
-            seen.facts[place].subject in (fact.subject, fact.predicate) for fact in seen.facts
-        )
-    ),
-    ("believe the concept to which more facts lead", "believe the one to which fewer lead"): (
-        lambda seen, place: sum(seen.facts[place].subject == f.predicate for f in seen.facts)
-    ),
-    ("believe the concept farther from individuals", "believe the concept nearer to them"): (
-        lambda seen, place: _hops_from_people(seen).get(seen.facts[place].subject, -1)
-    ),
-    ("believe the fact stated farther from who is asked", "believe the one stated nearer"): _gap,
-    ("believe the concept later in the alphabet", "believe the concept earlier in it"): (
-        lambda seen, place: sum(
-            fact.subject < seen.facts[place].subject
-            for fact in seen.facts
-            if fact.predicate == seen.query.predicate
-        )
-    ),
-}
+    A rule answers as if the fact it chooses were about the individual.
+    """
+    facts = question.facts
+    asked = [i for i, fact in enumerate(facts) if fact.subject == question.query.subject]
+    told = [fact.subject for fact in facts if fact.predicate == question.query.predicate]
+    subjects = [facts[place].subject for place in places]
+    hops = _hops_from_people(question)
+    named = Counter(name for fact in facts for name in {fact.subject, fact.predicate})
+    led_to = Counter(fact.predicate for fact in facts)
+    return {
+        ("believe the fact stated last", "believe the fact stated first"): places,
+        ("believe the fact with 'not'", "believe the fact without 'not'"): (
+            [facts[place].negated for place in places]
+        ),
+        ("believe the concept mentioned more often", "believe the concept mentioned less often"): (
+            [named[subject] for subject in subjects]
+        ),
+        ("believe the concept to which more facts lead", "believe the one to which fewer lead"): (
+            [led_to[subject] for subject in subjects]
+        ),
+        ("believe the concept farther from individuals", "believe the concept nearer to them"): (
+            [hops.get(subject, -1) for subject in subjects]
+        ),
+        ("believe the fact stated farther from who is asked", "believe the one stated nearer"): (
+            [min((abs(place - i) for i in asked), default=0) for place in places]
+        ),
+        ("believe the concept later in the alphabet", "believe the concept earlier in it"): (
+            [sum(other < subject for other in told) for subject in subjects]
+        ),
+    }
 
 
 def prontoqa_shortcuts(problems: Sequence[Problem]) -> dict[str, float]:
     """Measure how often each rule is right; a property that no fact mentions counts one half."""
     wins: dict[str, float] = defaultdict(float)
     for row, problem in enumerate(problems):
-        try:
+        with placed(f"problem {row}"):
             seen = parse_question(problem.question)
-        except ProblemError as error:
-            raise ProblemError(f"problem {row}: {error}") from None
         query, right = seen.query, problem.answer == "True"
         wins["always True"] += right
         wins["always False"] += not right
@@ -203,7 +163,7 @@ def prontoqa_shortcuts(problems: Sequence[Problem]) -> dict[str, float]:
             for place, fact in enumerate(seen.facts)
             if (fact.predicate, fact.concept) == (query.predicate, query.concept)
         }
-        _judge(PRONTOQA_RULES, seen, candidates, wins)
+        _judge(_prontoqa_scores(seen, list(candidates)), list(candidates.values()), wins)
     return _ranked(wins, len(problems))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from coconut_lab.tasks import gsm8k, problems, prontoqa
+from coconut_lab.tasks.notation import placed
 from coconut_lab.tasks.problems import Problem, ProblemError
 from coconut_lab.tasks.shortcuts import SHORTCUTS
 
@@ -105,12 +106,10 @@ def verify_steps(problems: Iterable[Problem]) -> Verification:
     rows = steps = rounded = 0
     for row, problem in enumerate(problems):
         rows, steps = row + 1, steps + len(problem.steps)
-        try:
+        with placed(f"row {row}"):
             task = task_of(problem)
             faults = TASKS[task].step_faults(problem)
             wrong = TASKS[task].answer_fault(problem)
-        except ProblemError as error:
-            raise ProblemError(f"row {row}: {error}") from None
         if task == "gsm8k":
             rounded += gsm8k.rounded_steps(problem)
         for place, (step, fault) in enumerate(zip(problem.steps, faults, strict=True), start=1):
@@ -141,10 +140,8 @@ def shortcut_audit(problems: Iterable[Problem]) -> dict[str, float]:
         raise ProblemError("there are no problems to audit")
     tasks = []
     for row, problem in enumerate(problems):
-        try:
+        with placed(f"problem {row}"):
             tasks.append(task_of(problem))
-        except ProblemError as error:
-            raise ProblemError(f"problem {row}: {error}") from None
         if tasks[row] != tasks[0]:
             raise ProblemError(
                 f"problem {row} is of {tasks[row]}, those before it of {tasks[0]}; "
