@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import BinaryIO
+from collections.abc import Iterable
 
-from coconut_lab.files import write_text
 from coconut_lab.tasks.arithmetic import number, read_equation, split_equation, write_number
-from coconut_lab.tasks.json_files import check_texts, read_rows
+from coconut_lab.tasks.json_files import check_problem, write_rows
 from coconut_lab.tasks.notation import placed
 from coconut_lab.tasks.problems import Problem, ProblemError
 
-#: A longer line, in bytes, is a damaged file.
+#: A longer line is a damaged file.
 LONGEST_LINE = 1_000_000
 FORMAT = "question||<<4-2=2>> <<2/.5=4>> #### 4"
 
@@ -31,46 +28,24 @@ _BRACKETS = re.compile(r"<<[^<>]*>>")
 # --- reading and writing -----------------------------------------------------------------------
 
 
-def read_gsm8k(path: str | os.PathLike[str], limit: int | None = None) -> list[Problem]:
-    """Read iCoT's text line by line, empty lines left out; a ProblemError names row and line."""
-    try:
-        with open(path, "rb") as file:
-            return read_rows(path, islice(_lines(file), limit), _from_line)
-    except OSError as error:
-        raise ProblemError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _lines(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
-    """Lines that are not empty with their places, each cut just past the longest allowed."""
-    row = line = 0
-    while raw := file.readline(LONGEST_LINE + 1):
-        line += 1
-        if raw.removeprefix(b"\xef\xbb\xbf").strip():
-            yield f"{row} (line {line})", raw
-            row += 1
-
-
-def _from_line(raw: bytes) -> Problem:
-    if len(raw) > LONGEST_LINE:
+def problem_of(line: str) -> Problem:
+    """Read one line of iCoT's text; the ProblemError says what is wrong with it."""
+    line = line.removeprefix("\ufeff").strip()
+    if len(line) > LONGEST_LINE:
         raise ProblemError(
-            f"longer than {LONGEST_LINE:,} bytes; one line is one problem, so the line ends are "
-            "missing or the file is of another kind"
+            f"longer than {LONGEST_LINE:,} characters; one line is one problem, so the line ends "
+            "are missing or the file is of another kind"
         )
-    try:
-        text = raw.decode("utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise ProblemError(
-            f"byte {error.start + 1} (0x{raw[error.start]:02x}) is not UTF-8; convert the file to "
-            "UTF-8, all of it from the same encoding"
-        ) from None
-    if "\0" in text:
-        raise ProblemError("holds a null character; the file is not UTF-8 text, convert it")
-    question, bars, rest = text.partition("||")
+    if "\n" in line or "\r" in line:
+        raise ProblemError("a line end inside; end each line with a line feed, and only there")
+    question, bars, rest = line.partition("||")
     if not bars:
         raise ProblemError(f"no || after the question; write {FORMAT}")
     chain, mark, answer = rest.partition("####")
     if not mark:
         raise ProblemError(f"no #### before the answer; write {FORMAT}")
+    if "||" in answer or "####" in answer:
+        raise ProblemError(f"a second || or ####: a line end is missing; write {FORMAT}")
     between = _BRACKETS.sub(" ", chain).split()
     if between:
         raise ProblemError(f"{' '.join(between)[:60]!r} is no equation; write <<3*60=180>>")
@@ -79,25 +54,23 @@ def _from_line(raw: bytes) -> Problem:
         with placed(f"step {place}"):
             split_equation(step)
     problem = Problem(question.strip(), steps, answer.strip())
-    check_texts(problem)
+    check_problem(problem)
     return problem
 
 
 def write_gsm8k(problems: Iterable[Problem], path: str | os.PathLike[str]) -> None:
-    """Write problems in iCoT's text format; otherwise as `write_json`.
+    """Write problems in iCoT's text format; otherwise as `write_json`."""
+    write_rows(problems, path, _line_of, _text_of, problem_of)
 
-    Raises:
-        ProblemError: a problem would not come back as it is (with its index).
-    """
-    lines = []
-    for row, problem in enumerate(problems):
-        line = f"{problem.question}||{' '.join(problem.steps)} #### {problem.answer}"
-        with placed(f"problem {row}"):
-            same = "\n" not in line and _from_line(line.encode()) == problem
-        if not same:
-            raise ProblemError(f"problem {row} does not fit on a line {FORMAT}")
-        lines.append(f"{line}\n")
-    write_text(path, "".join(lines))
+
+def _line_of(problem: Problem) -> str:
+    return f"{problem.question}||{' '.join(problem.steps)} #### {problem.answer}"
+
+
+def _text_of(lines: list[str]) -> str:
+    if not lines:
+        raise ProblemError("there are no problems to write, and an empty file cannot be read")
+    return "".join(f"{line}\n" for line in lines)
 
 
 # --- checking ----------------------------------------------------------------------------------

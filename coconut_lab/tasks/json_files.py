@@ -1,23 +1,31 @@
-"""Coconut's JSON, read and written. A fault of a file is a ProblemError that names its place."""
+"""JSON, read row by row and written. A fault of a file is a ProblemError that names its place."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator
+from fractions import Fraction
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, PlainValidator, ValidationError
 
 from coconut_lab.files import write_text
-from coconut_lab.tasks.notation import placed
-from coconut_lab.tasks.problems import Graph, Problem, ProblemError, verify
+from coconut_lab.tasks.arithmetic import number, write_number
+from coconut_lab.tasks.notation import ProblemError, placed
+from coconut_lab.tasks.problems import Graph, Problem, verify
 
 #: More characters than this in one text are a damaged file, not a problem.
 LONGEST_TEXT = 1_000_000
 
+_Made = TypeVar("_Made")
 _Model = TypeVar("_Model", bound=BaseModel)
 _EXPECTED = {"string_type": "str", "int_type": "int", "list_type": "list", "model_type": "dict"}
+_SPACE = re.compile(r"[ \t\n\r]*")
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class _Row(BaseModel, strict=True):
@@ -42,38 +50,111 @@ class _GraphOfRow(BaseModel, strict=True):
     neg_target: int
 
 
-def read_json(path: str | os.PathLike[str]) -> list[Problem]:
-    """Read and verify all problems of a file, or none: a ProblemError names the place."""
-    return read_rows(path, enumerate(parse_json(path, list, "problems")))
+# --- rows --------------------------------------------------------------------------------------
 
 
-def write_json(problems: Iterable[Problem], path: str | os.PathLike[str]) -> None:
-    """Write problems as Coconut's JSON, as published byte for byte; whole or not at all.
+def json_rows(text: str) -> Iterator[tuple[str, Any]]:
+    """Give the rows of a JSON text, each with its place, such as `3 (line 5)`.
 
-    Args:
-        problems: any problems; those with a graph get its keys too.
-        path: the file to make or replace; its folder must exist.
-
-    Raises:
-        OSError: the file cannot be written; an old one is left as it was.
+    The text is a list of rows, a dict of named rows, `{"data": [rows]}`, one row, or one row after
+    the other, each on lines of its own (JSON Lines).
     """
-    rows = []
-    for problem in problems:
-        row: dict[str, Any] = {
-            "question": problem.question,
-            "answer": problem.answer,
-            "steps": problem.steps,
-        }
-        graph = problem.graph
-        if graph is not None:
-            values = (graph.names, graph.edges, graph.root, graph.target, graph.distractor)
-            row.update(zip(_GraphOfRow.model_fields, values, strict=True))
-        rows.append(row)
-    write_text(path, json.dumps(rows))
+    line = last = 0
+    try:
+        for row, (name, at, value) in enumerate(_rows(text)):
+            line, last = line + text.count("\n", last, at), at
+            yield f"{row} ({name[:60] + ', ' if name else ''}line {line + 1})", value
+    except json.JSONDecodeError as error:
+        raise ProblemError(
+            f"line {error.lineno}, column {error.colno}: {error.msg}; the file is malformed or "
+            "cut off"
+        ) from None
+
+
+def _rows(text: str) -> Iterator[tuple[str, int, Any]]:
+    """Name, place and value of each row."""
+    start = _after_space(text, 0)
+    if text[start] == "[":
+        rest = _after_space(text, (yield from _members(text, start)))
+        if rest < len(text):
+            raise json.JSONDecodeError("Extra data", text, rest)
+        return
+    first, end = _decode(text, start)
+    if _after_space(text, end) < len(text):
+        while start < len(text):
+            value, end = _decode(text, start)
+            yield "", start, value
+            start = _after_space(text, end)
+            if start < len(text) and "\n" not in text[end:start]:
+                raise json.JSONDecodeError("Extra data", text, start)
+        return
+    wrapped = isinstance(first.get("data"), list)
+    if not wrapped and any(isinstance(value, str) for value in first.values()):
+        yield "", start, first
+        return
+    for name, at, value in _members(text, start):
+        if wrapped and name == "data":
+            yield from _members(text, at)
+        elif not wrapped or isinstance(value, dict | list):
+            yield name, at, value
+
+
+def _members(text: str, at: int) -> Generator[tuple[str, int, Any], None, int]:
+    """Name (of an object), place and value of each member of a JSON value; gives its end."""
+    closing = {"[": "]", "{": "}"}[text[at]]
+    at, name = _after_space(text, at + 1), ""
+    while not text.startswith(closing, at):
+        if closing == "}":
+            name, at = _decode(text, at)
+            at = _after_space(text, _after_space(text, at) + 1)  # past the colon
+        value, end = _decode(text, at)
+        yield name, at, value
+        at = _after_space(text, end)
+        if text.startswith(",", at):
+            at = _after_space(text, at + 1)
+            if text.startswith(closing, at):
+                raise json.JSONDecodeError("Expecting value", text, at)
+        elif not text.startswith(closing, at):
+            raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
+    return at + 1
+
+
+def _after_space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+def _decode(text: str, at: int) -> tuple[Any, int]:
+    """Read the value that starts at a place; gives its end too."""
+    try:
+        return _DECODER.raw_decode(text, at)
+    except (ValueError, RecursionError) as error:  # a number or a nesting beyond all bounds
+        if isinstance(error, json.JSONDecodeError):
+            raise
+        raise json.JSONDecodeError(str(error), text, at) from None
+
+
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        twice, _ = Counter(name for name, _ in members).most_common(1)[0]
+        raise ValueError(f"the key {twice[:60]!r} occurs twice in one object")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+
+
+# --- problems ----------------------------------------------------------------------------------
+
+#: How data sets for evaluation name question and answer, where it is not so.
+_COLUMNS = (("question", "final_ans"), ("question_concat", "Answer"), ("input", "target"))
 
 
 def problem_of(row: Any) -> Problem:
     """Make a problem of one row, verified if it is of ProsQA; a ProblemError names the key."""
+    if isinstance(row, dict) and "steps" not in row:
+        row = _for_evaluation(row)
     texts = checked(_Row, row)
     graph = None
     if _GraphOfRow.model_fields.keys() & row.keys():
@@ -81,27 +162,29 @@ def problem_of(row: Any) -> Problem:
         names, edges = tuple(parts.idx_to_symbol), tuple(parts.edges)
         graph = Graph(names, edges, parts.root, parts.target, parts.neg_target)
     problem = Problem(texts.question, tuple(texts.steps), texts.answer, graph)
-    check_texts(problem)
-    if graph is not None:
-        verify(problem)
+    check_problem(problem)
     return problem
 
 
-def read_rows(
-    source: object,
-    rows: Iterable[tuple[object, Any]],
-    read: Callable[[Any], Problem] = problem_of,
-) -> list[Problem]:
-    """Read rows, each with its label; a ProblemError names the source and the row."""
-    problems = []
-    for label, row in rows:
-        with placed(f"{source}: row {label}"):
-            problems.append(read(row))
-    return problems
+def _for_evaluation(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without steps whose answer is a number; the equations in its answer are its steps.
+
+    In GSM8K as first published the answer is a text that ends in `#### 72`.
+    """
+    for question, answer in _COLUMNS:
+        if question in row and answer in row:
+            row = {"question": row[question], "answer": row[answer]}
+    given = row.get("answer")
+    if type(given) in (int, float) and math.isfinite(given):
+        given = write_number(Fraction(str(given)))
+    chain, _, answer = str(given).rpartition("####")
+    if number(answer) is None:
+        return row
+    return row | {"answer": answer.strip(), "steps": re.findall("<<[^<>]*>>", chain)}
 
 
-def check_texts(problem: Problem) -> None:
-    """Refuse a problem of which some text is empty or absurdly long; the message says which."""
+def check_problem(problem: Problem) -> None:
+    """Refuse what no file may hold: an empty or absurdly long text, or wrong steps of ProsQA."""
     texts = [("the question", problem.question), ("the answer", problem.answer)]
     texts += [(f"step {number}", step) for number, step in enumerate(problem.steps, start=1)]
     for name, text in texts:
@@ -112,37 +195,10 @@ def check_texts(problem: Problem) -> None:
                 f"{name} has {len(text):,} characters, more than {LONGEST_TEXT:,}; "
                 "the file is damaged, or several problems run together"
             )
-
-
-def parse_json(path: str | os.PathLike[str], kind: type, content: str) -> Any:
-    """Read a JSON file that holds a list or dict of `content`; ProblemError with line, column."""
-    raw = read_bytes(path)
-    try:
-        found = json.loads(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        before = raw[: error.start]
-        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        fault = f"line {line}, column {column}: not UTF-8"
-    except json.JSONDecodeError as error:
-        fault = f"line {error.lineno}, column {error.colno}: {error.msg}"
-    except (ValueError, RecursionError) as error:  # a number or a nesting beyond all bounds
-        fault = f"line 1, column 1: {error}"
-    else:
-        if isinstance(found, kind):
-            return found
-        raise ProblemError(
-            f"{path}: expected a {kind.__name__} of {content}, found {_type_name(found)}"
-        )
-    raise ProblemError(f"{path}: {fault}; the file is malformed or cut off")
-
-
-def read_bytes(path: str | os.PathLike[str], count: int = -1) -> bytes:
-    """Read the start of a file, by default all of it; ProblemError where that is not possible."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(count)
-    except OSError as error:
-        raise ProblemError(f"{path}: cannot be read: {error.strerror}") from error
+        if "\0" in text or _HALVES.search(text):
+            raise ProblemError(f"{name} holds a null character or half a surrogate pair")
+    if problem.graph is not None:
+        verify(problem)
 
 
 def checked(model: type[_Model], value: Any) -> _Model:
@@ -156,7 +212,7 @@ def checked(model: type[_Model], value: Any) -> _Model:
         raise ProblemError(f"expected keys and values, found {_type_name(found)}")
     place = ": ".join(f"key {at!r}" if isinstance(at, str) else f"entry {at}" for at in path)
     if kind == "missing":
-        raise ProblemError(f"{place} is missing")
+        raise ProblemError(f"{place} is missing; there are {', '.join(found)[:200] or 'no keys'}")
     if kind in _EXPECTED:
         raise ProblemError(f"{place} is {_type_name(found)}, not {_EXPECTED[kind]}")
     raise ProblemError(
@@ -166,3 +222,51 @@ def checked(model: type[_Model], value: Any) -> _Model:
 
 def _type_name(value: Any) -> str:
     return "null" if value is None else type(value).__name__
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+def write_rows(
+    problems: Iterable[Problem],
+    path: str | os.PathLike[str],
+    make: Callable[[Problem], _Made],
+    join: Callable[[list[_Made]], str],
+    read: Callable[[_Made], Problem] | None = None,
+) -> None:
+    """Write what `make` makes of each problem, if `read` gives the problem back."""
+    rows = []
+    for index, problem in enumerate(problems):
+        with placed(f"problem {index}"):
+            check_problem(problem)
+            rows.append(make(problem))
+            if read and read(rows[-1]) != problem:
+                raise ProblemError("this format cannot hold it as it is; use write_json")
+    write_text(path, join(rows))
+
+
+def write_json(problems: Iterable[Problem], path: str | os.PathLike[str]) -> None:
+    """Write problems as Coconut's JSON, as published byte for byte; whole or not at all.
+
+    Args:
+        problems: any problems; those with a graph get its keys too.
+        path: the file to make or replace; its folder must exist.
+
+    Raises:
+        ProblemError: a problem that `load_problems` would refuse (with its index).
+        OSError: the file cannot be written; an old one is left as it was.
+    """
+    write_rows(problems, path, _row_of, json.dumps)
+
+
+def _row_of(problem: Problem) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "question": problem.question,
+        "answer": problem.answer,
+        "steps": problem.steps,
+    }
+    graph = problem.graph
+    if graph is not None:
+        values = (graph.names, graph.edges, graph.root, graph.target, graph.distractor)
+        row.update(zip(_GraphOfRow.model_fields, values, strict=True))
+    return row

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import urllib.request
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from coconut_lab.files import write_text
-from coconut_lab.tasks.gsm8k import FORMAT, read_gsm8k
-from coconut_lab.tasks.json_files import read_bytes, read_json, read_rows
+from coconut_lab.tasks import gsm8k, json_files, prontoqa
+from coconut_lab.tasks.notation import placed
 from coconut_lab.tasks.problems import Problem, ProblemError
-from coconut_lab.tasks.prontoqa import read_prontoqa
 
 #: Where files of data sets are kept that the library `datasets` does not serve.
 CACHE = "COCONUT_LAB_CACHE"
@@ -21,11 +23,10 @@ PROSQA_ADDRESS = (
     "https://raw.githubusercontent.com/facebookresearch/coconut/main/data/prosqa_{part}.json"
 )
 
-_SNIFFED = 1_000_000
 _TIMEOUT = 30  # seconds
 _FORMATS = (
     "a file is Coconut's JSON (a list of question, steps, answer), the JSON dict that ProntoQA's "
-    f"generator writes, or iCoT's text ({FORMAT})"
+    f"generator writes, or iCoT's text ({gsm8k.FORMAT})"
 )
 # What the hub has to do with each data set.
 _REACH = {
@@ -67,7 +68,7 @@ def load_problems(
         raise ProblemError(f"limit={limit}; give a number from 0 on, or None for all")
     path = Path(source)
     if path.is_file():
-        return _load_file(path, limit)
+        return load_file(path, limit)
     name = str(source)
     if name == GSM8K_REPOSITORY:
         name = "gsm8k-aug"
@@ -80,7 +81,7 @@ def load_problems(
         raise ProblemError(f"split={split!r}; there are {', '.join(SPLITS)}")
     kept = cache_file(name, split)
     if kept.is_file():
-        return _load_file(kept, limit)
+        return load_file(kept, limit)
     try:
         return _FETCH[name](split, limit)
     except OSError as error:
@@ -101,27 +102,58 @@ def cache_file(name: str, split: str) -> Path:
     return Path(folder) / f"{name}_{split}.json"
 
 
-def _load_file(path: Path, limit: int | None) -> list[Problem]:
-    start = read_bytes(path, _SNIFFED)
-    first = start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    if first == b"[":
-        return read_json(path)[:limit]
-    if first == b"{":
-        return read_prontoqa(path)[:limit]
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in start:
-        raise ProblemError(
-            f"{path}: not UTF-8 text (UTF-16 or binary, by its first bytes); convert it to UTF-8"
-        )
-    if path.suffix.lower() == ".json" and b"||" not in start:
-        return read_json(path)[:limit]  # says at which line and column it is no JSON
-    if first and b"||" not in start:
-        raise ProblemError(
-            f"{path}: row 0: the format cannot be told: no [ or {{ at the start and no || in the "
-            f"first {len(start):,} bytes; {_FORMATS}"
-        )
+def load_file(path: Path, limit: int | None = None) -> list[Problem]:
+    """Load a file in any format; a ProblemError names the file and the place in it."""
+    with placed(path):
+        return _problems_of(_rows(_read_text(path)), limit)
+
+
+def _problems_of(rows: Iterable[tuple[object, Any]], limit: int | None) -> list[Problem]:
+    problems = []
+    for place, row in islice(rows, limit):
+        with placed(f"row {place}"):
+            if isinstance(row, str):
+                problems.append(gsm8k.problem_of(row))
+            elif isinstance(row, dict) and "test_example" in row:
+                problems.append(prontoqa.problem_of(row))
+            else:
+                problems.append(json_files.problem_of(row))
+    return problems
+
+
+def _rows(text: str) -> Iterable[tuple[str, Any]]:
+    """Rows with their places, in the format that the content shows."""
+    first = text.lstrip()[:1]
     if not first:
-        raise ProblemError(f"{path}: the file is empty; {_FORMATS}")
-    return read_gsm8k(path, limit)
+        raise ProblemError(f"the file is empty; {_FORMATS}")
+    if first in "[{":
+        return json_files.json_rows(text)
+    if text.startswith("version https://git-lfs"):
+        raise ProblemError("a pointer of Git LFS, not the file itself; get that by `git lfs pull`")
+    if "||" not in text:
+        raise ProblemError(
+            f"the format cannot be told: no [ or {{ at the start and no || in it; {_FORMATS}"
+        )
+    lines = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+    return ((f"{row} (line {number})", line) for row, (number, line) in enumerate(lines))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ProblemError(f"cannot be read: {error.strerror}") from error
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw:
+        raise ProblemError("not UTF-8 text, but UTF-16 or binary; convert it to UTF-8")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        raise ProblemError(
+            f"line {line}, column {column}: byte 0x{raw[error.start]:02x} is not UTF-8; convert "
+            "the file to UTF-8, all of it from the same encoding"
+        ) from None
 
 
 def _fetch_gsm8k(split: str, limit: int | None) -> list[Problem]:
@@ -134,9 +166,8 @@ def _fetch_gsm8k(split: str, limit: int | None) -> list[Problem]:
         raise OSError(f"{type(error).__name__}: {error}") from error
     finally:
         datasets.enable_progress_bars()
-    if limit is not None:
-        rows = rows.select(range(min(limit, len(rows))))
-    return read_rows(GSM8K_REPOSITORY, enumerate(rows))
+    with placed(GSM8K_REPOSITORY):
+        return _problems_of(enumerate(rows), limit)
 
 
 def _part(split: str) -> str:
@@ -156,7 +187,7 @@ def _fetch_prosqa(split: str, limit: int | None) -> list[Problem]:
         raise OSError(f"{address}: {error}") from error
     kept = cache_file("prosqa", split)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    return read_json(write_text(kept, text))[:limit]
+    return load_file(write_text(kept, text), limit)
 
 
 def _fetch_prontoqa(split: str, limit: int | None) -> list[Problem]:

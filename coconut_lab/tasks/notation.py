@@ -21,7 +21,7 @@ FACT, QUESTION, ROOT = "|", "[Q]", "[R]"
 RESERVED = frozenset({FACT, QUESTION, ROOT, "###", "<bot>", "<eot>", "<thought>"})
 
 _MARK = re.compile(r"\||\[Q\]|\[R\]")
-_SENTENCE_END = re.compile(r"(?<=[.?!])\s+|\s*\n\s*")
+_SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 _EVERY = re.compile(r"every\s+(\S+)\s+is\s+an?\s+(\S+)", re.IGNORECASE)
 _ENTITY = re.compile(r"(\S+)\s+is\s+an?\s+(\S+)")
 _ASK = re.compile(r"is\s+(\S+)\s+an?\s+(\S+?),?\s+or\s+(?:an?\s+)?(\S+)", re.IGNORECASE)
@@ -29,6 +29,11 @@ _ASK = re.compile(r"is\s+(\S+)\s+an?\s+(\S+?),?\s+or\s+(?:an?\s+)?(\S+)", re.IGN
 
 class ProblemError(ValueError):
     """A problem, a graph or a file of problems is not well formed; the message names the place."""
+
+    def __init__(self, message: str) -> None:
+        """Keep it to one line, and short: a damaged file may have names of a megabyte."""
+        line = " ".join(message.splitlines())
+        super().__init__(line if len(line) < 1800 else f"{line[:1000]} … {line[-700:]}")
 
 
 @contextmanager
@@ -115,7 +120,7 @@ def _read_symbols(text: str) -> Statement:
 def _read_english(text: str) -> Statement:
     facts: list[tuple[str, str]] = []
     asked: re.Match[str] | None = None
-    for sentence in filter(None, _SENTENCE_END.split(text.strip())):
+    for sentence in split_sentences(text):
         fact = read_sentence(sentence)
         if fact:
             facts.append(fact)
@@ -132,6 +137,12 @@ def _read_english(text: str) -> Statement:
     if asked is None:
         raise ProblemError("there is no question; end with 'Is Tom a x or y?'")
     return Statement(tuple(facts), (asked[2], asked[3]), asked[1])
+
+
+def split_sentences(text: str) -> list[str]:
+    """Cut a text after full stops, question and exclamation marks, and at the ends of lines."""
+    lines = map(str.strip, text.split("\n"))
+    return [sentence for line in lines for sentence in _SENTENCE_END.split(line) if sentence]
 
 
 def read_sentence(sentence: str) -> tuple[str, str] | None:

@@ -21,8 +21,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from coconut_lab.files import write_text
-from coconut_lab.tasks.json_files import check_texts, checked, parse_json, read_rows
+from coconut_lab.tasks.json_files import check_problem, checked, write_rows
+from coconut_lab.tasks.notation import split_sentences
 from coconut_lab.tasks.problems import Problem, ProblemError
 from coconut_lab.tasks.prontoqa_logic import (
     ASK,
@@ -32,7 +32,6 @@ from coconut_lab.tasks.prontoqa_logic import (
     follows,
     parse_question,
     read_literal,
-    split_sentences,
     write_literal,
 )
 from coconut_lab.tasks.prosqa import CONCEPTS, ENTITIES
@@ -68,23 +67,17 @@ class _Example(BaseModel, strict=True):
     test_example: _Proof
 
 
-def read_prontoqa(path: str | os.PathLike[str]) -> list[Problem]:
-    """Read a file that the published generator wrote, all or none; a ProblemError names the row.
+def problem_of(example: Any) -> Problem:
+    """Read one example of a file that the published generator wrote.
 
     Question, query and chain are joined as Coconut's preprocessing does: the question is
     `question + " " + query`, a step is two sentences of the chain, the last may be one. Whether
-    the chains hold is another question: see `step_faults`.
+    the chain holds is another question: see `step_faults`.
     """
-    examples = parse_json(path, dict, "examples")
-    rows = ((f"{row} ({name})", examples[name]) for row, name in enumerate(examples))
-    return read_rows(path, rows, _problem_of)
-
-
-def _problem_of(example: Any) -> Problem:
     proof = checked(_Example, example).test_example
     steps = _pair_up([sentence.strip() for sentence in proof.chain_of_thought])
     problem = Problem(f"{proof.question} {proof.query}", steps, proof.answer)
-    check_texts(problem)
+    check_problem(problem)
     if problem.answer not in ANSWERS:
         raise ProblemError(f"key 'answer' is {problem.answer!r}; it must be 'True' or 'False'")
     parse_question(problem.question)
@@ -92,25 +85,26 @@ def _problem_of(example: Any) -> Problem:
 
 
 def write_prontoqa(problems: Iterable[Problem], path: str | os.PathLike[str]) -> None:
-    """Write problems as the published generator does; otherwise as `write_json`.
+    """Write problems as the published generator does; otherwise as `write_json`."""
+    write_rows(problems, path, _example_of, _named, problem_of)
 
-    Raises:
-        ProblemError: a problem is no ProntoQA problem (with its index).
-    """
-    examples = {}
-    for row, problem in enumerate(problems):
-        facts, ask, query = problem.question.partition(f" {ASK}")
-        if not ask:
-            raise ProblemError(f"problem {row} does not ask {ASK!r}, so it is not of ProntoQA")
-        examples[f"example{row + 1}"] = {
-            "test_example": {
-                "question": facts,
-                "query": f"{ASK}{query}",
-                "chain_of_thought": [s for step in problem.steps for s in split_sentences(step)],
-                "answer": problem.answer,
-            }
+
+def _example_of(problem: Problem) -> dict[str, Any]:
+    facts, ask, query = problem.question.partition(f" {ASK}")
+    if not ask:
+        raise ProblemError(f"does not ask {ASK!r}, so it is not of ProntoQA")
+    return {
+        "test_example": {
+            "question": facts,
+            "query": f"{ASK}{query}",
+            "chain_of_thought": [s for step in problem.steps for s in split_sentences(step)],
+            "answer": problem.answer,
         }
-    write_text(path, json.dumps(examples))
+    }
+
+
+def _named(examples: list[dict[str, Any]]) -> str:
+    return json.dumps({f"example{n}": example for n, example in enumerate(examples, start=1)})
 
 
 def _pair_up(sentences: list[str]) -> tuple[str, ...]:

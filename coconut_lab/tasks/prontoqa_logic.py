@@ -14,12 +14,11 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from coconut_lab.tasks.notation import ProblemError
+from coconut_lab.tasks.notation import ProblemError, split_sentences
 
 ASK = "True or false:"
 STYLES = ("each", "every", "plural")
 
-_END = re.compile(r"(?<=[.?!])\s+")
 _RULE = re.compile(
     r"(?:(?:each|every)\s+(?P<one>\S+)\s+is|(?P<many>\S+)\s+are)"
     r"(?P<not>\s+not)?(?P<a>\s+an?)?\s+(?P<what>\S+)",
@@ -52,11 +51,6 @@ class ParsedQuestion:
 
     facts: tuple[Literal, ...]
     query: Literal
-
-
-def split_sentences(text: str) -> list[str]:
-    """Cut a text after full stops, question and exclamation marks."""
-    return [sentence for sentence in _END.split(text.strip()) if sentence]
 
 
 def _singular(word: str) -> str:

@@ -8,6 +8,7 @@ import shutil
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -18,8 +19,8 @@ from hypothesis import strategies as st
 from published import GSM8K, PRONTOQA, PROSQA, needs_published
 
 from coconut_lab.tasks import gsm8k
-from coconut_lab.tasks.gsm8k import read_gsm8k, write_gsm8k
-from coconut_lab.tasks.json_files import read_json, write_json
+from coconut_lab.tasks.gsm8k import write_gsm8k
+from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.loading import cache_file, load_problems
 from coconut_lab.tasks.problems import Problem, ProblemError, verify
 from coconut_lab.tasks.prontoqa import generate_prontoqa, write_prontoqa
@@ -64,7 +65,7 @@ def file(tmp_path: Path) -> Path:
 def test_json_round_trip_is_exact(file: Path) -> None:
     text = json.dumps([ROW, PLAIN])
     file.write_text(text)
-    problems = read_json(file)
+    problems = load_problems(file)
     assert problems == [english(), Problem("What is 1 + 1?", ("<<1+1=2>>",), "2")]
     write_json(problems, file)
     assert file.read_text() == text  # key order too
@@ -122,7 +123,63 @@ def test_an_example_is_read_as_coconut_does(file: Path) -> None:
 )
 def test_lines_are_read(file: Path, content: str, steps: tuple[str], answer: str) -> None:
     file.write_bytes(content.encode())
-    assert read_gsm8k(file) == [Problem("Sam has 4 pens.", steps, answer)]
+    assert load_problems(file) == [Problem("Sam has 4 pens.", steps, answer)]
+
+
+TWO = [Problem("Two and two?", ("<<2+2=4>>",), "4"), Problem("Three?", (), "3")]
+SUMS = [{"question": one.question, "steps": [*one.steps], "answer": one.answer} for one in TWO]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps(SUMS, indent=1),
+        "\ufeff" + "\n".join(map(json.dumps, SUMS)),
+        "\r\n\n".join(json.dumps(row, indent=1) for row in SUMS),
+        json.dumps({"version": "1.0", "data": SUMS}),
+        json.dumps({"first": SUMS[0], "second": SUMS[1]}),
+        json.dumps([{"question": "Two and two?", "answer": "2+2 is <<2+2=4>>4.\n#### 4"},
+                    {"question": "Three?", "answer": 3.0}]),
+        # MultiArith, SVAMP and GSM-Hard name their columns otherwise.
+        json.dumps([SUMS[0], {"question": "Three?", "final_ans": "3"}]),
+        json.dumps([SUMS[0], {"ID": "1", "question_concat": "Three?", "Answer": "3"}]),
+        json.dumps([SUMS[0], {"input": "Three?", "code": "3", "target": 3.0}]),
+        "Two and two?||<<2+2=4>> #### 4\r\nThree?|| #### 3",
+    ],
+)  # fmt: skip
+def test_every_form_of_a_file_is_read(file: Path, content: str) -> None:
+    file.write_bytes(content.encode())
+    assert load_problems(file) == TWO
+    assert load_problems(file, limit=1) == TWO[:1]
+    file.write_text(json.dumps(SUMS[1]))
+    assert load_problems(file) == TWO[1:]  # a single object
+
+
+def test_a_large_number_is_written_out(file: Path) -> None:
+    file.write_text(json.dumps({"input": "How many?", "target": 6.2e20}))
+    assert load_problems(file)[0].answer == "620000000000000000000"
+
+
+HOSTILE = st.text(
+    st.sampled_from('a1.|# <>="\\[]{},:\0\r\n\t\v\x1c\x85\u2028\ufeff\ud800é'), max_size=9
+)
+
+
+@given(st.lists(st.builds(Problem, HOSTILE, st.lists(HOSTILE).map(tuple), HOSTILE), max_size=3))
+@settings(max_examples=300)
+@pytest.mark.parametrize("write", [write_json, write_gsm8k, write_prontoqa])
+def test_what_is_written_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, write: Callable[..., None], problems: list[Problem]
+) -> None:
+    """Whatever the texts: a writer refuses, or the file gives the same problems."""
+    file = tmp_path_factory.getbasetemp() / "written"
+    if write is write_prontoqa:
+        problems = [
+            replace(one, question=f"{one.question} True or false: Max is shy.") for one in problems
+        ]
+    with suppress(ProblemError):
+        write(problems, file)
+        assert load_problems(file) == problems
 
 
 def test_failed_writes_leave_the_old_file(file: Path) -> None:
@@ -130,11 +187,16 @@ def test_failed_writes_leave_the_old_file(file: Path) -> None:
     good = Problem("Sam has 4 pens.", ("<<4-2=2>>",), "2")
     for write, bad, error, message in (
         (write_json, None, AttributeError, "question"),
-        (write_prontoqa, good, ProblemError, "problem 1 does not ask 'True or false:'"),
-        (write_gsm8k, Problem("Sam\nhas 4.", (), "2"), ProblemError, "1 does not fit on a line"),
+        (write_prontoqa, good, ProblemError, "problem 1: does not ask 'True or false:'"),
+        (
+            write_gsm8k,
+            Problem("Sam\nhas 4.", (), "2"),
+            ProblemError,
+            "problem 1: a line end inside",
+        ),
         (write_gsm8k, Problem("Sam||has 4.", (), "2"), ProblemError, "problem 1: "),
         (write_gsm8k, Problem("Sam", ("Tom is.",), "2"), ProblemError, "1: .*no equation"),
-        (write_gsm8k, Problem("Sam ", (), "2"), ProblemError, "problem 1 does not fit"),
+        (write_gsm8k, Problem("Sam ", (), "2"), ProblemError, "1: this format cannot hold it"),
         (write_gsm8k, Problem("Sam", (), ""), ProblemError, "problem 1: the answer is empty"),
     ):
         first = generate_prontoqa(1, 0)[0] if write is write_prontoqa else good
@@ -162,25 +224,31 @@ def lines(bad: bytes) -> bytes:
     return b"\n".join([LINE.encode(), b"", bad, LINE.encode()])
 
 
-ROW_1, EXAMPLE_2, LINE_3 = (
-    "row 1: ",
-    r"row 1 \(example2\): key 'test_example': ",
-    r"row 1 \(line 3\): ",
-)
+ROW_1 = r"row 1 \(line 1\): "
+EXAMPLE_2 = r"row 1 \(example2, line 1\): key 'test_example': "
+LINE_3 = r"row 1 \(line 3\): "
 BAD_FILES = [
     (b"", "the file is empty; a file is Coconut's JSON"),
     (b" \n ", "the file is empty"),
-    (b"Once upon a time.\n", "row 0: the format cannot be told: .* in the first 18 bytes"),
-    ("Sam||<<1+1=2>> #### 2".encode("utf-16"), "not UTF-8 text .*; convert it to UTF-8"),
+    (b"Once upon a time.\n", "the format cannot be told: no .* and no || in it; a file is"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "a pointer of Git LFS, not"),
+    ("Sam||<<1+1=2>> #### 2".encode("utf-16"), "not UTF-8 text.*; convert it to UTF-8"),
     (b"\x89PNG\0||", "not UTF-8 text"),
     # Coconut's JSON
     (b'[{"question": "a",\n "steps" ["b"]}]', "line 2, column 10"),
-    (b'[\n{"question": "\xff"}]', "line 2, column 15: not UTF-8"),
-    (b"[" * 100_000, "line 1, column 1: .*malformed"),
-    (b"[" + b"9" * 5000 + b"]", "line 1, column 1: "),
-    (b"[null]", "row 0: expected keys and values, found null"),
+    (b'[\n{"question": "\xff"}]', "line 2, column 15: byte 0xff is not UTF-8"),
+    (b"[" * 100_000, "line 1, column 2: .*malformed"),
+    (b"[" + b"9" * 5000 + b"]", "line 1, column 2: "),
+    (b'[{"question": "a", "answer": "1"},]', "line 1, column 35: Expecting value"),
+    (b'[{"question": "a", "answer": "1"} 2]', "line 1, column 35: Expecting ',' delimiter"),
+    (b"[]\n[]", "line 2, column 1: Extra data"),
+    (b'[\n{"answer": "1", "answer": "2"}]', "line 2, column 1: the key 'answer' occurs twice"),
+    (b'{"a": {"b": 1, "b": 2}}', "line 1, column 1: the key 'b' occurs twice"),
+    (b"[null]", r"row 0 \(line 1\): expected keys and values, found null"),
+    (b'{"train": [{"question": "a"}]}', r"row 0 \(train, line 1\): expected .* found list"),
+    (b'[{"instruction": "a", "output": "b"}]', "row 0 .*'question' is missing; .* instruction, o"),
     *((json.dumps([{k: v for k, v in ROW.items() if k != key}]).encode(),
-       f"row 0: key '{key}' is missing") for key in ROW),
+       rf"row 0 \(line 1\): key '{key}' is missing; there are ") for key in ROW),
     (rows(question=None), ROW_1 + "key 'question' is null, not str"),
     (rows(answer=2), ROW_1 + "key 'answer' is int, not str"),
     (rows(steps="one"), ROW_1 + "key 'steps' is str, not list"),
@@ -198,14 +266,15 @@ BAD_FILES = [
     (rows(neg_target=4), ROW_1 + "target and distractor are the same node"),
     (rows(steps=ROW["steps"][1:]), ROW_1 + "step 1 starts at yumpus"),  # type: ignore[index]
     # the files of ProntoQA's generator
-    (b'{"example1": 3}', r"row 0 \(example1\): expected keys and values, found int"),
-    (b'{"example1": {}}', r"row 0 \(example1\): key 'test_example' is missing"),
+    (b'{"example1": 3}', r"row 0 \(example1, line 1\): expected keys and values, found int"),
+    (b'{"example1": {}}', r"row 0 \(example1, line 1\): key 'question' is missing; .* no keys"),
+    (b'{"a": {"test_example": {}}}', "row 0 .*: key 'test_example': key 'question' is missing"),
     (b'{"example1"', "line 1, column 12: .*cut off"),
     (examples(question=None), EXAMPLE_2 + "key 'question' is null, not str"),
     (examples(query=3), EXAMPLE_2 + "key 'query' is int, not str"),
     (examples(chain_of_thought="Max."), EXAMPLE_2 + "key 'chain_of_thought' is str, not list"),
     (examples(chain_of_thought=["Max.", 1]), EXAMPLE_2 + ".*entry 1 is int"),
-    (examples(chain_of_thought=["Max is shy.", "", ""]), r"row 1 \(example2\): step 2 is empty"),
+    (examples(chain_of_thought=["Max is shy.", "", ""]), r"row 1 \(example2, .*step 2 is empty"),
     (examples(answer=""), "row 1 .*the answer is empty; fill it in"),
     (examples(answer="Maybe"), "row 1 .*key 'answer' is 'Maybe'; it must be 'True' or 'False'"),
     (examples(query="Is Max wooden?"), "row 1 .*the question does not ask 'True or false:'"),
@@ -220,8 +289,16 @@ BAD_FILES = [
     (lines(b"Sam||<<4-2>> #### 2"), LINE_3 + "step 1: '<<4-2>>' is no equation"),
     (lines(b"Sam||<<4-2=2>> ####  "), LINE_3 + "the answer is empty"),
     (lines(b" ||<<4-2=2>> #### 2"), LINE_3 + "the question is empty"),
-    (lines("Zoë||#### 2".encode("latin-1")), LINE_3 + r"byte 3 \(0xeb\) is not UTF-8; convert"),
+    (lines("Zoë||#### 2".encode("latin-1")), "line 3, column 3: byte 0xeb is not UTF-8; convert"),
     (lines(b"Zo\0||#### 2"), "not UTF-8 text"),
+    (lines(b"A||#### 1\rB||#### 2"), LINE_3 + "a line end inside; end each line with a line"),
+    (lines(b"A||#### 1B||#### 2"), LINE_3 + "a second || or ####: a line end is missing"),
+    # JSON Lines
+    (b'{"question": "a", "answer": "1"}\n{"question": "b"}', r"row 1 \(line 2\): key 'steps' is"),
+    (b'{"question": "a", "answer": "1"}\n\n{"question": ', "line 3, column 14: .*cut off"),
+    (b'{"question": "a", "answer": "1"}{"question": "b", "answer": "2"}', "line 1, .*Extra data"),
+    (b'{"question": "a", "answer": "1"}\r{"question": "b", "answer": "2"}', "line 1, .*Extra"),
+    (b'{"question": "a", "answer": "\\ud800 1", "steps": []}', "row 0 .*: the answer holds"),
 ]  # fmt: skip
 
 
@@ -234,17 +311,21 @@ def test_bad_files_are_named(file: Path, content: bytes, message: str) -> None:
 
 def test_a_line_beyond_the_limit_is_not_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_bytes(lines(b"bad"))
-    assert len(read_gsm8k(file, limit=1)) == 1
+    assert len(load_problems(file, limit=1)) == 1
     monkeypatch.setattr(gsm8k, "LONGEST_LINE", 5000)
     file.write_text(LINE + "\n" + LINE.replace("pens", "pens " * 2000))
-    with pytest.raises(ProblemError, match=r"row 1 \(line 2\): longer than 5,000 bytes; one line"):
+    with pytest.raises(ProblemError, match=r"row 1 \(line 2\): longer than 5,000 characters; one"):
         load_problems(file)
 
 
-@pytest.mark.parametrize("read", [read_json, read_gsm8k])
-def test_a_missing_file_is_named(file: Path, read: Callable[[Path], list[Problem]]) -> None:
-    with pytest.raises(ProblemError, match="data: cannot be read: No such file"):
-        read(file)
+def test_a_file_that_cannot_be_read_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    file.write_text(LINE)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ProblemError, match="data: cannot be read: Permission denied"):
+        load_problems(file)
 
 
 @given(st.data())
@@ -253,22 +334,22 @@ def test_truncated_json_is_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     text = json.dumps([ROW, PLAIN], indent=data.draw(st.sampled_from([None, 2])))
-    cut = data.draw(st.integers(0, len(text) - 1))
+    cut = data.draw(st.integers(1, len(text) - 1))
     path = tmp_path_factory.mktemp("cut") / "cut.json"
     path.write_text(text[:cut])
     with pytest.raises(ProblemError, match=r"cut\.json: line \d+, column \d+: .*cut off"):
-        read_json(path)
+        load_problems(path)
 
 
 @pytest.mark.parametrize(
     ("start", "end", "message"),
     [
-        (b"", b"", "row 0: the format cannot be told: .* in the first 1,000,000 bytes"),
-        (b"Sam||", b"#### 2", r"row 0 \(line 1\): longer than 1,000,000 bytes"),
+        (b"", b"", "the format cannot be told: "),
+        (b"Sam||", b"#### 2", r"row 0 \(line 1\): longer than 1,000,000 characters"),
         (
             b'[{"answer": "1", "steps": [], "question": "',
             b'"}]',
-            "row 0: the question has 100,000,",
+            r"row 0 \(line 1\): the question has 100,000,",
         ),
     ],
     ids=["plain", "text", "json"],
@@ -339,13 +420,6 @@ def test_the_cache_has_its_own_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_file("prosqa", "test") == Path.home() / ".cache/coconut-lab/prosqa_test.json"
 
 
-SUMS = [
-    {"question": "Two and two?", "steps": ["<<2+2=4>>"], "answer": "4"},
-    {"question": "Three?", "steps": [], "answer": "3"},
-]
-SUM_PROBLEMS = [Problem("Two and two?", ("<<2+2=4>>",), "4"), Problem("Three?", (), "3")]
-
-
 def datasets_cache(folder: Path, rows: list[dict[str, object]]) -> None:
     """Lay out a cache as `datasets` leaves it after it fetched whynlp/gsm8k-aug."""
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -365,9 +439,9 @@ def datasets_cache(folder: Path, rows: list[dict[str, object]]) -> None:
 
 def test_gsm8k_comes_from_the_cache_of_datasets(tmp_path: Path) -> None:
     datasets_cache(tmp_path, SUMS)
-    assert load_problems("gsm8k-aug") == load_problems("whynlp/gsm8k-aug") == SUM_PROBLEMS
-    assert load_problems("gsm8k-aug", limit=1) == SUM_PROBLEMS[:1]
-    assert load_problems("gsm8k-aug", limit=9) == SUM_PROBLEMS
+    assert load_problems("gsm8k-aug") == load_problems("whynlp/gsm8k-aug") == TWO
+    assert load_problems("gsm8k-aug", limit=1) == TWO[:1]
+    assert load_problems("gsm8k-aug", limit=9) == TWO
     with pytest.raises(ProblemError, match=r"cannot be fetched .*Unknown split.*three way"):
         load_problems("gsm8k-aug", split="test")
 

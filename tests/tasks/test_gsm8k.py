@@ -17,10 +17,10 @@ from published import GSM8K, needs_published
 from coconut_lab.tasks.arithmetic import evaluate, number, numbers_in, read_equation, write_number
 from coconut_lab.tasks.gsm8k import (
     answer_fault,
-    read_gsm8k,
     rounded_steps,
     step_faults,
 )
+from coconut_lab.tasks.loading import load_problems
 from coconut_lab.tasks.problems import Problem, ProblemError
 from coconut_lab.tasks.prosqa import ENTITIES
 from coconut_lab.tasks.shortcuts import COMMONEST, gsm8k_shortcuts
@@ -164,7 +164,7 @@ def test_numbers_of_a_text() -> None:
 
 @needs_published
 def test_every_published_row_holds() -> None:
-    problems = read_gsm8k(GSM8K)
+    problems = load_problems(GSM8K)
     steps = [step for one in problems for step in one.steps]
     faults = [fault for one in problems for fault in step_faults(one)]
     assert (len(steps), faults.count(None)) == (1573, 1573)
@@ -180,7 +180,7 @@ def test_every_published_row_holds() -> None:
 
 @needs_published
 def test_figures_of_the_published_file() -> None:
-    problems = read_gsm8k(GSM8K)
+    problems = load_problems(GSM8K)
     scores = gsm8k_shortcuts(problems)
     assert next(iter(scores)) == COMMONEST
     assert scores[COMMONEST] == pytest.approx(0.042)

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from published import PRONTOQA, needs_published
 
+from coconut_lab.tasks.loading import load_problems
 from coconut_lab.tasks.problems import Problem, ProblemError
 from coconut_lab.tasks.prontoqa import (
     ORDERINGS,
     PROPERTIES,
     answer_fault,
     generate_prontoqa,
-    read_prontoqa,
     step_faults,
 )
 from coconut_lab.tasks.prontoqa_logic import (
@@ -102,7 +102,7 @@ def test_every_literal_comes_back(
 
 @needs_published
 def test_every_published_row_is_read_and_holds() -> None:
-    problems = read_prontoqa(PRONTOQA)
+    problems = load_problems(PRONTOQA)
     raw = [row["test_example"] for row in json.loads(PRONTOQA.read_text()).values()]
     assert len(problems) == len(raw) == 200
     for one, row in zip(problems, raw, strict=True):
@@ -121,7 +121,7 @@ def test_every_published_row_is_read_and_holds() -> None:
 
 @needs_published
 def test_a_change_in_any_published_step_is_found() -> None:
-    for one in read_prontoqa(PRONTOQA):
+    for one in load_problems(PRONTOQA):
         for place, step in enumerate(one.steps):
             first = step.split(". ")[0].rstrip(".") + "."
             flipped = first.replace(" is not ", " is ") if " is not " in first else None
@@ -134,7 +134,7 @@ def test_a_change_in_any_published_step_is_found() -> None:
 
 @needs_published
 def test_a_missing_fact_is_found_where_it_is_used() -> None:
-    for one in read_prontoqa(PRONTOQA)[:50]:
+    for one in load_problems(PRONTOQA)[:50]:
         rules = [step.split(". ")[1].rstrip(".") + "." for step in one.steps[:-1]]
         for place, rule in enumerate(rules):
             faults = step_faults(replace(one, question=one.question.replace(rule + " ", "", 1)))
@@ -144,7 +144,7 @@ def test_a_missing_fact_is_found_where_it_is_used() -> None:
 
 @needs_published
 def test_shortcuts_of_the_published_file() -> None:
-    scores = prontoqa_shortcuts(read_prontoqa(PRONTOQA))
+    scores = prontoqa_shortcuts(load_problems(PRONTOQA))
     assert scores["believe the concept mentioned more often"] == 1.0
     assert scores["believe the concept to which more facts lead"] == 1.0
     assert scores["always True"] == 101 / 200
