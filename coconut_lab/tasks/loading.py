@@ -18,10 +18,17 @@ from coconut_lab.tasks.problems import Problem, ProblemError
 #: Where files of data sets are kept that the library `datasets` does not serve.
 CACHE = "COCONUT_LAB_CACHE"
 SPLITS = ("train", "validation", "test")
-GSM8K_REPOSITORY = "whynlp/gsm8k-aug"
 PROSQA_ADDRESS = (
     "https://raw.githubusercontent.com/facebookresearch/coconut/main/data/prosqa_{part}.json"
 )
+#: What the library `datasets` serves: the repository, and each split with its name there.
+HUB = {
+    "gsm8k-aug": ("whynlp/gsm8k-aug", {split: split for split in SPLITS}),
+    "gsm8k-aug-nl": ("whynlp/gsm8k-aug-nl", {split: split for split in SPLITS}),
+    "multiarith": ("ChilleD/MultiArith", {"train": "train", "test": "test"}),
+    "svamp": ("ChilleD/SVAMP", {"train": "train", "test": "test"}),
+    "gsm-hard": ("reasoning-machines/gsm-hard", {"test": "train"}),
+}
 
 _TIMEOUT = 30  # seconds
 _FORMATS = (
@@ -31,13 +38,13 @@ _FORMATS = (
 # What the hub has to do with each data set.
 _REACH = {
     "prosqa": f"with network, load_problems('prosqa') fetches {PROSQA_ADDRESS}",
-    "gsm8k-aug": f"with network, load_problems('gsm8k-aug') fetches {GSM8K_REPOSITORY}",
     "prontoqa": (
         "nothing there, but you can make a file with the generator of "
         "github.com/asaparov/prontoqa (run_experiment.py --model-name json --model-size dummy "
         "--ordering random --num-trials 10000 --few-shot-examples 0 --ontology fictional "
         "--min-hops 5 --max-hops 5 --hops-skip 1), or use generate_prontoqa"
     ),
+    **{name: f"with network, load_problems({name!r}) fetches {HUB[name][0]}" for name in HUB},
 }
 
 
@@ -50,8 +57,10 @@ def load_problems(
     already, without network. A file's format is told by its content.
 
     Args:
-        source: path of a file in Coconut's JSON, ProntoQA's raw JSON or iCoT's text format; or
-            "prosqa", "prontoqa" or "gsm8k-aug".
+        source: path of a file in Coconut's JSON, ProntoQA's raw JSON or iCoT's text format, JSON
+            also one row a line; or "prosqa", "prontoqa", "gsm8k-aug"; or for evaluation only,
+            without steps or with steps in words, "gsm8k-aug-nl", "multiarith", "svamp",
+            "gsm-hard".
         split: "train", "validation" or "test" of a data set known by name. A file is one part, so
             it is not used then.
         limit: at most this many problems, from the start; all of them by default.
@@ -69,21 +78,25 @@ def load_problems(
     path = Path(source)
     if path.is_file():
         return load_file(path, limit)
-    name = str(source)
-    if name == GSM8K_REPOSITORY:
-        name = "gsm8k-aug"
-    if name not in _FETCH:
+    names = {repository: name for name, (repository, _) in HUB.items()}
+    name = names.get(str(source), str(source))
+    if name not in _REACH:
         raise ProblemError(
             f"{name!r} is neither a file nor a known data set; {_FORMATS}; known by name are "
-            f"{', '.join(_FETCH)}"
+            f"{', '.join(_REACH)}"
         )
-    if split not in SPLITS:
-        raise ProblemError(f"split={split!r}; there are {', '.join(SPLITS)}")
+    splits = HUB[name][1] if name in HUB else SPLITS
+    if split not in splits:
+        raise ProblemError(f"split={split!r}; there are {', '.join(splits)}")
     kept = cache_file(name, split)
     if kept.is_file():
         return load_file(kept, limit)
     try:
-        return _FETCH[name](split, limit)
+        if name in HUB:
+            return _fetch_from_hub(name, split, limit)
+        if name == "prosqa":
+            return _fetch_prosqa(split, limit)
+        raise OSError("nobody publishes Coconut's ProntoQA files")
     except OSError as error:
         reach = _REACH[name].format(part=_part(split))
         raise ProblemError(
@@ -156,17 +169,18 @@ def _read_text(path: Path) -> str:
         ) from None
 
 
-def _fetch_gsm8k(split: str, limit: int | None) -> list[Problem]:
+def _fetch_from_hub(name: str, split: str, limit: int | None) -> list[Problem]:
     import datasets  # slow to import, and only needed here
 
+    repository, splits = HUB[name]
     datasets.disable_progress_bars()
     try:
-        rows = datasets.load_dataset(GSM8K_REPOSITORY, split=split)
+        rows = datasets.load_dataset(repository, split=splits[split])
     except Exception as error:  # the libraries raise many kinds
         raise OSError(f"{type(error).__name__}: {error}") from error
     finally:
         datasets.enable_progress_bars()
-    with placed(GSM8K_REPOSITORY):
+    with placed(repository):
         return _problems_of(enumerate(rows), limit)
 
 
@@ -188,10 +202,3 @@ def _fetch_prosqa(split: str, limit: int | None) -> list[Problem]:
     kept = cache_file("prosqa", split)
     kept.parent.mkdir(parents=True, exist_ok=True)
     return load_file(write_text(kept, text), limit)
-
-
-def _fetch_prontoqa(split: str, limit: int | None) -> list[Problem]:
-    raise OSError("nobody publishes Coconut's ProntoQA files")
-
-
-_FETCH = {"prosqa": _fetch_prosqa, "prontoqa": _fetch_prontoqa, "gsm8k-aug": _fetch_gsm8k}

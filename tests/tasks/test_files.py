@@ -13,6 +13,7 @@ from pathlib import Path
 
 import datasets
 import pytest
+from datasets.naming import camelcase_to_snakecase
 from example_problem import EDGES, ENGLISH, NAMES, english
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -384,7 +385,32 @@ def test_unknown_sources_are_named(tmp_path: Path) -> None:
 # --- three ways --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["prosqa", "prontoqa", "gsm8k-aug"])
+@pytest.mark.parametrize(
+    ("name", "repository", "split", "row"),
+    [
+        ("gsm8k-aug-nl", "whynlp/gsm8k-aug-nl", "test",
+         {"question": "Three?", "steps": ["It is 3."], "answer": "3"}),
+        ("multiarith", "ChilleD/MultiArith", "test", {"question": "Three?", "final_ans": "3"}),
+        ("svamp", "ChilleD/SVAMP", "test",
+         {"ID": "1", "Body": "B", "Question": "Q", "question_concat": "Three?", "Answer": "3"}),
+        ("gsm-hard", "reasoning-machines/gsm-hard", "train",
+         {"input": "Three?", "code": "def solution(): return 3", "target": 3.0}),
+    ],
+)  # fmt: skip
+def test_data_sets_for_evaluation(
+    tmp_path: Path, name: str, repository: str, split: str, row: dict[str, object]
+) -> None:
+    datasets_cache(tmp_path, [row], repository, split)
+    (one,) = load_problems(name, split="test")
+    assert (one.question, one.answer) == ("Three?", "3")
+    assert one.steps == tuple(row.get("steps", ()))  # type: ignore[call-overload]
+    assert load_problems(repository, split="test") == [one]
+    if name != "gsm8k-aug-nl":
+        with pytest.raises(ProblemError, match=r"split='validation'; there are (train, )?test"):
+            load_problems(name)
+
+
+@pytest.mark.parametrize("name", ["prosqa", "prontoqa", "gsm8k-aug", "gsm-hard"])
 def test_offline_without_a_cache_the_error_says_which_ways_there_are(
     name: str, tmp_path: Path
 ) -> None:
@@ -420,20 +446,27 @@ def test_the_cache_has_its_own_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_file("prosqa", "test") == Path.home() / ".cache/coconut-lab/prosqa_test.json"
 
 
-def datasets_cache(folder: Path, rows: list[dict[str, object]]) -> None:
-    """Lay out a cache as `datasets` leaves it after it fetched whynlp/gsm8k-aug."""
+def datasets_cache(
+    folder: Path,
+    rows: list[dict[str, object]],
+    repository: str = "whynlp/gsm8k-aug",
+    split: str = "validation",
+) -> None:
+    """Lay out a cache as `datasets` leaves it after it fetched a repository."""
+    owner, name = repository.split("/")
+    name = camelcase_to_snakecase(name)
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     datasets.load_dataset(
         "json",
-        data_files={"validation": str(folder / "rows.jsonl")},
+        data_files={split: str(folder / "rows.jsonl")},
         cache_dir=str(folder / "made"),
     )
     made = next((folder / "made").glob("json/*/*/*"))
-    kept = folder / "datasets" / "whynlp___gsm8k-aug" / "default" / "0.0.0" / "hash"
+    kept = folder / "datasets" / f"{owner}___{name}" / "default" / "0.0.0" / "hash"
     shutil.copytree(made, kept)
-    (kept / "json-validation.arrow").rename(kept / "gsm8k-aug-validation.arrow")
+    (kept / f"json-{split}.arrow").rename(kept / f"{name}-{split}.arrow")
     info = (kept / "dataset_info.json").read_text()
-    info = info.replace('"dataset_name": "json"', '"dataset_name": "gsm8k-aug"')
+    info = info.replace('"dataset_name": "json"', f'"dataset_name": "{name}"')
     (kept / "dataset_info.json").write_text(info)
 
 
