@@ -183,7 +183,9 @@ def _fraction(text: str, power: str = "0") -> Fraction | None:
     if max(len(digits), len(exponent), len(power)) > LONGEST:
         return None
     scale = int(exponent or 0) + int(power)
-    return Fraction(digits) * Fraction(10) ** scale if abs(scale) <= LONGEST else None
+    if not scale or abs(scale) > LONGEST:
+        return None if scale else Fraction(digits)
+    return Fraction(digits) * Fraction(10) ** scale
 
 
 def numbers_of_answer(text: str) -> list[Fraction | None]:

@@ -66,9 +66,15 @@ class Graph:
             seen.add((parent, child))
         if all(parent < child for parent, child in self.edges):
             return  # every edge leads on, so none leads back
-        if not nx.is_directed_acyclic_graph(self._digraph):
-            cycle = [self.names[parent] for parent, _ in nx.find_cycle(self._digraph)]
-            raise ProblemError(f"the graph has a cycle: {' → '.join([*cycle, cycle[0]])}")
+        for knot in nx.strongly_connected_components(self._digraph):
+            if len(knot) > 1:  # a walk inside must come back; nx.find_cycle may take minutes
+                walk: dict[int, int] = {}
+                node = min(knot)
+                while node not in walk:
+                    walk[node] = len(walk)
+                    node = next(child for child in self.children(node) if child in knot)
+                cycle = [self.names[i] for i in [*walk][walk[node] :]]
+                raise ProblemError(f"the graph has a cycle: {' → '.join([*cycle, cycle[0]])}")
 
     def _check_question(self) -> None:
         for role in ("root", "target", "distractor"):

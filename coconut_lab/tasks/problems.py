@@ -119,16 +119,16 @@ def step_faults(problem: Problem) -> list[str | None]:
     """
     graph_of(problem)
     statement = read_statement(problem.question)
-    place = statement.asked
+    place, stated, symbolic = statement.asked, set(statement.facts), is_symbolic(problem.question)
     faults: list[str | None] = []
     for step in problem.steps:
-        edge = (place, step) if is_symbolic(problem.question) else read_sentence(step)
+        edge = (place, step) if symbolic else read_sentence(step)
         if edge is None:
             faults.append(f"is not of the form 'Every x is a y.': {step!r}")
             continue
         if edge[0] != place:
             faults.append(f"starts at {edge[0]}, but the chain is at {place}")
-        elif edge not in statement.facts:
+        elif edge not in stated:
             faults.append(f"uses the edge {_arrow(edge)}, which the question never states")
         else:
             faults.append(None)
