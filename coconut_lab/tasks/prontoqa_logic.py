@@ -4,7 +4,9 @@
     Each vumpus is not wooden.   every member of a concept, one property
     Vumpuses are brimpuses.      the same in the plural; "Every" says what "Each" says
 
-This module knows nothing of problems; `prontoqa.py` builds on it.
+The published generator also writes them about real animals and numbers, with nouns of two words:
+"Mersenne primes are prime numbers." This module knows nothing of problems; `prontoqa.py` builds
+on it.
 """
 
 from __future__ import annotations
@@ -19,14 +21,15 @@ from coconut_lab.tasks.notation import ProblemError, split_sentences
 ASK = "True or false:"
 STYLES = ("each", "every", "plural")
 
+_NOUN = r"\S+(?:\s\S+)?"
+_SAYS = rf"(?P<not>\s+not)?(?P<a>\s+an?)?\s+(?P<what>{_NOUN})"
 _RULE = re.compile(
-    r"(?:(?:each|every)\s+(?P<one>\S+)\s+is|(?P<many>\S+)\s+are)"
-    r"(?P<not>\s+not)?(?P<a>\s+an?)?\s+(?P<what>\S+)",
-    re.IGNORECASE,
+    rf"(?:(?:each|every)\s+(?P<one>{_NOUN})\s+is|(?P<many>{_NOUN})\s+are){_SAYS}", re.IGNORECASE
 )
-_FACT = re.compile(
-    r"(?!(?i:each|every)\s)(?P<who>\S+)\s+is(?P<not>\s+not)?(?P<a>\s+an?)?\s+(?P<what>\S+)"
-)
+_FACT = re.compile(rf"(?!(?i:each|every)\s)(?P<who>\S+)\s+is{_SAYS}")
+# The generator's plurals that no rule gives.
+_PLURALS = {word: word for word in ("bacteria", "food", "sheep", "sorpus", "worpus")}
+_PLURALS["people"] = "person"
 
 
 @dataclass(frozen=True)
@@ -53,30 +56,36 @@ class ParsedQuestion:
     query: Literal
 
 
-def _singular(word: str) -> str:
-    return word[:-2] if word.endswith("uses") else word
+def _singular(word: str) -> str | None:
+    """The singular of a plural noun; None for another word, such as "nervous" or "vumpus"."""
+    if word in _PLURALS or not word.endswith("s") or word.endswith(("us", "ss")):
+        return _PLURALS.get(word)
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    return word[: -2 if re.search("([^ao]us|ss|sh|ch|x)es$", word) else -1]
 
 
 def read_literal(sentence: str) -> Literal | None:
     """Read one sentence, such as "Each vumpus is not wooden."; None if it has no known form.
 
-    A plural noun must end in "-uses", which tells "Brimpuses are grimpuses" from "Brimpuses are
-    large".
+    In the plural no article tells a noun from a property: there a noun is what has a singular.
     """
     bare = sentence.strip().rstrip(".?! ")
     rule = _RULE.fullmatch(bare)
     match = rule or _FACT.fullmatch(bare)
     if match is None:
         return None
-    negated, what = match["not"] is not None, match["what"].lower()
-    if rule is None:
-        return Literal(match["who"], what, False, match["a"] is not None, negated)
-    if match["one"]:
-        return Literal(match["one"].lower(), what, True, match["a"] is not None, negated)
-    many = match["many"].lower()
-    if _singular(many) == many or match["a"] is not None:
-        return None
-    return Literal(_singular(many), _singular(what), True, _singular(what) != what, negated)
+    negated, what, noun = match["not"] is not None, match["what"].lower(), match["a"] is not None
+    if rule is not None and match["many"]:
+        subject, single = _singular(match["many"].lower()), _singular(what)
+        if subject is None or noun:
+            return None
+        what, noun = single or what, single is not None
+    else:
+        subject = match["one"].lower() if rule is not None else match["who"]
+    if " " in what and not noun:
+        return None  # a property is one word
+    return Literal(subject, what, rule is not None, noun, negated)
 
 
 def write_literal(literal: Literal, style: str = "each") -> str:

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from published import PRONTOQA, needs_published
 
 from coconut_lab.tasks.loading import load_problems
+from coconut_lab.tasks.notation import split_sentences
 from coconut_lab.tasks.problems import Problem, ProblemError
 from coconut_lab.tasks.prontoqa import (
     ORDERINGS,
@@ -30,6 +32,7 @@ from coconut_lab.tasks.prontoqa_logic import (
 )
 from coconut_lab.tasks.prosqa import CONCEPTS, ENTITIES
 from coconut_lab.tasks.shortcuts import prontoqa_shortcuts
+from coconut_lab.tasks.verify import shortcut_audit, verify_steps
 
 # --- an independent reader and solver ----------------------------------------------------------
 
@@ -75,6 +78,28 @@ def solve(question: str) -> set[bool]:
         ("Lorpuses are luminous.", Literal("lorpus", "luminous", True, False)),
         *((other, None) for other in ("", "Max.", "Is Max wooden?", "Max is", "Each is wooden.")),
         ("Vumpus are wooden.", None),
+        ("Max is very shy.", None),
+        # real words, and the generator's own odd plurals
+        ("Each sheep is a cow.", Literal("sheep", "cow", True, True)),
+        ("Sheep are not furry.", Literal("sheep", "furry", True, False, True)),
+        ("Butterflies are lepidopterans.", Literal("butterfly", "lepidopteran", True, True)),
+        ("Cats are carnivorous.", Literal("cat", "carnivorous", True, False)),
+        ("Spiders are bacteria.", Literal("spider", "bacteria", True, True)),
+        ("Fishes are mosses.", Literal("fish", "moss", True, True)),
+        ("Worpus are roses.", Literal("worpus", "rose", True, True)),
+        ("31 is a Mersenne prime.", Literal("31", "mersenne prime", False, True)),
+        (
+            "Mersenne primes are prime numbers.",
+            Literal("mersenne prime", "prime number", True, True),
+        ),
+        (
+            "Every real number is not imaginary.",
+            Literal("real number", "imaginary", True, False, True),
+        ),
+        (
+            "Painted ladies are not eight-legged.",
+            Literal("painted lady", "eight-legged", True, False, True),
+        ),
     ],
 )
 def test_forms_of_sentences(sentence: str, literal: Literal | None) -> None:
@@ -150,6 +175,54 @@ def test_shortcuts_of_the_published_file() -> None:
     assert scores["always True"] == 101 / 200
     assert scores["False if the query says 'not'"] == (53 + 50) / 200
     assert scores["believe the fact stated last"] == 105 / 200
+
+
+# Problems as the published generator writes them with --ontology true.
+REAL = [
+    (
+        "Felines are carnivores. Mammals are furry. Each cat is a feline. Every carnivore is not "
+        "herbivorous. Sheep are not furry. Carnivores are mammals. Mammals are vertebrates. "
+        "Every vertebrate is an animal. Fae is a cat.",
+        "True or false: Fae is furry.",
+        "Fae is a cat. Each cat is a feline. Fae is a feline. Felines are carnivores. Fae is a "
+        "carnivore. Carnivores are mammals. Fae is a mammal. Mammals are furry. Fae is furry.",
+        "True",
+    ),
+    (
+        "Real numbers are not imaginary. Mersenne primes are prime numbers. Each prime number is a "
+        "natural number. Complex numbers are imaginary. Natural numbers are integers. Every "
+        "integer is a real number. Real numbers are numbers. 31 is a Mersenne prime.",
+        "True or false: 31 is imaginary.",
+        "31 is a Mersenne prime. Mersenne primes are prime numbers. 31 is a prime number. Each "
+        "prime number is a natural number. 31 is a natural number. Natural numbers are integers. "
+        "31 is an integer. Every integer is a real number. 31 is a real number. Real numbers are "
+        "not imaginary. 31 is not imaginary.",
+        "False",
+    ),
+]
+
+
+def test_real_words_are_read_verified_and_audited(tmp_path: Path) -> None:
+    keys = "question", "query", "chain_of_thought", "answer"
+    rows = [
+        (question, query, split_sentences(chain), answer) for question, query, chain, answer in REAL
+    ]
+    file = tmp_path / "real.json"
+    file.write_text(
+        json.dumps(
+            {
+                f"example{n}": {"test_example": dict(zip(keys, row, strict=True))}
+                for n, row in enumerate(rows)
+            }
+        )
+    )
+    problems = load_problems(file)
+    found = verify_steps(problems)
+    assert (found.problems, found.steps, found.failures, found.answers) == (2, 11, (), ())
+    assert shortcut_audit(problems)["believe the concept to which more facts lead"] == 1
+    wrong = replace(problems[0], question=problems[0].question.replace("Each cat", "Each dog"))
+    assert [one.step for one in verify_steps([wrong]).failures] == [1]
+    assert verify_steps([wrong]).answers
 
 
 # --- the generator -----------------------------------------------------------------------------
