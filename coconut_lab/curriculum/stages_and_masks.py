@@ -18,6 +18,7 @@ from coconut_lab.curriculum.tokenizer import (
     ANSWER_MARK,
     TokenizerError,
     pause_token,
+    special_ids,
     thought_tokens,
     words_known,
 )
@@ -56,7 +57,8 @@ def tokenize(problems: Iterable[Problem], tokenizer: Any) -> list[Tokenized]:
         One `Tokenized` per problem; the answer ends with the end of sequence.
 
     Raises:
-        ProblemError: a word that a word-level tokenizer does not know.
+        ProblemError: a word that a word-level tokenizer does not know, or a text that holds a
+            special token, such as `<eot>`: it would be a marker, or end the row.
         TokenizerError: no end-of-sequence token.
     """
     if tokenizer.eos_token_id is None:
@@ -81,12 +83,20 @@ def tokenize(problems: Iterable[Problem], tokenizer: Any) -> list[Tokenized]:
     steps = _tokenize_parts(
         [step + "\n" for problem in problems for step in problem.steps], tokenizer
     )
-    return [
-        Tokenized(
-            question, [next(steps) for _ in problem.steps], [*next(answers), tokenizer.eos_token_id]
-        )
-        for problem, question in zip(problems, questions, strict=True)
-    ]
+    special = special_ids(tokenizer)
+    own = tokenizer.num_special_tokens_to_add()  # such as the start of the text
+    rows = []
+    for index, (problem, question) in enumerate(zip(problems, questions, strict=True)):
+        row = Tokenized(question, [next(steps) for _ in problem.steps], next(answers))
+        found = [i for part in (question, *row.steps, row.answer) for i in part if i in special]
+        if len(found) > own:
+            raise ProblemError(
+                f"problem {index}: its text holds {tokenizer.decode(found[own : own + 1])}, which "
+                "would be read as that token and not as text; take it out or write it otherwise"
+            )
+        row.answer.append(tokenizer.eos_token_id)
+        rows.append(row)
+    return rows
 
 
 def _tokenize_parts(texts: list[str], tokenizer: Any) -> Iterator[list[int]]:

@@ -129,6 +129,14 @@ def token_id(tokenizer: Any, token: str) -> int | None:
     return int(index)
 
 
+def special_ids(tokenizer: Any) -> frozenset[int]:
+    """Give the ids that no text of a problem may become, the thought tokens among them."""
+    added = tokenizer.added_tokens_decoder.items()
+    found = {index for index, token in added if token.special} | {*tokenizer.all_special_ids}
+    ends = {tokenizer.eos_token_id, tokenizer.bos_token_id}
+    return frozenset(found - ({tokenizer.unk_token_id} - ends))
+
+
 def padding_id(tokenizer: Any) -> int:
     """Give the id that fills padded positions: the padding token, else the end of sequence."""
     for index in (tokenizer.pad_token_id, tokenizer.eos_token_id):

@@ -1,8 +1,10 @@
 """Encoding and batches against the rules of the published code, written down a second time."""
 
+import copy
 import itertools
 import math
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import bpe_tokenizer
 from shapes import tokenizer as small_tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.stages_and_masks import METHODS, Curriculum, Example, tokenize
@@ -161,6 +164,41 @@ def test_bad_settings_and_words_are_named():
         collate([], words())
     with pytest.raises(ValueError, match="example 0 has 2 tokens but 1 labels"):
         collate([Example([1, 2], [1])], words())
+
+
+@pytest.mark.parametrize("part", ["question", "step", "answer"])
+@pytest.mark.parametrize("token", ["<thought>", "<eot>", "<bot>", "<pause>", "<eos>"])
+@pytest.mark.parametrize("tokenizer", [BPE, word_tokenizer("ab")], ids=["bpe", "words"])
+def test_text_that_holds_a_special_token_is_refused(tokenizer, token, part):
+    """It would add a thought, or end the row, without a word."""
+    tokenizer = copy.deepcopy(tokenizer)
+    add_pause_token(tokenizer)
+    token = tokenizer.eos_token if token == "<eos>" else token
+    texts = {"question": "a", "step": "a", "answer": "b", part: f"a {token} b"}
+    good, bad = (
+        Problem("a", ("a",), "b"),
+        Problem(texts["question"], (texts["step"],), texts["answer"]),
+    )
+    for curriculum in (Curriculum(), Curriculum("cot"), Curriculum("pause")):
+        for encode in (curriculum.encode, curriculum.prompt):
+            with pytest.raises(
+                ProblemError, match=f"problem 0: its text holds {re.escape(token)}, wh"
+            ):
+                encode(bad, tokenizer, 1)
+    with pytest.raises(ProblemError, match="problem 1: its text holds"):
+        tokenize([good, bad], tokenizer)
+
+
+def test_what_a_tokenizer_adds_itself_is_no_text():
+    tokenizer = bpe_tokenizer()
+    tokenizer.add_special_tokens({"bos_token": "<s>"})
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", tokenizer.bos_token_id)]
+    )
+    (row,) = tokenize(SUMS[:1], tokenizer)
+    assert row.question[0] == tokenizer.bos_token_id and tokenizer.bos_token_id not in row.answer
+    with pytest.raises(ProblemError, match="its text holds <s>"):
+        tokenize([Problem("a <s>", (), "1")], tokenizer)
 
 
 def test_tokenizers_without_what_is_needed():
