@@ -107,7 +107,8 @@ def numeric_answer(text: str) -> Fraction | None:
     """Take the number from an answer to a GSM8K problem, exactly.
 
     Understands thousands separators (1,234), units and currencies ($5, 5 dollars, 20%), decimals,
-    a trailing period, negative numbers, fractions and mixed numbers as written (3/4, 1 1/2).
+    a trailing period, negative numbers, fractions and mixed numbers as written (3/4, 1 1/2), and
+    what Python and spreadsheets write (6.2e+20, 1_000, 0x1f, 1.234,5 and a loss alone, ($1,200)).
 
     Args:
         text: an answer, or all that a model wrote. After `###` (or `####`) the first number

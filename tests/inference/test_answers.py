@@ -197,6 +197,35 @@ def test_a_path_needs_a_graph():
         ("### 2 dozen", 2),
         ("### x=3", 3),
         ("### 45km/h", 45),
+        # as Python writes them
+        ("### 6.2e+20", 62 * 10**19),
+        ("### 1E5", 100_000),
+        ("### -2.5E-01", Fraction(-1, 4)),
+        ("so 1e-3.", Fraction(1, 1000)),
+        ("### 1_000_000", 1_000_000),
+        ("### 0x1F", 31),
+        ("### -0b101", -5),
+        ("### np.float64(3.5)", Fraction(7, 2)),
+        ("### Decimal('1.50')", Fraction(3, 2)),
+        ("### Fraction(-3, 4)", Fraction(-3, 4)),
+        ("### 6.2 × 10^20", 62 * 10**19),
+        ("### 6.2*10**-2", Fraction(31, 500)),
+        ("### 1e999999999", None),
+        ("### " + "9" * 5000, None),
+        ("### inf", None),
+        ("### nan", None),
+        # as spreadsheets write them
+        ("### 1.5E+03", 1500),
+        ("### (1,234)", -1234),
+        ("### ($5.50)", Fraction(-11, 2)),
+        ("### 5 (3 dozen)", 5),
+        ("### 1.234,56", Fraction("1234.56")),
+        ("### 1.234.567", 1234567),
+        ("### 1\u202f234,5", Fraction("1234.5")),
+        ("### 1'234.50", Fraction("1234.5")),
+        ("### 12.5%", Fraction(25, 2)),
+        ("### Rs.500", 500),
+        ("### +5", 5),
     ],
 )
 def test_numbers_as_people_write_them(text, want):
@@ -218,6 +247,14 @@ def test_a_decimal_is_read_as_it_was_written(value, places, data):
     text = form.format(s=sign, d=digits)
     assert numeric_answer(f"9 of 8 ### {text}") == number
     assert numeric_answer(f"9 of 8 are {text}") == number
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False), st.sampled_from("{!r} {:e} {:.3E}".split())
+)
+def test_a_float_is_read_as_it_was_written(value, form):
+    text = form.format(value)
+    assert numeric_answer(f"9 of 8 ### {text}") == numeric_answer(f"so {text}.") == Fraction(text)
 
 
 @given(st.integers(-999, 999), st.integers(1, 99))

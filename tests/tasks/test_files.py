@@ -361,6 +361,31 @@ def test_a_line_of_100_megabytes(file: Path, start: bytes, end: bytes, message: 
         load_problems(file)
 
 
+N = 990_000
+CHAIN = [[i + 1, i] for i in range(30_000)]
+HARD = {
+    "step": "Q||<<" + " " * (N // 2) + "=" + " " * (N // 2) + "1<>> #### 1",
+    "blanks": rows(question="a" + " " * N + "b").decode(),
+    "lines": rows(question="a\n " * (N // 4)).decode(),
+    "marks": rows(question="[Q]" * (N // 3)).decode(),
+    "cycle": rows(idx_to_symbol=[f"n{i}" for i in range(30_001)],
+                  edges=[*CHAIN, [29_999, 30_000]]).decode(),
+    "english": rows(question="Tom is a y. " * 60_000, steps=["Tom is a y."] * 9_000).decode(),
+    "example": examples(question="Max is" + " " * N + ".").decode(),
+    "names": rows(answer="x" * N, question="Tom is a " + "x" * N + ".").decode(),
+    "keys": json.dumps({"k" * N: {"question": 1}}),
+}  # fmt: skip
+
+
+@pytest.mark.timeout(120)  # each takes less than a second; some took minutes
+@pytest.mark.parametrize("name", HARD)
+def test_a_hard_megabyte_is_refused_at_once_in_a_line(file: Path, name: str) -> None:
+    file.write_text(HARD[name])
+    with pytest.raises(ProblemError) as caught:
+        load_problems(file)
+    assert len(str(caught.value).splitlines()) == 1 and len(str(caught.value)) < 2000
+
+
 @given(st.binary(max_size=60) | st.text(st.sampled_from('[]{}|<>=#12+ \n"ab,:')))
 @settings(max_examples=300)
 def test_any_file_is_read_or_refused(

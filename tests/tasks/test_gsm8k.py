@@ -14,7 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from published import GSM8K, needs_published
 
-from coconut_lab.tasks.arithmetic import evaluate, number, numbers_in, read_equation, write_number
+from coconut_lab.tasks.arithmetic import (
+    evaluate,
+    number,
+    numbers_in,
+    numbers_of_answer,
+    read_equation,
+    write_number,
+)
 from coconut_lab.tasks.gsm8k import (
     answer_fault,
     rounded_steps,
@@ -96,6 +103,7 @@ def test_written_numbers_come_back_and_are_short(value: Fraction) -> None:
         ("<<2/3=67%>>", False, False),
         ("<<15%*200=30>>", True, False),
         ("<<1,200/2=600>>", True, False),
+        ("<<1.5e3*2=3000>>", True, False),
         ("<<$3*2=$6>>", True, False),
         ("<<1/3=1/3>>", True, False),
         ("<<5=5>>", True, False),
@@ -130,6 +138,7 @@ def test_rules_of_rounding(step: str, holds: bool, rounded: bool) -> None:
         ("<<2+=5>>", "a number, an operation or a bracket is missing"),
         ("<<2**3=8>>", "a number, an operation or a bracket is missing"),
         ("<<1$3=13>>", "cannot read '$3' in '1$3'"),
+        ("<<12,34=1>>", "cannot read '12,34' in '12,34'"),
         (f"<<{'(' * 300}1{')' * 300}=1>>", "bracket is missing"),
         (f"<<{'-' * 999}1=1>>", "is missing"),
         ("<<9**9**9**9=1>>", "is missing"),
@@ -151,6 +160,15 @@ def test_any_step_holds_or_has_a_reason(text: str) -> None:
     for step in (text, f"<<{text}>>", f"<<{text}=1>>"):
         (fault,) = step_faults(Problem("q", (step,), "1"))
         assert fault is None or fault
+
+
+@pytest.mark.timeout(120)  # each takes a tenth of a second; some took minutes
+@pytest.mark.parametrize(
+    "text", ["1" + ",234" * 25_000 + ",5", "1." * 50_000, "9" * 99_999, "1 /" * 30_000]
+)
+def test_many_digits_are_read_at_once(text: str) -> None:
+    assert number(text) is None and isinstance(numbers_in(text), list)
+    assert numbers_of_answer(text) and step_faults(Problem("q", (f"<<{text}=1>>",), "1"))[0]
 
 
 def test_numbers_of_a_text() -> None:
