@@ -175,7 +175,7 @@ def _for_evaluation(row: dict[str, Any]) -> dict[str, Any]:
         if question in row and answer in row:
             row = {"question": row[question], "answer": row[answer]}
     given = row.get("answer")
-    if type(given) in (int, float) and math.isfinite(given):
+    if (isinstance(given, float) and math.isfinite(given)) or type(given) is int:
         given = write_number(Fraction(str(given)))
     chain, _, answer = str(given).rpartition("####")
     if number(answer) is None:
