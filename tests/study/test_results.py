@@ -82,15 +82,6 @@ def test_studies_belong_to_the_recipes_of_the_package(methods, depth):
         assert Recipe.from_dict(data) == depth_recipes(method, 2, 0)[1]
 
 
-def test_every_method_gets_equally_many_steps(methods, depth):
-    for study in (methods, depth):
-        steps = {
-            sum(phase.steps for phase in Recipe.from_dict(data).phases)
-            for data in study["recipes"].values()
-        }
-        assert len(steps) == 1
-
-
 def test_counts_are_those_of_the_outcomes(methods, depth):
     parts = [(entry, 1000) for entry in methods["results"]]
     for entry in depth["results"]:

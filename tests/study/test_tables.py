@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from xml.etree import ElementTree
 
 import pytest
@@ -241,11 +240,3 @@ def test_figures_without_results_are_drawn():
     assert draw_methods({}).axes
     axes = draw_depth({}, ("coconut",), (1, 2), (1, 2, 3)).axes[0]
     assert words(axes) == [MISSING] * 6
-
-
-def test_order_of_the_file_does_not_matter():
-    shuffled = METHOD_RESULTS.copy()
-    random.Random(0).shuffle(shuffled)
-    found = views.method_scores(shuffled)
-    assert list(found) == ["coconut", "cot", "no_cot"]
-    assert [list(by_seed) for by_seed in found.values()] == [[0, 7], [0], [0, 7]]

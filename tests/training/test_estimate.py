@@ -187,25 +187,26 @@ def made(recipe: Recipe) -> tuple[Coconut, Batches, Curriculum]:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_tokens_and_passes_are_those_of_the_batches(processes: int) -> None:
-    model, batches, curriculum = made(TRIAL)
-    found = estimate_run(
-        TRIAL, model, batches, curriculum, GPUS["L4"], processes=processes, samples=5
-    )
-    step = 0
-    for phase, got in zip(TRIAL.phases, found.phases, strict=True):
-        real = [
-            batches.curriculum(step + inner, curriculum, phase.stage)
-            for inner in range(phase.steps)
-        ]
-        step += phase.steps
+@pytest.mark.parametrize("objective", ["curriculum", "walks"])
+def test_tokens_and_passes_are_those_of_the_batches(objective: str, processes: int) -> None:
+    recipe = dataclasses.replace(TRIAL, objective=objective)
+    model, batches, curriculum = made(recipe)
+    found = estimate_run(recipe, model, batches, curriculum, GPUS["L4"], processes, samples=5)
+    step, widest = 0, []
+    for phase, got in zip(recipe.phases, found.phases, strict=True):
+        steps = range(step, step := step + phase.steps)
+        real = [batches.training(step, recipe, phase, curriculum) for step in steps]
         tokens = [int(batch["attention_mask"].sum()) for batch in real]
         assert got.tokens == sum(tokens) / len(tokens)
         assert got.computed == sum(batch["input_ids"].numel() for batch in real) / len(real)
         assert got.passes == model(**real[0]).passes
         assert got.steps == phase.steps
-    assert [phase.passes for phase in found.phases] == [1, 2, 3]
+        widest += [batch["input_ids"].shape[1] for batch in real]
+    assert [phase.passes for phase in found.phases] == (
+        [1, 1, 1] if objective == "walks" else [1, 2, 3]
+    )
     assert found.rows * found.parts * processes == 8
+    assert found.columns == max(widest) or objective == "curriculum"
 
 
 @pytest.mark.parametrize("mixing", [0.0, 0.5])
@@ -225,16 +226,6 @@ def test_no_batch_is_larger_than_the_longest_rows(method: str, mixing: float) ->
             most = max(most, int((batch["labels"] != IGNORED).sum(1).max()))
     assert widest <= bound.columns <= 1.3 * widest
     assert most == bound.labelled
-
-
-def test_walks_are_estimated_too() -> None:
-    recipe = dataclasses.replace(TRIAL, objective="walks", phases=(Phase(steps=3),))
-    model, batches, curriculum = made(recipe)
-    found = estimate_run(recipe, model, batches, curriculum, GPUS["L4"], samples=3)
-    real = [batches.walks(step, recipe.walks) for step in range(3)]
-    assert found.phases[0].tokens == sum(int(b["attention_mask"].sum()) for b in real) / 3
-    assert found.columns == max(batch["input_ids"].shape[1] for batch in real)
-    assert found.phases[0].passes == 1
 
 
 def test_a_batch_that_does_not_divide_is_refused() -> None:
