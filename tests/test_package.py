@@ -13,8 +13,8 @@ PACKAGE = Path(coconut_lab.__file__).parent
 
 #: The rooms of the package; each imports only from itself and those before it.
 ROOMS = (
-    "files tables tasks curriculum model checkpoints inference interpretability training study "
-    "figures explorers checks"
+    "errors files tables tasks curriculum model checkpoints inference interpretability training "
+    "study figures explorers checks"
 ).split()
 
 

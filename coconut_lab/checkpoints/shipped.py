@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from coconut_lab.curriculum.stages_and_masks import Curriculum
+from coconut_lab.errors import ShortError
 from coconut_lab.files import new_folder, sha256
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
@@ -18,7 +19,7 @@ FOLDER = Path(__file__).parent
 CARD_FILE = "card.json"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(ShortError, ValueError):
     """A checkpoint that is missing, incomplete or altered; the message says which file."""
 
 

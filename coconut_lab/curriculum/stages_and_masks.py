@@ -22,6 +22,7 @@ from coconut_lab.curriculum.tokenizer import (
     thought_tokens,
     words_known,
 )
+from coconut_lab.errors import check_whole
 from coconut_lab.tasks.problems import Problem, ProblemError
 
 IGNORED = -100
@@ -130,14 +131,13 @@ class Curriculum:
     mix_probability: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"unknown method {self.method!r}; choose from {', '.join(METHODS)}")
-        if self.max_stage < 0:
-            raise ValueError(f"max_stage is {self.max_stage}; it must be 0 or more")
-        if self.thoughts_per_step < 1:
-            raise ValueError(f"thoughts_per_step is {self.thoughts_per_step}; it must be 1 or more")
-        if not 0 <= self.mix_probability <= 1:
-            raise ValueError(f"mix_probability is {self.mix_probability}; it must be in [0, 1]")
+        if self.method not in list(METHODS):
+            known = ", ".join(METHODS)
+            raise ValueError(f"unknown method {self.method!r:.80}; choose from {known}")
+        check_whole("max_stage", self.max_stage, 0)
+        check_whole("thoughts_per_step", self.thoughts_per_step, 1)
+        if not isinstance(mix := self.mix_probability, int | float) or not 0 <= mix <= 1:
+            raise ValueError(f"mix_probability is {mix!r:.80}; it must be in [0, 1]")
 
     @property
     def rule(self) -> Method:

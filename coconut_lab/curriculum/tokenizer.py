@@ -11,6 +11,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
+from coconut_lab.errors import ShortError
+
 BOT, EOT, THOUGHT, PAUSE = "<bot>", "<eot>", "<thought>", "<pause>"
 PAD, EOS = "<pad>", "<eos>"
 ANSWER_MARK = "###"
@@ -18,7 +20,7 @@ ANSWER_MARK = "###"
 MARKS = ("|", "[Q]", "[R]", ANSWER_MARK)
 
 
-class TokenizerError(ValueError):
+class TokenizerError(ShortError, ValueError):
     """A tokenizer that cannot do what is asked of it; the message says what is missing."""
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
+from coconut_lab.errors import check_kind, check_whole
 from coconut_lab.inference.decoding import Batch, Row
 from coconut_lab.inference.halting import FixedThoughts, HaltError, Halting
 from coconut_lab.inference.prompts import check_positions, read_prompts, split_prompt
@@ -107,9 +108,12 @@ def generate(
             logits that are not numbers.
         HaltError: no halting rule, or one that was trained for another model.
     """
+    check_kind("the model", model, Coconut, "Coconut(language_model, tokenizer)", ModelError)
+    if sampling is not None:
+        check_kind("sampling", sampling, Sampling, "such as Sampling(temperature=0.7)", ModelError)
     for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
-        if value is not None and value < 1:
-            raise ModelError(f"{name} is {value}; it must be 1 or more")
+        if value is not None:
+            check_whole(name, value, 1, ModelError)
     rows = [Row(index, prompt) for index, prompt in enumerate(read_prompts(prompts, model))]
     rule, look_ahead = None, []
     if isinstance(halting, FixedThoughts):  # known beforehand: these are placeholders

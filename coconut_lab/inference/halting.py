@@ -25,6 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from coconut_lab.errors import ShortError
 from coconut_lab.files import write_bytes
 from coconut_lab.model.coconut import Coconut
 
@@ -34,7 +35,7 @@ FORMAT = "2"
 MEASURES = ("entropy", "margin")
 
 
-class HaltError(ValueError):
+class HaltError(ShortError, ValueError):
     """A halting rule that cannot be used here; the message says why."""
 
 

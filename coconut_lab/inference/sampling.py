@@ -7,10 +7,13 @@ drawn for one prompt does not depend on which others share its batch.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from coconut_lab.errors import check_whole
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,16 @@ class Sampling:
     first: int = 0
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
+        heat, top_p = self.temperature, self.top_p
+        if not isinstance(heat, int | float) or not 0 < heat < math.inf:
             raise ValueError(
-                f"temperature is {self.temperature}; it must be above 0 (leave sampling out for "
-                "greedy decoding)"
+                f"temperature is {heat!r:.80}; it must be above 0 (leave sampling out for greedy "
+                "decoding)"
             )
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
-        if self.seed < 0 or self.first < 0:
-            raise ValueError(f"seed {self.seed} and first {self.first} must both be 0 or more")
+        if not isinstance(top_p, int | float) or not 0 < top_p <= 1:
+            raise ValueError(f"top_p is {top_p!r:.80}; it must be above 0 and at most 1")
+        check_whole("seed", self.seed, 0)
+        check_whole("first", self.first, 0)
 
     def draws(self, prompts: int, tokens: int) -> Tensor:
         """Draw the uniform random numbers that decide every token: (prompts, tokens) float64."""

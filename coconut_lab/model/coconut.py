@@ -122,7 +122,7 @@ class Coconut(Wrapper):
         if labels is None:
             states = self.latent_states(input_ids, attention_mask, position_ids, **options)
             return CoconutOutput.of(states, self.head(states.hidden))
-        targets, labelled = next_tokens(input_ids, labels)  # (B, T): question, thoughts not
+        targets, labelled = next_tokens(self, input_ids, labels)  # (B, T): question, thoughts not
         states = self.latent_states(
             input_ids,
             attention_mask,

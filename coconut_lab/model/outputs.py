@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from coconut_lab.errors import ShortError
 
-class ModelError(ValueError):
+
+class ModelError(ShortError, ValueError):
     """A model, batch or folder that Coconut cannot work with; the message says why."""
 
 

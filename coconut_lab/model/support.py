@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -50,16 +51,20 @@ def check_batch(
     model: Any, input_ids: Tensor, mask: Tensor | None, position_ids: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Complete and check a batch; give mask, position ids and where its thoughts are, (B, T)."""
+    kind = model.language_model.get_input_embeddings().weight.dtype
+    if not kind.is_floating_point or kind.itemsize < 2:
+        raise ModelError(f"the weights are {kind}; take float32, float64, bfloat16 or float16")
+    _check("input_ids", input_ids, input_ids, model)
     if input_ids.ndim != 2 or 0 in input_ids.shape:
         raise ModelError(
             f"input_ids must be (rows, columns), at least one of each, not {tuple(input_ids.shape)}"
         )
     if mask is None:
         mask = torch.ones_like(input_ids)
+    _check("attention_mask", mask, input_ids, model)
     if position_ids is None:
         position_ids = (mask.long().cumsum(1) - 1).clamp(min=0)
-    for name, tensor in (("attention_mask", mask), ("position_ids", position_ids)):
-        _check_shape(name, tensor, input_ids)
+    _check("position_ids", position_ids, input_ids, model)
     is_thought = (input_ids == model.tokens.thought) & mask.bool()
     before = F.pad(mask.bool()[:, :-1], (1, 0))
     orphans = (is_thought & ~before).nonzero()
@@ -84,18 +89,43 @@ def check_batch(
     return mask, position_ids, is_thought
 
 
-def next_tokens(input_ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def next_tokens(model: Any, input_ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Shift labels, so that each position has its next token, and say which count: (B, T) each."""
-    _check_shape("labels", labels, input_ids)
-    targets = F.pad(labels[:, 1:], (0, 1), value=IGNORED)
+    _check("input_ids", input_ids, input_ids, model)
+    _check("labels", labels, input_ids, model)
+    targets = F.pad(labels[:, 1:].long(), (0, 1), value=IGNORED)
     labelled = targets != IGNORED
     if not bool(labelled.any()):
         raise ModelError("no position of the batch is labelled, so there is no loss")
     return targets, labelled
 
 
-def _check_shape(name: str, tensor: Tensor, input_ids: Tensor) -> None:
-    if tensor.shape != input_ids.shape:
-        shapes = f"{tuple(tensor.shape)}, input_ids {tuple(input_ids.shape)}"
+def _check(name: str, tensor: Any, like: Any, model: Any) -> None:
+    """Raise a ModelError unless a part of a batch is what it should be."""
+    if not isinstance(tensor, Tensor):
+        raise ModelError(
+            f"{name} must be a tensor of shape (rows, columns), as collate makes it, not a "
+            f"{type(tensor).__name__}"
+        )
+    if tensor.shape != like.shape:
+        shapes = f"{tuple(tensor.shape)}, input_ids {tuple(like.shape)}"
         # labels "have", a mask "has"
         raise ModelError(f"{name} {'have' if name == 'labels' else 'has'} shape {shapes}")
+    if tensor.device != model.device or tensor.is_meta:
+        raise ModelError(
+            f"{name} on the device {tensor.device} for a model on {model.device}; move both to one "
+            "that holds numbers"
+        )
+    if name != "attention_mask" and tensor.dtype not in (torch.int64, torch.int32):
+        raise ModelError(f"{name} of type {tensor.dtype}; give whole numbers, torch.int64")
+    tokens = model.language_model.get_input_embeddings().weight.shape[0]
+    most = {"attention_mask": 1, "position_ids": math.inf}.get(name, tokens - 1)
+    outside = ~((tensor >= 0) & (tensor <= most))
+    if name == "labels":
+        outside &= tensor != IGNORED
+    if bool(outside.any()):
+        row, column = outside.nonzero()[0].tolist()
+        raise ModelError(
+            f"{name}: row {row} has {tensor[row, column].item()} in column {column}; it must be 0 "
+            f"to {most}{f' or {IGNORED}' if name == 'labels' else ''}"
+        )

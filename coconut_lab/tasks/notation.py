@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
+from coconut_lab.errors import ShortError
+
 FACT, QUESTION, ROOT = "|", "[Q]", "[R]"
 # Words that mean something to a tokenizer or to the notation, so no node may have them as a name.
 RESERVED = frozenset({FACT, QUESTION, ROOT, "###", "<bot>", "<eot>", "<thought>"})
@@ -27,7 +29,7 @@ _ENTITY = re.compile(r"(\S+)\s+is\s+an?\s+(\S+)")
 _ASK = re.compile(r"is\s+(\S+)\s+an?\s+(\S+?),?\s+or\s+(?:an?\s+)?(\S+)", re.IGNORECASE)
 
 
-class ProblemError(ValueError):
+class ProblemError(ShortError, ValueError):
     """A problem, a graph or a file of problems is not well formed; the message names the place."""
 
     def __init__(self, message: str) -> None:

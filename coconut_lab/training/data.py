@@ -124,6 +124,8 @@ class Batches:
         names: Sequence[str] = (),
     ) -> None:
         self.problems = list(problems)
+        if not self.problems:
+            raise RecipeError("there are no problems to train on")
         self.tokenizer = tokenizer
         self.batch_size = batch_size
         self.seed = seed

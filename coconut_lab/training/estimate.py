@@ -74,7 +74,7 @@ def find_gpu(name: str) -> Gpu:
         RecipeError: there is none of that name; the message lists the names.
     """
     for gpu in GPUS.values():
-        if "".join(_words(gpu.name)) == "".join(_words(name)):
+        if "".join(_words(gpu.name)) == "".join(_words(str(name))):
             return gpu
     raise RecipeError(f"--gpu: {name!r} is none of {', '.join(GPUS)}")
 

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BeforeValidator, Field, Strict, ValidationError
 
 from coconut_lab.curriculum.stages_and_masks import Curriculum
+from coconut_lab.errors import ShortError
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 
@@ -38,7 +39,7 @@ Share = Annotated[Number, Field(ge=0, le=1)]
 Decay = Annotated[Number, Field(ge=0, lt=1)]
 
 
-class RecipeError(ValueError):
+class RecipeError(ShortError, ValueError):
     """A recipe that cannot be used; the message names the key."""
 
 
@@ -74,7 +75,7 @@ def _first_error(error: ValidationError, kind: Any) -> str:
     if first["type"] == "value_error":
         return f"{where}: {first['ctx']['error']}" if where else str(first["ctx"]["error"])
     needed = IN_YAML.get(first["type"], first["msg"].removeprefix("Input "))
-    return f"{where or 'recipe'} is {first['input']!r}; it {needed}"
+    return f"{where or 'recipe'} is {first['input']!r:.200}; it {needed}"
 
 
 @checked
@@ -261,6 +262,20 @@ class Recipe:
         return Recipe(**{str(key): value for key, value in data.items()})
 
 
+class UniqueKeys(yaml.SafeLoader):
+    """Reads YAML in which no key is given twice; PyYAML itself would take the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Make a mapping, or raise an error that names the line of the second key."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                problem = f"the key {key.value} is given twice"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def load_recipe(source: str | os.PathLike[str], **changes: Any) -> Recipe:
     """Read and check a recipe.
 
@@ -279,12 +294,12 @@ def load_recipe(source: str | os.PathLike[str], **changes: Any) -> Recipe:
     if not path.suffix:
         path = FOLDER / f"{source}.yaml"
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        data = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
+    except (OSError, ValueError) as error:
         names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
         raise RecipeError(f"cannot read the recipe {path}; this package has {names}") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path} is no YAML: {error}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise RecipeError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys to values")
     try:

@@ -18,6 +18,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from coconut_lab.errors import ShortError
 from coconut_lab.files import new_folder, sha256, write_text
 from coconut_lab.model.coconut import Coconut
 
@@ -33,7 +34,7 @@ ADAPTED_FILE = "adapted.safetensors"
 OTHERWISE = "choose another folder, or remove this one"
 
 
-class TrainingError(RuntimeError):
+class TrainingError(ShortError, RuntimeError):
     """Training that cannot go on; the message says at which step and what is left."""
 
 

@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from coconut_lab.checkpoints.lora import train_new_tokens
 from coconut_lab.curriculum.stages_and_masks import IGNORED
+from coconut_lab.errors import check_kind, check_whole
 from coconut_lab.files import new_folder
 from coconut_lab.inference.scoring import score
 from coconut_lab.model.coconut import Coconut
@@ -69,6 +70,12 @@ class Trainer:
         progress: bool = True,
         tensorboard: bool = False,
     ) -> None:
+        check_kind("the recipe", recipe, Recipe, "load_recipe makes one", RecipeError)
+        if start is not None:
+            check_kind("start", start, Coconut, "such as load('tiny-base').model", RecipeError)
+        for problem in validation:
+            check_kind("validation", problem, Problem, "load_problems makes them", RecipeError)
+        check_whole("save_every", save_every, 1, TrainingError)
         names = data.names_of(recipe)
         problems = data.training_problems(recipe)
         self.recipe = recipe.in_steps(len(problems))
@@ -85,6 +92,13 @@ class Trainer:
         self.progress = progress and self.accelerator.is_main_process
         self.curriculum = recipe.curriculum.make()
         self.model = start or first_model(recipe.model, names, recipe.seed, self.curriculum)
+        if self.model.device.type == "meta" or not any(
+            weight.requires_grad for weight in self.model.parameters()
+        ):
+            raise TrainingError(
+                "the model has no weight that can be trained: all are frozen (requires_grad_), or "
+                "on the device meta"
+            )
         if self.curriculum.rule.stand_in == "pauses":
             add_pause(self.model)
         self.tokenizer = self.model.tokenizer

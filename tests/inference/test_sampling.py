@@ -92,7 +92,7 @@ def test_a_low_temperature_or_a_small_nucleus_is_greedy():
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"top_p": 0}, "top_p is 0"),
         ({"top_p": 1.1}, "top_p is 1.1"),
-        ({"seed": -1}, "seed -1"),
+        ({"seed": -1}, "seed is -1"),
     ],
 )
 def test_bad_settings_are_named(setting, message):

@@ -79,7 +79,11 @@ def test_a_step_trains_with_dropout_of_its_own_and_a_clipped_gradient(
     seen, norms = [], []
     clip = 0.05
     part = dataclasses.replace(recipe.optimizer, clip=clip)
-    run = trainer(dataclasses.replace(recipe, optimizer=part), tmp_path / "run", validation=[None])
+    run = trainer(
+        dataclasses.replace(recipe, optimizer=part),
+        tmp_path / "run",
+        validation=generate_prosqa(1, 1),
+    )
     run.model.register_forward_pre_hook(
         lambda model, _: seen.append((torch.initial_seed(), model.training))
     )
