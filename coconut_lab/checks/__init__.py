@@ -16,6 +16,7 @@ from coconut_lab.checks.nb04_parts_of_a_batch import accumulate, loss_share
 from coconut_lab.checks.nb04_training import rate_at, train_part
 from coconut_lab.checks.nb05_halting import choose_threshold, train_classifier
 from coconut_lab.checks.nb05_inference import halt_by_row, think_fixed, write_on
+from coconut_lab.checks.nb06_inside_a_thought import branches, frontier_mass, grow, node_value
 from coconut_lab.checks.nb07_what_matters import (
     longest_chain,
     mcnemar,
@@ -26,10 +27,10 @@ from coconut_lab.checks.nb07_what_matters import (
 from coconut_lab.checks.nb09_real_models import count_work, new_tokens, same_number
 
 __all__ = [
-    "CheckFailed", "accumulate", "add_node", "align", "chain_holds", "choose_threshold",
+    "CheckFailed", "accumulate", "add_node", "align", "branches", "chain_holds", "choose_threshold",
     "count_thoughts", "count_work", "encode_stage", "farther_option", "fed_from", "feed_back",
-    "halt_by_row", "longest_chain", "loss_share", "make_labels", "mcnemar", "new_tokens", "plan",
-    "rate_at", "reach", "same_number", "step_holds", "think_fixed", "think_with_cache",
+    "frontier_mass", "grow", "halt_by_row", "longest_chain", "loss_share", "make_labels", "mcnemar",
+    "new_tokens", "node_value", "plan", "rate_at", "reach", "same_number", "step_holds", "think_fixed", "think_with_cache",
     "think_without_cache", "thought_gradients", "train_classifier", "train_part", "verdict",
     "wilson", "wilson_interval", "write_on",
 ]  # fmt: skip

@@ -1,11 +1,13 @@
 """Looking inside thoughts, and changing them.
 
 `thinking.py` lets a model think about many problems; `values.py` reads what it thought as one table
-of nodes, `search_tree.py` what it would say next, `geometry.py` where the vectors lie. What is read
+of nodes, `search_tree.py` what it would say next, `geometry.py` where the vectors lie,
+`attention.py` which facts they look at. What is read
 proves little by itself: `interventions.py` changes a thought, or the facts behind it, and sees who
 wins. `probing.py` reads single problems for the explorers.
 """
 
+from coconut_lab.interpretability.attention import fact_attention
 from coconut_lab.interpretability.geometry import geometry
 from coconut_lab.interpretability.interventions import (
     change,
@@ -25,6 +27,7 @@ from coconut_lab.interpretability.search_tree import interpolate, search_tree
 from coconut_lab.interpretability.thinking import think, untrained
 from coconut_lab.interpretability.values import (
     CONTROLS,
+    by_group,
     by_height,
     evenness,
     masses,
@@ -35,11 +38,13 @@ from coconut_lab.interpretability.values import (
 __all__ = [
     "CONTROLS",
     "Reading",
+    "by_group",
     "by_height",
     "change",
     "compare_edits",
     "donors",
     "evenness",
+    "fact_attention",
     "frontier_mass",
     "geometry",
     "interpolate",

@@ -61,8 +61,9 @@ def node_values(
         curriculum: makes the prompts.
         count: n, how many thoughts; None for as many as the last stage has.
         through: what a thought is read through: `"head"`, softmax(W h) of the bare thought; a layer
-            number, the same of that layer; `"<eot>"`, the probability of each name as the next
-            concept after `<eot>`, the product over its tokens. Then thoughts count from 0.
+            number, the same of that layer; `"inner product"` with the name's input embedding (then
+            value is no probability); `"<eot>"`, the probability of each name as the next concept
+            after `<eot>`, the product over its tokens (then thoughts count from 0).
         control: a key of `CONTROLS`, or None.
         seed: of the control `"shuffled names"`.
         batch_size: how many rows go through the model at once.
@@ -79,8 +80,10 @@ def node_values(
     """
     if control is not None and control not in CONTROLS:
         raise ValueError(f"unknown control {control!r}; choose from {', '.join(CONTROLS)}")
-    if not (through in ("head", "<eot>") or isinstance(through, int)):
-        raise ValueError(f"through={through!r}; give 'head', '<eot>' or the number of a layer")
+    if not (through in ("head", "inner product", "<eot>") or isinstance(through, int)):
+        raise ValueError(
+            f"through={through!r}; give 'head', 'inner product', '<eot>' or the number of a layer"
+        )
     count = thoughts_in(curriculum) if count is None else count
     asked, graphs = list(problems), list(map(graph_of, problems))
     # What comes before a name: in English, a step begins with "Every".
@@ -95,7 +98,7 @@ def node_values(
     else:
         layer = through if isinstance(through, int) else None
         thoughts = think(model, asked, curriculum, count, layer=layer, batch_size=batch_size)
-        tables = _through_head(model, thoughts, names)
+        tables = _through_head(model, thoughts, names, through == "inner product")
         numbers = np.arange(1, count + 1)
         hops = -(-numbers // curriculum.thoughts_per_step)
     generator = np.random.default_rng(seed)
@@ -135,15 +138,20 @@ def name_tokens(before: str, names: Sequence[str], tokenizer: Any) -> list[list[
     return [ids[len(head) :] for ids in whole]
 
 
-def _through_head(model: Coconut, thoughts: Tensor, names: list[list[list[int]]]) -> list[Any]:
+@torch.no_grad()
+def _through_head(
+    model: Coconut, thoughts: Tensor, names: list[list[list[int]]], inner: bool
+) -> list[Any]:
     """Probability of each name, (n, nodes) a problem: of its first token, shared by its owners."""
-    tables, weight = [], model.language_model.get_output_embeddings().weight
-    for vectors, ids in zip(thoughts, names, strict=True):
+    tables, weight = [], model.language_model.get_input_embeddings().weight
+    for vectors, ids in zip(thoughts.to(model.device, weight.dtype), names, strict=True):
         firsts = [one[0] for one in ids]
-        shared = torch.tensor([firsts.count(token) for token in firsts])
-        with torch.no_grad():
-            logits = model.head(vectors.to(model.device, weight.dtype)).float().cpu()  # (n, V)
-        tables.append((logits.softmax(-1)[:, firsts] / shared).numpy())
+        if inner:
+            table = vectors @ weight[firsts].T
+        else:
+            shared = torch.tensor([firsts.count(token) for token in firsts]).to(vectors)
+            table = model.head(vectors).float().softmax(-1)[:, firsts] / shared
+        tables.append(table.float().cpu().numpy())
     return tables
 
 
@@ -207,6 +215,29 @@ def masses(values: pd.DataFrame) -> pd.DataFrame:
     groups = each.groupby("thought")
     half = Z * groups.std() / np.sqrt(groups.count())
     return groups.mean().join(half.add_suffix(" ±")).assign(n=groups.size())
+
+
+def by_group(values: pd.DataFrame) -> pd.DataFrame:
+    """Mean value of a node by what it is to the search (Zhu et al. 2025, arXiv 2505.12514).
+
+    Args:
+        values: from `node_values` through `"inner product"`, or from `fact_attention`; only
+            problems with more hops than the reading's, or as many, count.
+
+    Returns:
+        One row per thought and group, with the mean, its 95% half-width over nodes, and n:
+        "optimal" (on the frontier and on a shortest path), "frontier" (the rest of it), "reachable"
+        (fewer hops away), "not reachable" (within that many hops).
+    """
+    kept = values[values.hops >= values.hop]
+    group = np.select(
+        [kept.frontier & kept.on_path, kept.frontier, kept.distance < kept.hop],
+        ["optimal", "frontier", "reachable"],
+        "not reachable",
+    )
+    groups = kept.value.groupby([kept.thought, pd.Series(group, kept.index, name="group")])
+    half = Z * groups.std() / np.sqrt(groups.size())
+    return pd.DataFrame({"mean": groups.mean(), "±": half, "n": groups.size()})
 
 
 def _shares(values: pd.DataFrame) -> pd.DataFrame:

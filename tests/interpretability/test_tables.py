@@ -8,13 +8,16 @@ import pytest
 import torch
 from explorer_models import random_checkpoint, spelling_checkpoint
 from oracle import latent_row, logits_of
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from coconut_lab import Graph, load
+from coconut_lab.interpretability.attention import fact_attention
 from coconut_lab.interpretability.geometry import geometry
 from coconut_lab.interpretability.search_tree import interpolate, search_tree
 from coconut_lab.interpretability.thinking import think, untrained
 from coconut_lab.interpretability.values import (
     CONTROLS,
+    by_group,
     by_height,
     evenness,
     masses,
@@ -203,6 +206,54 @@ def test_geometry_against_plain_least_squares():
     assert np.isnan(found.loc[2, "cosine next"])
 
 
+def test_attention_to_facts_is_that_of_one_pass_over_the_thoughts():
+    found = fact_attention(MODEL, PROBLEMS[:3], CURRICULUM, 2, layer=0, batch_size=2)
+    config = MODEL.config
+    for number, problem in enumerate(PROBLEMS[:3]):
+        row = row_of(problem, 2)
+        with torch.no_grad():
+            inputs = think_without_cache(MODEL.language_model, row, *ids("<thought>"))
+            layer = MODEL.backbone.layers[0]
+            hidden = layer.input_layernorm(inputs[None])
+            heads = (1, len(row), -1, config.head_dim)
+            query, key = (
+                project(hidden).view(heads).transpose(1, 2)
+                for project in (layer.self_attn.q_proj, layer.self_attn.k_proj)
+            )
+            turn = MODEL.backbone.rotary_emb(hidden, torch.arange(len(row))[None])
+            query, key = apply_rotary_pos_emb(query, key, *turn)
+            scores = query @ key.transpose(2, 3) / config.head_dim**0.5
+            scores = scores.masked_fill(torch.ones(len(row), len(row)).triu(1).bool(), -torch.inf)
+            weights = scores.softmax(-1)[0].mean(0)  # (T, T)
+        for k in (1, 2):
+            column = len(row) - 3 + k
+            wanted = [
+                weights[column, 3 * n + 1 : 3 * n + 4].sum().item()
+                for n in range(len(problem.graph.edges))
+            ]
+            mine = found[(found.problem == number) & (found.thought == k)].value
+            np.testing.assert_allclose(mine, wanted, atol=1e-5)
+
+
+def test_groups_by_hand():
+    values = table_of([(0.5, 0.3), (0.4, 0.4)]).assign(distance=[1, 1, 0, np.nan] * 2)
+    found = by_group(values)["mean"].loc[1]
+    assert found.round(6).to_dict() == {
+        "optimal": 0.45, "frontier": 0.35, "reachable": 0.0, "not reachable": 0.0
+    }  # fmt: skip
+
+
+def test_in_tiny_coconut_thoughts_look_at_the_facts_of_their_frontier():
+    shipped = load("tiny-coconut")
+    problems = generate_prosqa(100, 4242)
+    groups = by_group(fact_attention(shipped.model, problems, shipped.curriculum))["mean"]
+    products = by_group(
+        node_values(shipped.model, problems, shipped.curriculum, through="inner product")
+    )["mean"]
+    for found in (groups.loc[1], groups.loc[2], products.loc[1], products.loc[2]):
+        assert found["frontier"] > 3 * max(found["reachable"], found["not reachable"])
+
+
 def test_untrained_weights_are_others_and_repeat():
     one, same, other = (untrained(MODEL, seed) for seed in (0, 0, 1))
     weights = [model.language_model.lm_head.weight for model in (one, same, other, MODEL)]
@@ -213,7 +264,7 @@ def test_untrained_weights_are_others_and_repeat():
 def test_what_is_refused():
     with pytest.raises(ValueError, match="unknown control 'noise'; choose from another problem"):
         node_values(MODEL, PROBLEMS, CURRICULUM, control="noise")
-    with pytest.raises(ValueError, match="give 'head', '<eot>' or the number of a layer"):
+    with pytest.raises(ValueError, match="give 'head', 'inner product', '<eot>' or the number"):
         node_values(MODEL, PROBLEMS, CURRICULUM, through="tail")
     cot = load("tiny-cot")
     with pytest.raises(ValueError, match="the method 'cot' has no thoughts to look into"):
