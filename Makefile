@@ -55,6 +55,7 @@ models: $(LAB_READY)  ## train the shipped models again
 results: $(LAB_READY)  ## measure every method, and depth against hops (hours; goes on where it was stopped)
 	$(PY) -m coconut_lab.study methods
 	$(PY) -m coconut_lab.study depth
+	$(PY) -m coconut_lab.study thoughts
 	$(PY) -m coconut_lab.study tables
 
 bench: $(TEST_READY)  ## print the measurements of tests/benchmarks

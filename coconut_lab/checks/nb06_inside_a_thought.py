@@ -124,8 +124,9 @@ def grown(function: Any, depth: int, threshold: float) -> dict[str, Any]:
         return asked_for(tuple(path))
 
     found = function(next_values, depth, threshold)
-    paths = {" ".join(path): value for path, value in found.items()}
-    return {"tree": dict(sorted(paths.items())), "_asked": seen}
+    if isinstance(found, dict):  # in any order
+        found = dict(sorted((" ".join(path), value) for path, value in found.items()))
+    return {"tree": found, "_asked": seen}
 
 
 def no_more_than_needed(got: dict[str, Any], want: dict[str, Any]) -> str | None:

@@ -14,10 +14,11 @@ from coconut_lab.study.build_checkpoints import build
 from coconut_lab.study.build_halting import build_halts, summary
 from coconut_lab.study.methods_and_depth import study_depth, study_methods
 from coconut_lab.study.tables import print_tables
+from coconut_lab.study.thoughts import SEEDS, study_thoughts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `python -m coconut_lab.study checkpoints|halting|methods|depth|tables …`."""
+    """Run `python -m coconut_lab.study checkpoints|halting|methods|depth|thoughts|tables …`."""
     parser = argparse.ArgumentParser(prog="python -m coconut_lab.study", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -38,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         one.add_argument("--seeds", type=int, nargs="+", default=[0, 6, 7])
         one.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     one.add_argument("--layers", type=int, nargs="+", default=[1, 2, 3, 4])
+
+    one = commands.add_parser("thoughts", help="measure whether thoughts are used, over seeds")
+    _add_runs(one)
+    one.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
 
     commands.add_parser("tables", help="print the tables of what was measured")
 
@@ -60,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         study_methods(chosen.methods, chosen.seeds, chosen.runs)
     elif chosen.command == "depth":
         study_depth(chosen.methods, chosen.layers, chosen.seeds, chosen.runs)
+    elif chosen.command == "thoughts":
+        study_thoughts(chosen.seeds, chosen.runs)
     else:
         print_tables()
     return 0
