@@ -30,7 +30,7 @@ __all__ = [
     "CheckFailed", "accumulate", "add_node", "align", "branches", "chain_holds", "choose_threshold",
     "count_thoughts", "count_work", "encode_stage", "farther_option", "fed_from", "feed_back",
     "frontier_mass", "grow", "halt_by_row", "longest_chain", "loss_share", "make_labels", "mcnemar",
-    "new_tokens", "node_value", "plan", "rate_at", "reach", "same_number", "step_holds", "think_fixed", "think_with_cache",
-    "think_without_cache", "thought_gradients", "train_classifier", "train_part", "verdict",
-    "wilson", "wilson_interval", "write_on",
+    "new_tokens", "node_value", "plan", "rate_at", "reach", "same_number", "step_holds",
+    "think_fixed", "think_with_cache", "think_without_cache", "thought_gradients",
+    "train_classifier", "train_part", "verdict", "wilson", "wilson_interval", "write_on",
 ]  # fmt: skip
