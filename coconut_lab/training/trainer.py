@@ -27,7 +27,7 @@ from coconut_lab.checkpoints.lora import train_new_tokens
 from coconut_lab.curriculum.stages_and_masks import IGNORED
 from coconut_lab.errors import check_kind, check_whole
 from coconut_lab.files import new_folder
-from coconut_lab.inference.scoring import score
+from coconut_lab.inference.scoring import FEWEST_TOKENS, score
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
 from coconut_lab.training import data, distributed
@@ -108,6 +108,16 @@ class Trainer:
         )
         limit = getattr(self.model.config, "max_position_embeddings", None)
         data.check_fit(self.recipe, self.curriculum, self.batches.parts, limit)
+        prompts = [
+            len(self.curriculum.prompt(problem, self.tokenizer, self.curriculum.max_stage))
+            for problem in validation
+            if recipe.objective == "curriculum"
+        ]
+        if limit is not None and max(prompts, default=0) + FEWEST_TOKENS > limit:
+            raise RecipeError(
+                f"problems.validation: a prompt of {max(prompts)} tokens leaves no room for an "
+                f"answer of {FEWEST_TOKENS} in the model's {limit} positions; leave it out"
+            )
         shares = data.share_out(recipe, self.accelerator.num_processes)
         self._chunks = shares[self.accelerator.process_index]
         self.step = 0
@@ -215,7 +225,7 @@ class Trainer:
                 self.step = now.step + 1
                 if now.ends_phase and self.validation and self.recipe.objective != "walks":
                     if main or distributed.is_sharded(self.model):
-                        entry["accuracy"] = self._validate()
+                        entry |= self._validate()
                     self.accelerator.wait_for_everyone()
                 if main:
                     self._run.log(entry)
@@ -330,16 +340,21 @@ class Trainer:
             with self._run.writing("the model to", Path(folder)), new_folder(folder) as temporary:
                 self.model.write_files(temporary, weights)
 
-    def _validate(self) -> dict[str, float]:
-        """Score on the validation problems for every number of thoughts (or pauses)."""
+    def _validate(self) -> dict[str, Any]:
+        """Score on the validation problems for every number of thoughts (or pauses).
+
+        Gives `accuracy`, and `cut_off` where some answers did not end by themselves.
+        """
         self.model.eval()
-        curriculum, found = self.curriculum, {}
+        curriculum, accuracy, cut_off = self.curriculum, {}, {}
         for stage in data.graded_stages(curriculum):
             thoughts = curriculum.thoughts_in_prompt(curriculum.max_stage, stage)
             with distributed.whole_outside_layers(self.model):
                 result = score(self.model, self.tokenizer, self.validation, curriculum, stage)
-            found[str(thoughts)] = round(result.accuracy, 4)
-        return found
+            accuracy[str(thoughts)] = round(result.accuracy, 4)
+            if result.cut_off:
+                cut_off[str(thoughts)] = result.cut_off
+        return {"accuracy": accuracy, "cut_off": cut_off} if cut_off else {"accuracy": accuracy}
 
     def _anyone_stopped(self) -> bool:
         """Whether any process was asked to stop: all of them end after the same step."""

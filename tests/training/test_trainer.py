@@ -12,6 +12,7 @@ import types
 
 import pytest
 import torch
+from hub_models import save
 from safetensors import SafetensorError
 from small_runs import SMALL, log, log_lines, same, trainer, weights
 
@@ -21,7 +22,16 @@ from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training.data import names_of
-from coconut_lab.training.recipe import RecipeError, load_recipe
+from coconut_lab.training.recipe import (
+    CurriculumPart,
+    ModelPart,
+    OptimizerPart,
+    Phase,
+    ProblemsPart,
+    Recipe,
+    RecipeError,
+    load_recipe,
+)
 from coconut_lab.training.run_folder import RunFolder, TrainingError
 from coconut_lab.training.schedule import schedule
 from coconut_lab.training.start import add_pause, new_model
@@ -186,12 +196,14 @@ def test_the_pause_token_starts_as_a_copy_and_needs_no_random_numbers(recipe):
         ({"max_stage": 1}, r"phases\[2\].stage: 3 is past the last stage, 2"),
         ({"method": "icot", "max_stage": 9}, "no problem has more than 3 tokens in its steps"),
         ({"thoughts_per_step": 40}, "at stage 2, but the model has 96 positions"),
+        ({"thoughts_per_step": 18}, "problems.validation: a prompt of .* leaves no room for an"),
     ],
 )
 def test_stages_that_do_not_fit_are_refused_before_any_work(recipe, tmp_path, change, message):
     part = dataclasses.replace(recipe.curriculum, **change)
+    changed, problems = dataclasses.replace(recipe, curriculum=part), generate_prosqa(5, seed=9)
     with pytest.raises(RecipeError, match=message):
-        trainer(dataclasses.replace(recipe, curriculum=part), tmp_path / "run")
+        trainer(changed, tmp_path / "run", validation=problems)
     assert not (tmp_path / "run").exists()
 
 
@@ -298,6 +310,31 @@ def test_fp32_and_bf16_take_turns_in_one_process(recipe, tmp_path, monkeypatch):
         assert f"in {kind}" in run.describe()
         run.train()
     assert seen == [False] * 3 + [True] * 3 + [False] * 3
+
+
+def test_what_is_known_by_heart_is_scored_as_right_however_long_it_is(tmp_path):
+    problems = generate_prosqa(2, 0, hops=3, notation="english")
+    write_json(problems, tmp_path / "made.json")
+    folder = save(tmp_path / "hub", "llama", max_position_embeddings=1024)
+    recipe = Recipe(
+        name="by heart",
+        phases=(Phase(steps=150, stage=0, final_rate=0.1),),
+        batch_size=2,
+        problems=ProblemsPart(source=str(tmp_path / "made.json"), rename=False),
+        model=ModelPart(hub=str(folder)),
+        curriculum=CurriculumPart("cot", max_stage=3),
+        optimizer=OptimizerPart(lr=0.01, warmup_steps=5),
+    )
+    run = trainer(recipe, tmp_path / "run", validation=problems)
+    assert min(len(part.answer) + sum(map(len, part.steps)) for part in run.batches.parts) > 24
+    run.train()
+    assert log(tmp_path / "run")[-1]["accuracy"] == {"0": 1.0}
+    assert "cut_off" not in log(tmp_path / "run")[-1]
+    # One that was never trained does not end by itself, which is counted.
+    short = dataclasses.replace(recipe, phases=(Phase(steps=1),))
+    trainer(short, tmp_path / "other", validation=problems).train()
+    assert log(tmp_path / "other")[-1]["accuracy"] == {"0": 0.0}
+    assert log(tmp_path / "other")[-1]["cut_off"] == {"0": 2}
 
 
 # --- the folder of a run --------------------------------------------------------------------------
