@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from typing import Any
+from xml.etree import ElementTree
 
 import ipywidgets as widgets
+
+from coconut_lab.explorers.picture import png
 
 
 class Explorer(widgets.VBox):
@@ -22,6 +25,11 @@ class Explorer(widgets.VBox):
     def __repr__(self) -> str:
         # Short and the same in every run: notebooks keep it as the text of their output.
         return f"{type(self).__name__}({self._summary()})"
+
+    def _repr_png_(self) -> bytes | None:
+        """Draw what a notebook shows without a kernel: the first drawing on the card."""
+        drawing = ElementTree.fromstring(self.picture.value).find(".//*[@role='img']")
+        return None if drawing is None else png(drawing)
 
     def _summary(self) -> str:
         raise NotImplementedError

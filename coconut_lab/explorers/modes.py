@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
+from coconut_lab.explorers.picture import Picture
 
-def modes_picture() -> str:
-    """Give the picture of both modes: chosen words are fed back above, hidden states below.
 
-    Returns:
-        An `<svg>` element, as text.
-    """
-    return Path(__file__).with_name("modes.svg").read_text(encoding="utf-8")
+def modes_picture() -> Picture:
+    """Give the picture of both modes: chosen words are fed back above, hidden states below."""
+    return Picture(Path(__file__).with_name("modes.svg").read_text(encoding="utf-8"))

@@ -2,13 +2,22 @@
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from io import BytesIO
 
 import ipywidgets as widgets
 import pytest
 from explorer_models import random_checkpoint, study_of
+from matplotlib.image import imread
+from pictures import parsed
 
 from coconut_lab.checkpoints import shipped
-from coconut_lab.explorers import CurriculumView, HaltExplorer, ThoughtStepper, TrainingMonitor
+from coconut_lab.explorers import (
+    CurriculumView,
+    HaltExplorer,
+    Picture,
+    ThoughtStepper,
+    TrainingMonitor,
+)
 from coconut_lab.explorers.html import tag
 from coconut_lab.explorers.svg import Drawing
 
@@ -39,6 +48,9 @@ def test_it_repeats_speaks_without_colour_and_loads_nothing(name, make, capsys) 
     assert repr(view) == view._repr_mimebundle_()["text/plain"] == name
     assert len(value) < 60_000
     assert make().picture.value == value
+    still = imread(BytesIO(view._repr_png_()), format="png")
+    drawing = parsed(view).find(".//*[@role='img']")
+    assert still.shape[1] == pytest.approx(1.5 * float(drawing.get("width")), abs=2)
     assert capsys.readouterr() == ("", "")
     for svg in ET.fromstring(value).iter("{http://www.w3.org/2000/svg}svg"):
         assert svg.get("aria-hidden") == "true" or (
@@ -48,6 +60,24 @@ def test_it_repeats_speaks_without_colour_and_loads_nothing(name, make, capsys) 
     value = value.replace("http://www.w3.org/2000/svg", "")
     for sign in ("http:", "https:", "//", "url(", "<script", "<link", "<img", "<style", "@import"):
         assert sign not in value
+
+
+def test_a_png_shows_what_the_svg_shows() -> None:
+    drawing = Drawing()
+    drawing.rect(0, 0, 40, 20, fill="#ff0000")
+    with drawing.group(transform="translate(10 0)"):
+        drawing.circle(40, 10, 8, fill="#00ff00", stroke=("#000000", 2))
+        drawing.polygon((60, 0), (80, 0), (80, 20), fill="#0000ff")
+    drawing.path("M2 30H38V38h-36Z", fill="#ffff00")
+    drawing.text(50, 38, "$x<\u2603\u0e01", size=14)
+    picture = Picture(drawing.picture("p", 100, 40, "Title", "said"))
+    pixels = imread(BytesIO(picture._repr_png_()), format="png")[:, :, :3]
+    colours = {(20, 10): (1, 0, 0), (50, 10): (0, 1, 0), (85, 5): (0, 0, 1), (72, 15): (1, 1, 1),
+               (20, 34): (1, 1, 0), (45, 25): (1, 1, 1), (50, 2): (0, 0, 0)}  # fmt: skip
+    for (x, y), colour in colours.items():
+        assert tuple(pixels[int(1.5 * y), int(1.5 * x)]) == pytest.approx(colour, abs=0.3), (x, y)
+    assert pixels[42:60, 75:100].min() < 0.5  # letters
+    assert picture._repr_svg_() == picture.svg and repr(picture) == "Picture(p)"
 
 
 def test_elements_hold_any_text() -> None:

@@ -117,7 +117,7 @@ def test_before_any_step() -> None:
     assert said(value, "pace") == f"step 0 of {STEPS}"
     assert said(value, "status") == "not started"
     assert scores(value) == {}
-    assert monitor.stop_button.disabled
+    assert monitor.stop_button.disabled and monitor._repr_png_() is None
     assert "Stage 0 is ordinary chain of thought" in said(value, "stage")
 
 

@@ -109,6 +109,9 @@ class TrainingMonitor(Explorer):
         look(steps[-1])
         return monitor
 
+    def _repr_png_(self) -> bytes | None:
+        return super()._repr_png_() if self._entries else None  # a run that has not begun
+
     def _summary(self) -> str:
         return f"{self.plan.name}, {self.plan.total} steps"
 
