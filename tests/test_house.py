@@ -1,6 +1,8 @@
 """The files around the package agree with each other, and the notebooks are fit to be read."""
 
+import ast
 import re
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from nbformat import NotebookNode
-from notebook_files import ROOT, read, tidy, to_text
+from notebook_files import ROOT, WIDGET_VIEW, read, tidy, to_text
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -17,7 +19,6 @@ from packaging.version import Version
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-UNPINNED = {"lora"}  # no make target installs it; its tests skip where it is absent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 IN_FOLDERS = [
     *NOTEBOOKS,
@@ -33,8 +34,7 @@ each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path
 
 
 def own_requirements() -> list[Requirement]:
-    extras = [lines for extra, lines in EXTRAS.items() if extra not in UNPINNED]
-    lines = [*PROJECT["dependencies"], *(line for extra in extras for line in extra)]
+    lines = [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]
     return [r for r in map(Requirement, lines) if r.name != PROJECT["name"]]
 
 
@@ -114,6 +114,26 @@ def test_environment_yml_gives_the_same_versions() -> None:
     assert extras <= EXTRAS.keys()
 
 
+def test_what_the_package_imports_is_declared() -> None:
+    """In `dependencies`, or in an extra where the import is inside a function."""
+    always, sometimes = (
+        {canonicalize_name(Requirement(line).name) for line in lines}
+        for lines in (PROJECT["dependencies"], [line for part in EXTRAS.values() for line in part])
+    )
+    packages = metadata.packages_distributions()
+    for path in [*(ROOT / "coconut_lab").rglob("*.py"), ROOT / "minimal_coconut.py"]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for root in {name.partition(".")[0] for name in names}:
+                if root in sys.stdlib_module_names | {"coconut_lab"}:
+                    continue
+                found = {canonicalize_name(name) for name in packages[root]}
+                declared = always if node in tree.body else always | sometimes
+                assert found & declared, f"{path.name} imports {root}, which nothing declares"
+
+
 def test_makefile_installs_under_the_constraints() -> None:
     installs = [
         line
@@ -175,6 +195,17 @@ def test_few_cells_are_not_compared_and_each_says_why(path: Path) -> None:
         assert re.search(r"^# not compared: \S", cell.source, flags=re.MULTILINE), (
             f"{path.name}, cell {cell.id}: tagged {IGNORED} without a line '# not compared: why'"
         )
+
+
+@each_notebook
+def test_a_copy_that_is_not_trusted_shows_every_drawing(path: Path) -> None:
+    """JupyterLab draws no SVG there, and no widget: a PNG is beside each, but for live runs."""
+    for cell in code_cells(read(path)):
+        for output in cell.outputs:
+            kinds = set(output.get("data", {}))
+            live = output.get("data", {}).get("text/plain", "").startswith("TrainingMonitor(")
+            if kinds & {"image/svg+xml", WIDGET_VIEW} and not live:
+                assert "image/png" in kinds, f"{path.name}, cell {cell.id}: run `make notebooks`"
 
 
 @pytest.mark.parametrize("path", IN_FOLDERS, ids=lambda path: f"{path.parent.name}-{path.stem}")

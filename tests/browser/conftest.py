@@ -50,6 +50,11 @@ class Lab:
     token: str
     folder: Path
 
+    def open(self, page: Any, name: str) -> None:
+        """Open a notebook of the folder in a page; nobody has trusted it."""
+        page.goto(f"{self.address}/lab/tree/{name}?token={self.token}&reset")
+        page.wait_for_selector(".jp-Notebook")
+
     def run(self, page: Any, name: str, *cells: str) -> None:
         """Write a notebook of code cells, open it in a page, and run it as a user would."""
         notebook = nbformat.v4.new_notebook(
@@ -57,8 +62,7 @@ class Lab:
             metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
         )
         nbformat.write(notebook, self.folder / name)
-        page.goto(f"{self.address}/lab/tree/{name}?token={self.token}&reset")
-        page.wait_for_selector(".jp-Notebook")
+        self.open(page, name)
         page.get_by_text(re.compile(r"\| Idle")).wait_for()
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
