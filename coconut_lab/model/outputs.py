@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -94,10 +95,17 @@ def gather_thoughts(
 
 def join_attentions(outputs: list[Any]) -> tuple[Tensor, ...]:
     """Join each layer's (B, heads, q, k) weights of all passes to (B, heads, T, T)."""
-    total = sum(output.last_hidden_state.shape[1] for output in outputs)
+    ends = list(accumulate(output.last_hidden_state.shape[1] for output in outputs))
     layers = zip(*(output.attentions for output in outputs), strict=True)
     return tuple(
-        torch.cat([F.pad(part, (0, total - part.shape[-1])) for part in layer], dim=2)
+        # A sliding window may have forgotten the first columns, so k is counted from the last one.
+        torch.cat(
+            [
+                F.pad(part, (end - part.shape[-1], ends[-1] - end))
+                for part, end in zip(layer, ends, strict=True)
+            ],
+            dim=2,
+        )
         for layer in layers
     )
 
