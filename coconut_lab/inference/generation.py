@@ -24,7 +24,7 @@ from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.edits import Edit
 from coconut_lab.model.modes import evaluating
 from coconut_lab.model.outputs import ModelError
-from coconut_lab.model.passes import Passes
+from coconut_lab.model.passes import Passes, give_back_memory
 
 END = "end of sequence"
 #: How many rows go through the model at once: on a CPU as many as fit its caches, elsewhere memory.
@@ -64,6 +64,7 @@ class Generation:
     thoughts: Tensor | None = field(default=None, compare=False, repr=False)
 
 
+@give_back_memory()
 @torch.no_grad()
 def generate(
     model: Coconut,

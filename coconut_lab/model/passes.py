@@ -20,13 +20,13 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from coconut_lab.model.fast.activation_checkpointing import recomputing
-from coconut_lab.model.fast.cache import keep_freed_memory, preallocated_cache
+from coconut_lab.model.fast.cache import give_back_memory, keep_freed_memory, preallocated_cache
 from coconut_lab.model.fast.last_layer import only_needed_from, skip_last_layer, skips_last_layer
 from coconut_lab.model.fast.llama_on_cpu import fused_llama
-from coconut_lab.model.modes import eager_attention
+from coconut_lab.model.modes import attentive, check_not_trained
 from coconut_lab.model.outputs import join_attentions, join_layers
 
-__all__ = ["Passes", "prepare", "skips_last_layer"]
+__all__ = ["Passes", "give_back_memory", "prepare", "skips_last_layer"]
 
 
 def prepare(backbone: Any) -> None:
@@ -57,6 +57,8 @@ class Passes:
     ) -> None:
         self.model, self.recompute, self.room = model, recompute, room or 0
         self.attentions, self.layers = output_attentions, output_hidden_states
+        check_not_trained(model)
+        self.attentive = attentive(model.backbone) if output_attentions else None
         # Without gradients, a Llama on a CPU has passes with less traffic through memory.
         self.fused = fused_llama(model.backbone) if model.fast and room is not None else None
         self.cache: Any = None
@@ -99,10 +101,9 @@ class Passes:
         first, self.stop = not self.stop, self.stop + inputs.shape[1]
         skipped = self.skipped if first else 0
         again = self.recompute and first and self.model.fast and torch.is_grad_enabled()
-        runs: Any = self.fused or self.model.backbone
+        runs: Any = self.fused or self.attentive or self.model.backbone
         seen = self.mask[:, : self.stop] if self.mask is not None else None
         with (
-            eager_attention(self.model.language_model, self.attentions),
             only_needed_from(skipped),
             recomputing(self.model.backbone) if again else nullcontext(),
         ):

@@ -29,6 +29,8 @@ from coconut_lab.errors import check_kind, check_whole
 from coconut_lab.files import new_folder
 from coconut_lab.inference.scoring import FEWEST_TOKENS, score
 from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.modes import training_alone
+from coconut_lab.model.passes import give_back_memory
 from coconut_lab.tasks.problems import Problem
 from coconut_lab.training import data, distributed
 from coconut_lab.training.estimate import SHOWN, Gpu, detect_gpu, estimate_run, find_gpu
@@ -166,6 +168,7 @@ class Trainer:
         """End after the current step, with a checkpoint; may be called from any thread."""
         self._stopped.set()
 
+    @give_back_memory()
     def train(self, on_step: Callable[[dict[str, Any]], None] | None = None) -> Coconut:
         """Run all phases that are not done yet.
 
@@ -185,7 +188,8 @@ class Trainer:
         """
         self._stopped.clear()
         main = self.accelerator.is_main_process
-        with self._run.claimed(self._identity()) if main else nullcontext():
+        claimed = self._run.claimed(self._identity()) if main else nullcontext()
+        with claimed, training_alone(self.model):
             self.accelerator.wait_for_everyone()
             model = self._prepare()
             self._resume()

@@ -14,7 +14,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.tokenizer import TokenizerError, thought_tokens, word_tokenizer
 from coconut_lab.model.coconut import Coconut
-from coconut_lab.model.modes import eager_attention
+from coconut_lab.model.modes import attentive
 from coconut_lab.model.outputs import ModelError
 from minimal_coconut import think_without_cache
 
@@ -171,8 +171,7 @@ def test_attention_of_all_passes_is_in_the_columns_of_one_pass(shape):
     model = Coconut(language_model(shape, dtype=torch.float32), TOKENIZER)
     row = [*range(2, 12), TOKENS.bot, *[TOKENS.thought] * 3, TOKENS.eot, 5, 6]
     inputs = think_without_cache(model.language_model, row, TOKENS.thought)[None]
-    with eager_attention(model.language_model, True):
-        want = model.backbone(inputs_embeds=inputs, output_attentions=True).attentions
+    want = attentive(model.backbone)(inputs_embeds=inputs, output_attentions=True).attentions
     got = model(torch.tensor([row]), output_attentions=True).attentions
     for one, other in zip(got, want, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

@@ -7,7 +7,13 @@ n times. Here all passes share one piece of memory; each sees its first columns.
 
 from __future__ import annotations
 
+import ctypes
 import math
+import mmap
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +26,9 @@ EXTRA_COLUMNS = 16
 
 #: Bytes of the block that `keep_freed_memory` frees; the C library learns from 32 MiB at most.
 BLOCK = 31 * 2**20
+#: Bytes by which a process may grow in a piece of work before `give_back_memory` looks for more.
+MOST_KEPT = 256 * 2**20
+LIBC: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def keep_freed_memory() -> None:
@@ -31,6 +40,24 @@ def keep_freed_memory() -> None:
     M_MMAP_THRESHOLD); bounds that a user has set stay as they are. Elsewhere it does nothing.
     """
     torch.empty(BLOCK, dtype=torch.uint8, device="cpu")
+
+
+@contextmanager
+def give_back_memory() -> Iterator[None]:
+    """Give back to the system what a large piece of work leaves free, where it is a lot."""
+    before = _resident()
+    try:
+        yield
+    finally:
+        if _resident() > before + MOST_KEPT:
+            LIBC.malloc_trim(0)
+
+
+def _resident() -> int:
+    """How many bytes of memory the process has; 0 where the C library is not GNU's."""
+    if not hasattr(LIBC, "malloc_trim"):
+        return 0
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
 
 def take_memory(recycled: Tensor | None, like: Tensor, shape: tuple[int, ...]) -> Tensor:
