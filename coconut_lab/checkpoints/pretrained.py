@@ -1,10 +1,11 @@
 """Any decoder-only model, from the hub or a folder, made ready to think.
 
 Thought tokens are added, and their embeddings start as copies of the embedding of a token that the
-model knows. The published code means to copy `<<`, but copies the new input embeddings onto
-themselves, so they stay random there (issues 35, 36 and 41 of its tracker); here they are copied,
-and so are the rows of an output embedding that is not tied to the input. Until training tells them
-apart, a model is as likely to write a marker as the token that was copied.
+model knows. The published code copies `<<`, too; one version of it copied the new input embeddings
+onto themselves (issues 35, 36 and 41 of its tracker), which left them random where the output
+embedding is not tied to the input, and did no harm where it is. Here the rows of an output
+embedding that is not tied are copied as well. Until training tells them apart, a model is as likely
+to write a marker as the token that was copied.
 """
 
 from __future__ import annotations

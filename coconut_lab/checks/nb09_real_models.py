@@ -105,7 +105,8 @@ LAYERS = "(model.get_input_embeddings(), model.get_output_embeddings())"
             (LAYERS, "[model.get_output_embeddings()]")],
         "the new rows are no copies: they hold what the resizing put there (the mean of all rows, "
         "or random numbers), or what you computed. Overwrite them with the row of the first token "
-        "of known, '<<'. (Is a row copied onto itself, as in the published code?)": (COPY, "pass"),
+        "of known, '<<'. (Is a row copied onto itself? A version of the published code did so.)": (
+            COPY, "pass"),
         "only one of the three new tokens has a copy.": (
             "layer.weight[ids]", "layer.weight[ids[0]]"),
         "the new rows are copies of '<s>', not of the first token of known: this tokenizer puts "
