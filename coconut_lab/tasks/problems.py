@@ -215,18 +215,19 @@ def parse_problem(text: str) -> Problem:
         raise ProblemError("the problem is empty; write facts and a question")
     statement = read_statement(text)
     facts = _numbered_facts(statement)
-    names = tuple(dict.fromkeys(name for fact in facts for name in fact))
+    names = dict.fromkeys(name for fact in facts for name in fact)
+    index = {name: place for place, name in enumerate(names)}
     roles = ("name asked about", "first option", "second option")
     for role, name in zip(roles, (statement.asked, *statement.options), strict=True):
         if name not in names:
             raise ProblemError(f"the {role}, {name!r}, is unknown: no fact mentions it")
     target, distractor = _right_and_wrong(statement)
     graph = Graph(
-        names,
-        tuple((names.index(parent), names.index(child)) for parent, child in facts),
-        *(names.index(name) for name in (statement.asked, target, distractor)),
+        tuple(names),
+        tuple((index[parent], index[child]) for parent, child in facts),
+        *(index[name] for name in (statement.asked, target, distractor)),
     )
-    path = [names[node] for node in graph.shortest_paths(limit=1)[0]]
+    path = [graph.names[node] for node in graph.shortest_paths(limit=1)[0]]
     problem = Problem(write_symbols(statement), tuple(path[1:]), path[-1], graph)
     return problem if is_symbolic(text) else problem.in_english()
 

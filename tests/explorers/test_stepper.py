@@ -318,7 +318,7 @@ BAD = {
     f"| Tom c0 {MANY_NAMES} | Eva d [Q] c1 d [R] Tom": f"has words for {len(E) + len(C)};",
     f"{MANY_NODES} | Eva d [Q] c1 d [R] Tom": f"room for {MOST_NODES}",
     f"| Tom c1 {MANY_FACTS} | Eva d [Q] c2 d [R] Tom": "the model only 96",
-    "x" * 10_001: "10,001 letters",
+    "x" * 100_000: "cannot read &#x27;xxx",
 }
 
 

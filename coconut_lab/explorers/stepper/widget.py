@@ -17,14 +17,12 @@ from coconut_lab.explorers.stepper.naming import for_model
 from coconut_lab.explorers.stepper.state import BudgetScore, State
 from coconut_lab.interpretability.probing import probe
 from coconut_lab.model.outputs import ModelError
+from coconut_lab.study.build_checkpoints import unseen_problems
 from coconut_lab.tasks.problems import Problem, ProblemError, graph_of, parse_problem
 from coconut_lab.tasks.prosqa import generate_prosqa
 
-# The first of the problems that cards are measured on.
-LIST_LENGTH, LIST_SEED = 100, 424242
-FIRST_NEW_SEED = 1000
+LIST_LENGTH = 100
 MOST_NODES = 40  # more would be too small to read
-MOST_LETTERS = 10_000  # far more than that many nodes need
 OWN_GRAPH = """\
 Tom is a cat. Tom is a guest. Every cat is a mammal. Every cat is a hunter.
 Every guest is a sleeper. Every hunter is a climber.
@@ -82,7 +80,7 @@ class ThoughtStepper(Explorer):
         self.checkpoint = checkpoint
         self.preset = str(checkpoint.card.get("preset", "tiny"))
         if problems is None:
-            problems = generate_prosqa(LIST_LENGTH, LIST_SEED, self.preset)
+            problems = unseen_problems(self.preset, LIST_LENGTH)
         if not problems:
             raise ValueError("the list of problems to choose from is empty")
         self.problems = list(problems)
@@ -158,7 +156,7 @@ class ThoughtStepper(Explorer):
         )  # fmt: skip
         self.seed = control(
             widgets.BoundedIntText, "seed", "The seed that the problem is made from", "150px",
-            min=0, max=2**31 - 1, value=FIRST_NEW_SEED,
+            min=0, max=2**31 - 1, value=1000,
         )  # fmt: skip
         tip = "Make a problem from the next seed"
         self.new_problem = button("New problem", tip, "120px", self._next_seed)
@@ -215,11 +213,6 @@ class ThoughtStepper(Explorer):
                 problem = generate_prosqa(1, self.seed.value, self.preset)[0]
                 self.show(problem, f"new problem, seed {self.seed.value}")
             elif source == OWN:
-                if (letters := len(self.own_text.value)) > MOST_LETTERS:
-                    raise ProblemError(
-                        f"the text is too long: {letters:,} letters, of at most {MOST_LETTERS:,}; "
-                        "leave some facts out"
-                    )
                 self.show(parse_problem(self.own_text.value), "your own graph")
         except ProblemError as error:
             self._complain(error)
