@@ -12,9 +12,8 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 import pytest
@@ -30,25 +29,12 @@ FLAGS = (
 ANNOUNCEMENTS = "@jupyterlab/apputils-extension:announcements"
 
 
-def _chromium() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    given = os.environ.get("COCONUT_LAB_CHROMIUM")
-    return given or next(filter(None, map(shutil.which, names)), None)
+class Lab(NamedTuple):
+    """A running JupyterLab."""
 
-
-@dataclass
-class Lab:
-    """A running JupyterLab.
-
-    Attributes:
-        address: where it listens, with its port.
-        token: what it asks for.
-        folder: the folder that it serves.
-    """
-
-    address: str
-    token: str
-    folder: Path
+    address: str  # where it listens, with its port
+    token: str  # what it asks for
+    folder: Path  # what it serves
 
     def open(self, page: Any, name: str) -> None:
         """Open a notebook of the folder in a page; nobody has trusted it."""
@@ -130,23 +116,12 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     raise RuntimeError(f"JupyterLab ended:\n{log.read_text(errors='replace')[-3000:]}")
 
 
-@dataclass
-class Watch:
-    """What went wrong in a page, and where it went.
-
-    Attributes:
-        errors: what the page wrote to its console as an error, or raised.
-        elsewhere: addresses outside this machine that it asked for.
-    """
-
-    errors: list[str] = field(default_factory=list)
-    elsewhere: list[str] = field(default_factory=list)
-
-
 @pytest.fixture(scope="session")
 def browser():
     """Chromium; without one the tests are skipped, or fail where a browser is required."""
-    path = _chromium()
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    given = os.environ.get("COCONUT_LAB_CHROMIUM")
+    path = given or next(filter(None, map(shutil.which, names)), None)
     if path is None:
         message = "no Chromium found; install it, or set COCONUT_LAB_CHROMIUM to its path"
         if REQUIRED:
@@ -162,38 +137,35 @@ def browser():
 
 @pytest.fixture(scope="module")
 def open_page(browser):
-    """A page for the tests of a module, and a record of its errors and of where it goes."""
+    """A page for the tests of a module, and its faults: errors, and leaving this machine."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
-    watch = Watch()
-    page.on("pageerror", lambda error: watch.errors.append(str(error)))
-    page.on("console", lambda m: watch.errors.append(m.text) if m.type == "error" else None)
-    page.on(
-        "request",
-        lambda request: (
-            watch.elsewhere.append(request.url)
-            if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:"))
-            else None
-        ),
-    )
-    yield page, watch
+    faults = []
+
+    def goes_to(request):
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            faults.append(f"asked for {request.url}")
+
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+    page.on("request", goes_to)
+    yield page, faults
     context.close()
 
 
 @pytest.fixture(scope="module")
 def notebook(request, open_page, lab):
     """The module's CELLS, run from top to bottom as its NOTEBOOK, with its PICTURE in view."""
-    page, watch = open_page
+    page, faults = open_page
     lab.run(page, request.module.NOTEBOOK, *request.module.CELLS)
     page.wait_for_selector(request.module.PICTURE)
-    return page, watch
+    return page, faults
 
 
 @pytest.fixture
 def page(notebook):
-    """The page; whatever a test did in it, it must have raised no error and left the machine."""
-    page, watch = notebook
+    """The page; whatever a test did in it, there must be no fault."""
+    page, faults = notebook
     yield page
-    assert watch.errors == []
-    assert watch.elsewhere == []
+    assert faults == []

@@ -11,6 +11,9 @@ IMPORTS = """\
 from pathlib import Path
 from coconut_lab.explorers import TrainingMonitor
 from monitored import FakeTrainer, small_trainer"""
+LONG_RUN = f"""{IMPORTS}
+monitor = TrainingMonitor(FakeTrainer(pause=0.02, steps=400_000))
+monitor"""
 PICTURE = ".coconut-monitor"
 STATUS = f"{PICTURE} .status"
 
@@ -21,22 +24,16 @@ def notebook(open_page):
     return open_page
 
 
-def says(page, status):
-    shows(page, PICTURE, status=status)
-
-
 def step(page):
     return int(page.locator(".coconut-monitor").get_attribute("data-step"))
 
 
 def moves(page, beyond):
-    page.wait_for_function(
-        f"Number(document.querySelector('.coconut-monitor').dataset.step) > {beyond}"
-    )
+    page.wait_for_function(f"+document.querySelector('{PICTURE}').dataset.step > {beyond}")
 
 
-def press_stop(page):
-    page.get_by_role("button", name="Stop", exact=True).click()
+def stop_button(page):
+    return page.get_by_role("button", name="Stop", exact=True)
 
 
 def interrupt(page):
@@ -67,40 +64,29 @@ def outputs(page):
 
 
 def test_a_run_in_the_background_is_watched_and_stopped(page, lab) -> None:
-    lab.run(
-        page,
-        "background.ipynb",
-        f"{IMPORTS}\nmonitor = TrainingMonitor(FakeTrainer(pause=0.02, steps=400_000))\nmonitor",
-        "monitor.start()",
-    )
-    says(page, "running")
+    lab.run(page, "background.ipynb", LONG_RUN, "monitor.start()")
+    shows(page, PICTURE, status="running")
     moves(page, 0)
     moves(page, step(page))  # it is drawn again and again
     assert "left at this pace" in page.locator(".coconut-monitor .pace").inner_text()
-    press_stop(page)
-    says(page, "stopped")
+    stop_button(page).click()
+    shows(page, PICTURE, status="stopped")
     at = step(page)
     said = page.locator(STATUS).inner_text()
     assert said == f"stopped at step {at:,}; run again to go on"
-    assert page.get_by_role("button", name="Stop", exact=True).is_disabled()
+    assert stop_button(page).is_disabled()
     assert outputs(page) == []
 
 
 def test_a_cell_that_waits_says_how_to_stop(page, lab) -> None:
     """The kernel answers no button while a cell runs; an interrupt comes through."""
-    lab.run(
-        page,
-        "waiting.ipynb",
-        f"{IMPORTS}\nmonitor = TrainingMonitor(FakeTrainer(pause=0.02, steps=400_000))\nmonitor",
-        "monitor.start()",
-        "model = monitor.wait()",
-    )
-    says(page, "running")
+    lab.run(page, "waiting.ipynb", LONG_RUN, "monitor.start()", "model = monitor.wait()")
+    shows(page, PICTURE, status="running")
     moves(page, 0)
     page.get_by_text("interrupt the kernel").wait_for()
-    assert page.get_by_role("button", name="Stop", exact=True).is_disabled()
+    assert stop_button(page).is_disabled()
     interrupt(page)
-    says(page, "stopped")
+    shows(page, PICTURE, status="stopped")
     assert page.get_by_text("A cell waits for this run").count() == 0
     raised(page)
 
@@ -115,10 +101,10 @@ def test_an_interrupt_of_the_kernel_leaves_a_run_that_goes_on(page, lab) -> None
         "model = monitor.train()",
         "print('next cell ran,', type(model).__name__)",
     )
-    says(page, "running")
+    shows(page, PICTURE, status="running")
     moves(page, 5)
     interrupt(page)
-    says(page, "stopped")
+    shows(page, PICTURE, status="stopped")
     at = step(page)
     assert 5 < at <= 21
     assert page.locator(STATUS).inner_text() == f"stopped at step {at}; run again to go on"
@@ -126,7 +112,7 @@ def test_an_interrupt_of_the_kernel_leaves_a_run_that_goes_on(page, lab) -> None
     raised(page)
     assert "next cell ran" not in "".join(outputs(page))
     run_again(page, 1)
-    says(page, "done")
+    shows(page, PICTURE, status="done")
     assert step(page) == 160
     assert page.locator(".coconut-monitor .score").count() == 12
     page.keyboard.press("Shift+Enter")
@@ -143,7 +129,7 @@ def test_a_log_can_be_stepped_through(page, lab) -> None:
         "card = json.loads((folder / 'card.json').read_text())",
         "TrainingMonitor.from_log(folder / 'log.jsonl', card['recipe'])",
     )
-    says(page, "log")
+    shows(page, PICTURE, status="log")
     last = step(page)
     slider(page, "Up to step").focus()
     page.keyboard.press("Home")
