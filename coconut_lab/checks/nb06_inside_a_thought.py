@@ -22,14 +22,13 @@ def prompts_and_names() -> Iterator[tuple[Any, list[int], list[list[int]]]]:
 
 @exercise(
     cases=prompts_and_names,
-    observe=lambda function, *case: {"values": function(*case)},
     returns="values",
     says="concepts of one, two and three tokens have the right value",
     mistakes={
         "you read only a concept's first token. Names that begin alike then have the same value; "
         "multiply over all tokens.": ("enumerate(name)", "enumerate(name[:1])"),
-        "every token is read as if it followed the prompt. The second token follows the first: "
-        "put the name's tokens after the prompt, and read one column before each.": (
+        "every token is read as if it followed the prompt. The second token follows the first: put "
+        "the name's tokens after the prompt, and read one column before each.": (
             "len(prompt) + place - 1", "len(prompt) - 1"),
         "you read the probability one column too late. The hidden state at a column says what "
         "comes after it.": ("len(prompt) + place - 1", "len(prompt) + place"),
@@ -75,14 +74,11 @@ def tables() -> Iterator[tuple[Any, ...]]:
     mistakes={
         "the two are swapped. The mass of the thought comes first, then its control.": (
             "return mass, uniform", "return uniform, mass"),
-        "problems with fewer than k hops count in your mean. Past its target a problem has nothing "
-        "left to search.": ("hops >= k", "hops > 0"),
-        "you leave out problems of exactly k hops. Their target is on frontier k.": (
-            "hops >= k", "hops > k"),
-        "your frontier holds all nodes up to k hops away. It is those exactly k hops away.": (
-            "distances == k", "distances <= k"),
-        "your frontier is one hop too near. Thought k can hold the nodes k hops from the root.": (
-            "distances == k", "distances == k - 1"),
+        "a problem counts in your mean if it has k hops or more: with fewer it has nothing left to "
+        "search past its target, and the target of one with k is on frontier k.": [
+            ("hops >= k", "hops > 0"), ("hops >= k", "hops > k")],
+        "frontier k holds the nodes exactly k hops from the root: those that thought k can hold.": [
+            ("distances == k", "distances <= k"), ("distances == k", "distances == k - 1")],
         "you divide by the probability of all names. What a thought gives to other words is no "
         "part of the frontier, so it lowers the mass.": (
             "values * frontier", "values / values.sum(1, keepdims=True) * frontier"),
@@ -112,16 +108,12 @@ TREE: dict[Path, dict[str, float]] = {
 }
 
 
-def asked_for(path: Path) -> dict[str, float]:
-    return dict(TREE.get(path, {}))
-
-
 def grown(function: Any, depth: int, threshold: float) -> dict[str, Any]:
     seen: list[Path] = []
 
     def next_values(path: Path) -> dict[str, float]:
         seen.append(tuple(path))
-        return asked_for(tuple(path))
+        return dict(TREE.get(seen[-1], {}))
 
     found = function(next_values, depth, threshold)
     if isinstance(found, dict):  # in any order
@@ -145,7 +137,6 @@ def no_more_than_needed(got: dict[str, Any], want: dict[str, Any]) -> str | None
     limits=no_more_than_needed,
     returns="tree",
     says="five trees are right, and nothing was asked about branches that were pruned",
-    shown=lambda depth, threshold: f" with depth={depth}, threshold={threshold}",
     mistakes={
         "the value of a path is the product along it, not the chance of its last concept.": (
             "grown[path] * chance", "chance"),
@@ -199,9 +190,8 @@ def grow(
         "this is 1 / Σ s², another effective number. It is a good one, but not what the notebook "
         "prints; use the entropy.": (
             "math.exp(-sum(s * math.log(s) for s in shares))", "1 / sum(s * s for s in shares)"),
-        "you count nodes. A node with .02 is not a branch as much as one with .9: use the "
-        "entropy of the shares.": (
-            "math.exp(-sum(s * math.log(s) for s in shares))", "float(len(shares))"),
+        "you count nodes. A node with .02 is not a branch as much as one with .9: use the entropy "
+        "of the shares.": ("math.exp(-sum(s * math.log(s) for s in shares))", "float(len(shares))"),
     },
 )  # fmt: skip
 def branches(values: list[float]) -> float:
