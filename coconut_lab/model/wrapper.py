@@ -31,15 +31,10 @@ class Wrapper(nn.Module):
 
     def __init__(self, language_model: Any, tokenizer: Any, *, fast: bool = True) -> None:
         super().__init__()
-        for value, needs in (
-            (language_model, "get_input_embeddings"),
-            (tokenizer, "convert_tokens_to_ids"),
-        ):
-            if not hasattr(value, needs):
-                raise ModelError(
-                    f"a {type(value).__name__} is no language model or tokenizer of transformers; "
-                    "load them with AutoModelForCausalLM and AutoTokenizer"
-                )
+        for value in (language_model, tokenizer):
+            if not hasattr(value, "from_pretrained"):
+                kind = f"{type(value).__name__} is neither a model nor a tokenizer of transformers"
+                raise ModelError(f"{kind}; load them with AutoModelForCausalLM and AutoTokenizer")
         self.tokens = thought_tokens(tokenizer)
         self.language_model, self.tokenizer, self.fast = language_model, tokenizer, fast
         # The layers that FSDP gathers one at a time, named as in any model of the library.

@@ -95,10 +95,6 @@ def graded_stages(curriculum: Curriculum) -> Sequence[int]:
 
 def names_of(recipe: Recipe) -> list[str]:
     """List the names that nodes of a recipe's generated problems may have."""
-    if recipe.problems.preset not in PRESETS:
-        raise RecipeError(
-            f"problems.preset: {recipe.problems.preset!r} is none of {', '.join(PRESETS)}"
-        )
     preset = PRESETS[recipe.problems.preset]
     return [*preset.entities, *preset.concepts]
 

@@ -88,7 +88,7 @@ class ProblemsPart:
         rename: permute the names of the preset anew in every row.
     """
 
-    preset: str = "tiny"
+    preset: Literal["tiny", "small", "paper"] = "tiny"
     count: Integer = 20_000
     seed: Integer = 1
     hops: tuple[Integer, Integer] | None = None
@@ -240,11 +240,10 @@ class Recipe:
     def in_steps(self, problems: int) -> Recipe:
         """Turn the epochs of phases into steps, with that many problems to train on."""
         epoch = self.steps_per_epoch(problems)
-        steps = [phase.steps or phase.epochs * epoch for phase in self.phases]
-        phases = [
-            dataclasses.replace(phase, steps=number, epochs=0)
-            for phase, number in zip(self.phases, steps, strict=True)
-        ]
+        phases = (
+            dataclasses.replace(phase, steps=phase.steps or phase.epochs * epoch, epochs=0)
+            for phase in self.phases
+        )
         return dataclasses.replace(self, phases=tuple(phases))
 
     @property
@@ -270,8 +269,7 @@ class UniqueKeys(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if str(key.value) in seen:
-                problem = f"the key {key.value} is given twice"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(f"{key.value} is given twice", key.start_mark)
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 

@@ -110,16 +110,13 @@ class Trainer:
         )
         limit = getattr(self.model.config, "max_position_embeddings", None)
         data.check_fit(self.recipe, self.curriculum, self.batches.parts, limit)
-        prompts = [
-            len(self.curriculum.prompt(problem, self.tokenizer, self.curriculum.max_stage))
-            for problem in validation
-            if recipe.objective == "curriculum"
-        ]
-        if limit is not None and max(prompts, default=0) + FEWEST_TOKENS > limit:
-            raise RecipeError(
-                f"problems.validation: a prompt of {max(prompts)} tokens leaves no room for an "
-                f"answer of {FEWEST_TOKENS} in the model's {limit} positions; leave it out"
-            )
+        for problem in validation if recipe.objective == "curriculum" else ():
+            prompt = self.curriculum.prompt(problem, self.tokenizer, self.curriculum.max_stage)
+            if limit is not None and len(prompt) + FEWEST_TOKENS > limit:
+                raise RecipeError(
+                    f"problems.validation: a prompt of {len(prompt)} tokens leaves no room for an "
+                    f"answer of {FEWEST_TOKENS} in the model's {limit} positions; leave it out"
+                )
         shares = data.share_out(recipe, self.accelerator.num_processes)
         self._chunks = shares[self.accelerator.process_index]
         self.step = 0

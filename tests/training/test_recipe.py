@@ -32,6 +32,7 @@ def test_the_shipped_recipes_are_valid():
         ("phases: []", "phases: a recipe needs at least one phase"),
         ("phases: 3", "phases is 3; it should be a list"),
         ("optimizer: 3", "optimizer is 3; it should hold keys and values"),
+        ("problems: {preset: huge}", "problems.preset is 'huge'; it should be 'tiny', 'small' or"),
         ("problems: {hops: [1]}", r"problems.hops\[1\] is missing"),
         ("seed: soon", "seed is 'soon'; it should be a valid integer"),
         ("seed: true", "seed is True; it should be a valid integer"),
