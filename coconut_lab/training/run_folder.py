@@ -62,7 +62,7 @@ class RunFolder:
         """
         with self.writing("to"):
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / LOCK_FILE).open("a+")
+            lock = (self.path / LOCK_FILE).open("ab+", buffering=0)
         with lock:
             try:  # the system lets go of the lock of a process that has died
                 if fcntl is not None:
@@ -70,14 +70,14 @@ class RunFolder:
             except BlockingIOError:
                 lock.seek(0)
                 raise TrainingError(
-                    f"{self.path} is in use: another run (process {lock.read()}) trains there; "
-                    "wait for its end, stop it, or choose another folder"
+                    f"{self.path} is in use by another run (process {lock.read().decode()}); wait "
+                    "for its end, stop it, or choose another folder"
                 ) from None
             except OSError:
                 pass  # a file system without locks
             with self.writing("to"):
                 lock.truncate(0)
-                print(os.getpid(), end="", file=lock, flush=True)
+                lock.write(str(os.getpid()).encode())
                 self._belongs_to(run)
                 for left in self.path.glob(".*"):  # of a process that was killed
                     if re.match(r"\.(step-\d+|model|log\.jsonl|run\.json)\.", left.name):
