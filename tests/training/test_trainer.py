@@ -395,7 +395,7 @@ with RunFolder({str(tmp_path)!r}).claimed({{}}):
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(TrainingError, match=rf"is in use by another run \(process {other.pid}\)"):
+        with pytest.raises(TrainingError, match=rf"in use by another run \(process {other.pid}\)"):
             trainer(recipe, tmp_path).train()
         other.kill()
     (tmp_path / "run.json").unlink()
