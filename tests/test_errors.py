@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from coconut_lab.checkpoints.shipped import load
+from coconut_lab.checkpoints.pretrained import from_hub
+from coconut_lab.checkpoints.shipped import CheckpointError, load
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.errors import LONGEST, ShortError
@@ -13,6 +14,7 @@ from coconut_lab.inference.generation import generate
 from coconut_lab.inference.sampling import Sampling
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
+from coconut_lab.tasks.loading import load_problems
 from coconut_lab.tasks.problems import Problem, ProblemError
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training.data import Batches
@@ -163,6 +165,9 @@ def test_settings_of_a_curriculum(settings, message):
             "no weight that can be trained",
         ),
         (lambda c, r, f: Batches([], c.tokenizer, 4, 0), RecipeError, "there are no problems"),
+        (lambda c, r, f: load(MANY), CheckpointError, r"checkpoints/x+ \[…\] x+/card.json"),
+        (lambda c, r, f: load_problems(MANY), ProblemError, "is neither a file nor a known data"),
+        (lambda c, r, f: from_hub(MANY, "prosqa"), ModelError, "there is no model 'x+"),
         (lambda c, r, f: load_recipe(MANY), RecipeError, "cannot read the recipe"),
         (lambda c, r, f: load_recipe("a\0"), RecipeError, "cannot read the recipe"),
         (lambda c, r, f: find_gpu(MANY), RecipeError, r"--gpu: 'x+ \[…\] x+' is none of"),

@@ -11,6 +11,7 @@ to write a marker as the token that was copied.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,7 @@ def _reason(name: str, error: BaseException) -> str:
     while cause is not None and len(kinds) < 20:
         kinds += [kind.__name__ for kind in type(cause).__mro__]
         cause = cause.__cause__ or cause.__context__
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         return (
             f"the folder {name} cannot be loaded as a model with its tokenizer: {error}; "
             "save_pretrained of both writes what is needed, with weights as safetensors"

@@ -59,7 +59,7 @@ def load(name: str | os.PathLike[str]) -> Checkpoint:
         CheckpointError: there is no such model, or a file is missing or differs from the hash on
             its card; nothing is loaded then.
     """
-    folder = Path(name) if os.sep in str(name) or Path(name).is_dir() else FOLDER / name
+    folder = Path(name) if os.sep in str(name) or os.path.isdir(name) else FOLDER / name
     try:
         card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
         hashes, settings = card["sha256"], card["curriculum"]

@@ -76,7 +76,7 @@ def load_problems(
     if limit is not None and limit < 0:
         raise ProblemError(f"limit={limit}; give a number from 0 on, or None for all")
     path = Path(source)
-    if path.is_file():
+    if os.path.isfile(path):
         return load_file(path, limit)
     names = {repository: name for name, (repository, _) in HUB.items()}
     name = names.get(str(source), str(source))
