@@ -1,0 +1,56 @@
+"""What explorers share that are drawn in the browser: anywidget, one ES module, one style sheet.
+
+An explorer has a folder with `data.py` (a pure function that gives a plain dictionary), `widget.py`
+(traits, and what needs the model) and two plain files, `NAME.js` and `NAME.css`. The module begins
+with one line, `import { … } from "../browser/shared.js";`, and ends with
+`export default { render };`, where `render({ model, el })` draws `model.get("data")` into `el`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import anywidget
+
+ROOM = Path(__file__).resolve().parents[1]
+_IMPORT = re.compile(r'^import .* from "\.{1,2}/.*";\n', re.MULTILINE)
+
+
+def module(path: str) -> str:
+    """Join the shared module with that of an explorer: anywidget loads one, without our imports."""
+    parts = (ROOM / "browser" / "shared.js", ROOM / path)
+    return "\n".join(_IMPORT.sub("", part.read_text(encoding="utf-8")) for part in parts)
+
+
+def style(path: str) -> str:
+    """Join the shared style sheet with that of an explorer."""
+    parts = (ROOM / "browser" / "shared.css", ROOM / path)
+    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+
+
+class BrowserExplorer(anywidget.AnyWidget):
+    """An explorer that is drawn in the browser.
+
+    A subclass sets `_esm = module("NAME/NAME.js")` and `_css = style("NAME/NAME.css")`, has a
+    synchronised trait `data` and one for whatever a reader can set, and says with `_summary` what
+    it shows. Where no widget can be drawn, its output falls back to `still()` and to its text.
+    """
+
+    def __repr__(self) -> str:
+        # Short and the same in every run: notebooks keep it as the text of their output.
+        return f"{type(self).__name__}({self._summary()})"
+
+    def _summary(self) -> str:
+        raise NotImplementedError
+
+    def still(self) -> bytes | None:
+        """A picture (PNG) for where no widget can be drawn, or None."""
+        return None
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None and (picture := self.still()) is not None:
+            bundle[0]["image/png"] = picture
+        return bundle

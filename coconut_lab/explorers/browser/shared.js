@@ -1,0 +1,103 @@
+// What the explorers share. Texts from problems and tokens enter the page as text, never as markup.
+
+const SVG = new Set(["svg", "g", "rect", "path", "circle", "line", "text", "title", "polygon"]);
+
+/** Make an element with attributes and children; a string among the children becomes text. */
+export function make(name, attributes = {}, ...children) {
+  const element = SVG.has(name)
+    ? document.createElementNS("http://www.w3.org/2000/svg", name)
+    : document.createElement(name);
+  set(element, attributes);
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+/** Set attributes; a function becomes a listener, "--x" a CSS variable, null takes it away. */
+export function set(element, attributes) {
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(key, value);
+    else if (key.startsWith("--")) element.style.setProperty(key, value);
+    else if (value === null || value === false) element.removeAttribute(key);
+    else if (element.getAttribute(key) !== String(value)) element.setAttribute(key, value);
+  }
+  return element;
+}
+
+/** Change the text of an element, unless it is that already. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Write a probability with two digits. */
+export const digits = (share) => share.toFixed(2);
+
+/** Write a number with its thing: "1 thought", "2 thoughts". */
+export const count = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
+
+/** Cut a text to at most that many characters, with an ellipsis. */
+export function shortened(text, longest) {
+  const letters = [...text];
+  return letters.length <= longest ? text : letters.slice(0, longest - 1).join("") + "…";
+}
+
+/** Put an empty explorer into `el`; keys pressed in it never reach the notebook around it. */
+export function frame(el, name, label) {
+  const root = make("section", {
+    class: `coconut-explorer coconut-${name}`, "aria-label": label, "data-lm-suppress-shortcuts": "true",
+    keydown: (event) => event.stopPropagation(),
+  });
+  el.replaceChildren(root);
+  return root;
+}
+
+/** Make a labelled drop-down list. `options` are [value, text] pairs, or values; any JSON. */
+export function dropDown(label, choose) {
+  const select = make("select", { change: () => choose(JSON.parse(select.value)) });
+  const element = make("label", { class: "field" }, make("span", {}, label), select);
+  return {
+    element,
+    update(options, chosen) {
+      const pairs = options.map((option) => (Array.isArray(option) ? option : [option, String(option)]));
+      const wanted = JSON.stringify(pairs);
+      if (select.dataset.options !== wanted) {
+        select.dataset.options = wanted;
+        select.replaceChildren(...pairs.map(([value, text]) => make("option", { value: JSON.stringify(value) }, text)));
+      }
+      select.value = JSON.stringify(chosen);
+    },
+  };
+}
+
+/**
+ * Let arrow keys move through a list of items as one stop of the Tab key.
+ * `items` gives the elements that can have the focus now.
+ */
+export function roving(container, items) {
+  const stop = (wanted) => {
+    for (const item of items()) set(item, { tabindex: item === wanted ? 0 : -1 });
+  };
+  container.addEventListener("focusin", (event) => {
+    const item = items().find((one) => one.contains(event.target));
+    if (item) stop(item);
+  });
+  container.addEventListener("keydown", (event) => {
+    const all = items(), at = all.findIndex((item) => item.contains(event.target));
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step || at < 0) return;
+    event.preventDefault();
+    all[(at + step + all.length) % all.length].focus();
+  });
+  return { refresh: () => stop(items().find((item) => item.tabIndex === 0) ?? items()[0]) };
+}
+
+/** Call `draw` once for many changes of a model; gives a function that ends it. */
+export function follow(model, names, draw) {
+  let waiting = false;
+  const later = () => {
+    if (waiting) return;
+    waiting = true;
+    queueMicrotask(() => { waiting = false; draw(); });
+  };
+  for (const name of names) model.on(`change:${name}`, later);
+  return () => names.forEach((name) => model.off(`change:${name}`, later));
+}
