@@ -45,8 +45,8 @@ class BrowserExplorer(anywidget.AnyWidget):
     def _summary(self) -> str:
         raise NotImplementedError
 
-    def still(self) -> bytes | None:
-        """A picture (PNG) for where no widget can be drawn, or None."""
+    def still(self) -> str | None:
+        """A picture for where no widget can be drawn, a PNG in base64, or None."""
         return None
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:

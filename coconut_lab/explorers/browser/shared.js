@@ -101,3 +101,8 @@ export function follow(model, names, draw) {
   for (const name of names) model.on(`change:${name}`, later);
   return () => names.forEach((name) => model.off(`change:${name}`, later));
 }
+
+/** Keep the writing direction of a text from its surroundings. */
+export function isolated(text) {
+  return /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufefc]/.test(text) ? `\u2068${text}\u2069` : text;
+}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -13,6 +12,8 @@ from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.stages_and_masks import IGNORED, Example
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK, pause_token, thought_tokens
 from coconut_lab.explorers.stepper.data import Question
+from coconut_lab.interpretability.thinking import final_norm
+from coconut_lab.interpretability.values import name_tokens
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.notation import is_symbolic
 from coconut_lab.tasks.problems import Problem, ProblemError
@@ -36,8 +37,7 @@ def thoughts_trained(checkpoint: Checkpoint) -> int:
 def readings_through(checkpoint: Checkpoint) -> list[str | int]:
     """What the thoughts of a model can be read through: the head, inner layers, `<eot>`."""
     layers = checkpoint.model.config.get_text_config().num_hidden_layers
-    inner = range(1, layers) if _final_norm(checkpoint.model) is not None else ()
-    return ["head", *inner, "<eot>"]
+    return ["head", *range(1, layers), "<eot>"]
 
 
 @torch.no_grad()
@@ -78,7 +78,7 @@ def read(
     head = _head(checkpoint, question)
     answer = tokenizer(forced, add_special_tokens=False).input_ids
     spoken = [] if symbolic else tokenizer("Every", add_special_tokens=False).input_ids
-    options = _tokens(forced, names.statement.options, tokenizer)
+    options = name_tokens(forced, names.statement.options, tokenizer)
     # After each number of thoughts: each option after `###`, and what comes after `<eot>`. Rows
     # that are equal are read once: in symbols one row has it all.
     ends = [(marks.eot, *answer, *option[:-1]) for option in options]
@@ -87,6 +87,8 @@ def read(
     rows = [[*head, *[fill] * k, *kind] for k in range(thoughts + 1) for kind in kinds]
     _check_length(model, max(map(len, rows)))
     layer = through if isinstance(through, int) else None
+    if through not in readings_through(checkpoint):
+        raise ValueError(f"there is no layer {through} in this model")
     batch = collate([Example(row, [IGNORED] * len(row)) for row in rows], tokenizer)
     del batch["labels"]
     states = model.latent_states(
@@ -117,9 +119,9 @@ def read(
     else:
         if layer is not None:
             assert states.hidden_states is not None
-            hidden = _final_norm(model)(states.hidden_states[layer])
+            hidden = final_norm(model)(states.hidden_states[layer])
         table = chances(hidden[-1, len(head) - 1 : len(head) - 1 + thoughts])  # (n, V)
-    firsts = [ids[0] for ids in _tokens("Every" if spoken else ANSWER_MARK, names.names, tokenizer)]
+    firsts = [ids[0] for ids in name_tokens("Every" if spoken else ANSWER_MARK, names.names, tokenizer)]
     shared = torch.tensor([firsts.count(token) for token in firsts])
     per_step = checkpoint.curriculum.thoughts_per_step
     return {
@@ -138,29 +140,10 @@ def read(
     }
 
 
-def untrained(checkpoint: Checkpoint) -> Checkpoint:
-    """The same model before any training: the control that knows nothing."""
-    model = copy.deepcopy(checkpoint.model)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.ndim > 1:
-                fresh = torch.randn(weight.shape, generator=generator) * 0.1
-                weight.copy_(fresh.to(weight.device, weight.dtype))
-    return Checkpoint(model, checkpoint.tokenizer, checkpoint.curriculum, {"name": "untrained"})
-
-
 def _head(checkpoint: Checkpoint, question: Question) -> list[int]:
     """Token ids up to `<bot>`."""
     asked = Problem(question.text(), (), question.statement.options[0])
     return checkpoint.curriculum.prompt(asked, checkpoint.tokenizer, 0)[:-1]
-
-
-def _tokens(before: str, names: Any, tokenizer: Any) -> list[list[int]]:
-    """Token ids of names as they are after `before` in a text."""
-    texts = [before, *(f"{before} {name}" for name in names)]
-    head, *whole = tokenizer(texts, add_special_tokens=False).input_ids
-    return [ids[len(head) :] for ids in whole]
 
 
 def _check_length(model: Coconut, length: int) -> None:
@@ -170,12 +153,6 @@ def _check_length(model: Coconut, length: int) -> None:
             f"the problem is too long: with its thoughts it takes {length} tokens, and this "
             f"model reads at most {limit}; leave some facts out"
         )
-
-
-def _final_norm(model: Coconut) -> Any:
-    """The last normalisation of a backbone, which the head expects; None if it is not known."""
-    names = ("norm", "ln_f", "final_layer_norm")
-    return next((n for name in names if (n := getattr(model.backbone, name, None))), None)
 
 
 def _other_words(row: Tensor, nodes: set[int], tokenizer: Any) -> list[tuple[str, float]]:

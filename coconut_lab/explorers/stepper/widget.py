@@ -1,48 +1,54 @@
-"""The thought stepper: step through the thoughts of a trained model, on a graph."""
+"""The thought stepper: step through the thoughts of a model, on a graph, and ask it anew."""
 
 from __future__ import annotations
 
+import base64
+import json
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
-import ipywidgets as widgets
+import traitlets
 
-from coconut_lab.checkpoints.shipped import Checkpoint, load
+from coconut_lab.checkpoints import shipped
+from coconut_lab.checkpoints.shipped import Checkpoint
+from coconut_lab.curriculum.methods import METHODS
 from coconut_lab.curriculum.tokenizer import TokenizerError
-from coconut_lab.explorers.base import Explorer, button, control, row, slider
-from coconut_lab.explorers.html import INK, VERMILLION, div, safe, shortened
-from coconut_lab.explorers.stepper.drawing import render
-from coconut_lab.explorers.stepper.naming import for_model
-from coconut_lab.explorers.stepper.state import BudgetScore, State
-from coconut_lab.interpretability.probing import probe
+from coconut_lab.explorers.browser.explorer import BrowserExplorer, module, style
+from coconut_lab.explorers.stepper import naming, still
+from coconut_lab.explorers.stepper.data import Question, stepper_data
+from coconut_lab.explorers.stepper.reading import read, readings_through, thoughts_trained
+from coconut_lab.interpretability.thinking import untrained
 from coconut_lab.model.outputs import ModelError
-from coconut_lab.study.build_checkpoints import unseen_problems
-from coconut_lab.tasks.problems import Problem, ProblemError, graph_of, parse_problem
+from coconut_lab.tasks.problems import Problem, ProblemError, parse_problem
 from coconut_lab.tasks.prosqa import generate_prosqa
 
-LIST_LENGTH = 100
-MOST_NODES = 40  # more would be too small to read
-OWN_GRAPH = """\
+# The first of the problems that cards are measured on.
+LIST_LENGTH, LIST_SEED = 100, 424242
+MOST_LETTERS = 10_000  # far more than any model here reads
+OWN_TEXT = """\
 Tom is a cat. Tom is a guest. Every cat is a mammal. Every cat is a hunter.
 Every guest is a sleeper. Every hunter is a climber.
 Eva is a fish. Every fish is a swimmer. Every swimmer is a diver.
 Is Tom a climber or diver?"""
-_HELP = (
-    '<div style="line-height:1.4;padding-top:3px">Sentences, as above, or symbols: '
-    "<code>| Tom cat | cat hunter | Eva fish | fish diver "
-    "[Q] hunter diver [R] Tom</code>. Use any names. One option must be in reach, the other not."
-    "</div>"
-)
-LIST, NEW, OWN = "from the list", "a new one", "my own graph"
-_BAD_INPUT = (ProblemError, TokenizerError, ModelError)
+SOURCES = {"index": "list", "seed": "new", "text": "own"}  # the source that each trait belongs to
+CONTROLS = {
+    "none": "",
+    "another problem": "thoughts about another problem, looked at for the names of this one",
+    "untrained": "the same model with random weights",
+    "tiny-base": "the model before it learned to think: it has only ever read and written words",
+}
+_BAD_INPUT = (ProblemError, TokenizerError, ModelError, ValueError)
 
 
-class ThoughtStepper(Explorer):
-    """Shows how the thoughts of a model spread over a graph, one thought at a time.
+class ThoughtStepper(BrowserExplorer):
+    """Shows how the thoughts of a model spread over a graph, and asks the model anew.
 
-    The model runs when a problem is chosen, once for all its thoughts and budgets; the sliders
-    only look up.
+    Stepping and pointing is drawn in the browser. The model thinks again when a fact is taken away
+    or put back, another root is asked about, or another problem, model, reading or control is
+    chosen.
 
     Args:
         checkpoint: a checkpoint, or the name of a shipped one such as "tiny-coconut".
@@ -50,22 +56,51 @@ class ThoughtStepper(Explorer):
         problems: the list to choose from; by default the first 100 of the unseen problems that
             the model's card is measured on.
 
-    Attributes:
-        state: what is drawn now, a `State`.
+    Attributes: (all but `problems` are traits: set them, `observe` them, `jslink` them)
+        thought: which thought is looked at; 0 is before the first.
+        budget: after how many thoughts the model has to answer.
+        removed: numbers of the facts that are taken away.
+        asked: the name that is asked about.
+        source: "list", "new" (from a seed) or "own" (a text); setting one of the next sets it.
+        index, seed, text: the problem of each source.
+        thoughts: how many thoughts the model has; may be more than it was trained with.
+        model_name: one of `models`.
+        through: what a thought is read through, one of `throughs`: "head", a layer, or "<eot>".
+        control_name: what stands beside the reading, one of `controls`.
+        message: empty unless the last wish could not be fulfilled; the picture stays then.
+        data, original: what is shown, and the same before any change; the schema is in `data.py`.
         problems: the list to choose from.
-        thought, budget: the sliders; setting the `value` of a control is what a user does.
-        source: where the problem comes from: the list, a new one, or the user's own text.
-        index, seed, own_text: the problem of each source.
-        new_problem, use_text: buttons: the next seed; read the text again.
-        message: an `HTML` widget; empty unless the last problem could not be shown.
 
     Raises:
         CheckpointError: there is no such shipped model, or its files are damaged.
         ProblemError, ModelError: `problem` cannot be shown.
         ValueError: the model has no thoughts, or `problems` is empty.
+        TraitError: a trait was set to what it cannot be.
     """
 
-    state: State
+    _esm = module("stepper/stepper.js")
+    _css = style("stepper/stepper.css")
+
+    data = traitlets.Dict().tag(sync=True)
+    original = traitlets.Dict().tag(sync=True)
+    thought = traitlets.Int(1).tag(sync=True)
+    budget = traitlets.Int(1).tag(sync=True)
+    removed = traitlets.List(traitlets.Int()).tag(sync=True)
+    asked = traitlets.Unicode().tag(sync=True)
+    source = traitlets.Unicode("list").tag(sync=True)
+    index = traitlets.Int(0).tag(sync=True)
+    seed = traitlets.Int(1000).tag(sync=True)
+    text = traitlets.Unicode(OWN_TEXT).tag(sync=True)
+    thoughts = traitlets.Int(1).tag(sync=True)
+    model_name = traitlets.Unicode().tag(sync=True)
+    models = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    through = traitlets.Any("head").tag(sync=True)
+    throughs = traitlets.List().tag(sync=True)
+    control_name = traitlets.Unicode("none").tag(sync=True)
+    controls = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    message = traitlets.Unicode().tag(sync=True)
+    count = traitlets.Int().tag(sync=True)  # of the list
+    answered = traitlets.Int(0).tag(sync=True)  # rises with every answer, so that none is missed
 
     def __init__(
         self,
@@ -74,145 +109,242 @@ class ThoughtStepper(Explorer):
         problem: Problem | int = 0,
         problems: Sequence[Problem] | None = None,
     ) -> None:
-        super().__init__(render)
         if isinstance(checkpoint, str | os.PathLike):
-            checkpoint = load(checkpoint)
-        self.checkpoint = checkpoint
-        self.preset = str(checkpoint.card.get("preset", "tiny"))
+            checkpoint = shipped.load(checkpoint)
+        name = str(checkpoint.card.get("name", "a model"))
+        most = thoughts_trained(checkpoint)
+        self._preset = str(checkpoint.card.get("preset", "tiny"))
         if problems is None:
-            problems = unseen_problems(self.preset, LIST_LENGTH)
+            problems = generate_prosqa(LIST_LENGTH, LIST_SEED, self._preset)
         if not problems:
             raise ValueError("the list of problems to choose from is empty")
-        self.problems = list(problems)
-        source, index, last = "", None, len(self.problems) - 1
-        if isinstance(problem, int):
-            if not 0 <= problem <= last:
-                raise ProblemError(f"problem={problem}; the list goes from 0 to {last}")
-            source, index, problem = self._in_list(problem), problem, self.problems[problem]
-        self._show(self._read(problem, source))
-        self._make_controls(index)
-        # In the page: the slider moves with Play without a way through the kernel.
-        widgets.jslink((self.play, "value"), (self.thought, "value"))
-        self._on(self.thought, lambda thought: self._show(replace(self.state, thought=thought)))
-        self._on(self.budget, lambda budget: self._show(replace(self.state, budget=budget)))
-        self._on(self.source, self._show_source)
-        self._on(self.index, lambda _: self._choose(LIST))
-        self._on(self.seed, lambda _: self._choose(NEW))
-        self._on(self.own_text, lambda _: self._choose(OWN))
-        self._reveal_source()
-        self.children = [
-            row(self.source, *self._of_source.values()),
-            self.message,
-            row(self.play, self.thought, self.budget),
-            self.picture,
-        ]
+        self.problems, self._checkpoints = list(problems), {name: checkpoint}
+        self._read = lru_cache(maxsize=64)(self._read_anew)
+        self._question: Question | None = None
+        self._shown: Any = None  # (source, value), question and settings of the picture
+        self._failed: Any = None  # a (source, value) that could not be shown
+        self._silent = True
+        models = [name, *(other for other in _alike(self._preset) if other != name)]
+        first: dict[str, Any] = {"index": problem} if isinstance(problem, int) else {
+            "source": "own", "text": problem.question
+        }  # fmt: skip
+        if not isinstance(problem, int) and problem.graph is None:
+            raise ProblemError(f"this problem has no graph to draw: {problem.question[:60]!r}")
+        if not 0 <= first.get("index", 0) < len(self.problems):
+            raise ProblemError(f"problem={problem}; the list goes from 0 to {len(problems) - 1}")
+        super().__init__(
+            models=models,
+            model_name=name,
+            throughs=readings_through(checkpoint),
+            controls=[key for key in CONTROLS if not key.startswith("tiny") or key in models[1:]],
+            thoughts=most,
+            budget=most,
+            count=len(self.problems),
+            **first,
+        )
+        self._silent = False
+        self._update()
+        self.observe(self._on_change, [*_ASKING])
 
     def _summary(self) -> str:
-        return f"{self.checkpoint.card.get('name', 'a model')}, {len(self.problems)} problems"
+        return f"{self.models[0]}, {len(self.problems)} problems"
 
-    def _in_list(self, index: int) -> str:
-        return f"problem {index} of {len(self.problems)}"
+    def still(self) -> str:
+        """The picture of now, for where no widget can be drawn: a PNG in base64."""
+        return base64.b64encode(still.picture(self.data, self.thought)).decode()
 
-    def show(self, problem: Problem, source: str = "") -> None:
-        """Show a problem; if it cannot be shown, say so and keep the picture.
+    # --- asking the model -----------------------------------------------------------------------
 
-        Args:
-            problem: a ProsQA problem, in either notation and in any names.
-            source: where it comes from, for the reader.
-        """
-        try:
-            state = self._read(problem, source)
-        except _BAD_INPUT as error:
-            self._complain(error)
+    def _on_change(self, change: Any) -> None:
+        if self._silent:
             return
-        self.message.value = ""
-        self._show(replace(state, thought=self.thought.value, budget=self.budget.value))
+        with self._quiet():
+            if change.name in ("source", *SOURCES):
+                self.source, self._failed = SOURCES.get(change.name, self.source), None
+            try:
+                self._update()
+                if self._failed is None:
+                    self.message = ""
+            except _BAD_INPUT as error:
+                self.message = str(error)
+                # What was typed stays, to be mended; every other wish is as it was.
+                for name, value in zip(_SETTINGS, self._shown[2], strict=True):
+                    setattr(self, name, value)
+            self.answered += 1
 
-    def _read(self, problem: Problem, source: str) -> State:
-        """Run the model on a problem: all thoughts and all budgets, once."""
-        if (size := len(graph_of(problem).names)) > MOST_NODES:
-            raise ProblemError(f"the graph has {size} names; the picture has room for {MOST_NODES}")
-        checkpoint = self.checkpoint
-        asked, note = for_model(problem, checkpoint.tokenizer)
-        reading = probe(checkpoint.model, checkpoint.tokenizer, [asked], checkpoint.curriculum)[0]
-        # Everything is indexed by node, so the reader's names come back with the reader's problem.
-        reading = replace(reading, problem=problem)
-        start, scores = min(1, len(reading.thoughts)), BudgetScore.from_card(checkpoint.card)
-        return State(reading, start, start, scores, source, note)
-
-    def _complain(self, error: Exception) -> None:
-        self.message.value = div(
-            f"<b>This cannot be shown:</b> {safe(shortened(str(error), 600))}. "
-            "The picture stays as it was.",
-            role="alert",
-            style="box-sizing:border-box;max-width:1000px;padding:8px 14px;border-left:4px solid "
-            f"{VERMILLION};border-radius:4px;background:#fdf1e7;color:{INK};line-height:1.4",
-        )
-
-    def _make_controls(self, index: int | None) -> None:
-        self.index = control(
-            widgets.BoundedIntText, "number", "Which problem of the list", "130px",
-            min=0, max=len(self.problems) - 1, value=index or 0,
-        )  # fmt: skip
-        self.seed = control(
-            widgets.BoundedIntText, "seed", "The seed that the problem is made from", "150px",
-            min=0, max=2**31 - 1, value=1000,
-        )  # fmt: skip
-        tip = "Make a problem from the next seed"
-        self.new_problem = button("New problem", tip, "120px", self._next_seed)
-        self.own_text = control(
-            widgets.Textarea, "graph", None, "auto",
-            value=OWN_GRAPH, continuous_update=False, layout={"height": "120px"},
-        )  # fmt: skip
-        tip = "Read the text and show its graph"
-        self.use_text = button("Show my graph", tip, "130px", lambda: self._choose(OWN))
-        self.use_text.layout.flex = "0 0 auto"
-        typing = widgets.HBox([self.use_text, widgets.HTML(_HELP)])
-        self._of_source = {
-            LIST: widgets.HBox([self.index]),
-            NEW: widgets.HBox([self.seed, self.new_problem]),
-            OWN: widgets.VBox([self.own_text, typing], layout={"width": "100%"}),
-        }
-        self.source = control(
-            widgets.ToggleButtons, "Problem", "Where the problem comes from", "max-content",
-            options=list(self._of_source), value=None if index is None else LIST,
-            style={"button_width": "auto"}, layout={"display": "flex", "align_items": "center"},
-        )  # fmt: skip
-        last, start = len(self.state.reading.thoughts), self.state.thought
-        tip = "Which thought to look into"
-        self.thought = slider("Thought", tip, "290px", 0, last, start, layout={})
-        tip = "After how many thoughts the model has to answer"
-        self.budget = slider("Thought budget", tip, "340px", 0, last, start, layout={})
-        self.play = widgets.Play(
-            min=0, max=last, value=start, interval=1500, show_repeat=False,
-            layout={"width": "90px"}, tooltip="Play the thoughts one after the other",
-        )  # fmt: skip
-        self.message = widgets.HTML()
-
-    def _reveal_source(self) -> None:
-        # Hidden, not taken away: a control that is made anew loses the keyboard's focus.
-        for source, box in self._of_source.items():
-            box.layout.display = None if source == self.source.value else "none"
-
-    def _choose(self, source: str) -> None:
-        """Show the problem that a source holds now, and that source's controls."""
-        if self.source.value == source:
-            self._show_source(source)
-        else:
-            self.source.value = source  # which calls _show_source
-
-    def _next_seed(self) -> None:
-        self.seed.value += 1
-
-    def _show_source(self, source: str) -> None:
-        self._reveal_source()
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Set traits without asking the model for each of them."""
+        self._silent = True
         try:
-            if source == LIST:
-                self.show(self.problems[self.index.value], self._in_list(self.index.value))
-            elif source == NEW:
-                problem = generate_prosqa(1, self.seed.value, self.preset)[0]
-                self.show(problem, f"new problem, seed {self.seed.value}")
-            elif source == OWN:
-                self.show(parse_problem(self.own_text.value), "your own graph")
-        except ProblemError as error:
-            self._complain(error)
+            yield
+        finally:
+            self._silent = False
+
+    def _update(self) -> None:
+        """Ask the model what the traits say now, unless that is shown already."""
+        self.throughs = readings_through(self._checkpoint(self.model_name))
+        if self.through not in self.throughs:
+            self.through = "head"
+        value = {"list": self.index, "new": self.seed, "own": self.text}[self.source]
+        chosen = (self.source, value)
+        question = self._question
+        if question is None or chosen not in (self._shown[0], self._failed):
+            self._failed = chosen
+            question = Question.of(self._problem())
+            self._failed = None
+        else:
+            chosen = self._shown[0]
+            asked = question.names.index(self.asked)
+            question = Question(question.problem, tuple(sorted(self.removed)), asked)
+        settings = tuple(getattr(self, name) for name in _SETTINGS)
+        if (shown := (chosen, question, settings)) == self._shown:
+            return
+        original, data = (
+            self._data(one, chosen, *settings) for one in (question.original, question)
+        )
+        self._question, self._shown = question, shown
+        with self._quiet(), self.hold_sync():
+            self.removed, self.asked = list(question.removed), question.names[question.asked]
+            self.thought, self.budget = (min(k, self.thoughts) for k in (self.thought, self.budget))
+            self.original, self.data = original, data
+
+    def _problem(self) -> Problem:
+        if self.source == "list":
+            return self.problems[self.index]
+        if self.source == "new":
+            return generate_prosqa(1, self.seed, self._preset)[0]
+        if len(self.text) > MOST_LETTERS:
+            raise ProblemError(
+                f"the text is too long: {len(self.text):,} letters, of at most {MOST_LETTERS:,}; "
+                "leave some facts out"
+            )
+        return parse_problem(self.text)
+
+    def _data(
+        self,
+        question: Question,
+        chosen: tuple[str, Any],
+        model: str,
+        thoughts: int,
+        through: str | int,
+        control: str,
+    ) -> dict[str, Any]:
+        reading, note = self._read(question, model, thoughts, through)
+        beside = None
+        if control != "none":
+            other, name = question, model
+            if control == "another problem":
+                place = chosen[1] if chosen[0] == "list" else -1
+                other = Question.of(self.problems[(place + 1) % len(self.problems)])
+            else:
+                name = control
+            beside = self._read(other, name, thoughts, through, question)[0]
+            beside = {"name": control, "in_words": CONTROLS[control], "reading": beside}
+        source = {
+            "list": f"problem {chosen[1]} of {len(self.problems)}",
+            "new": f"new problem, seed {chosen[1]}",
+            "own": "your own problem",
+        }[chosen[0]]
+        checkpoint = self._checkpoint(model)
+        return stepper_data(
+            question, reading, checkpoint.card, trained=thoughts_trained(checkpoint),
+            control=beside, source=source, note=note,
+        )  # fmt: skip
+
+    def _read_anew(
+        self,
+        question: Question,
+        model: str,
+        thoughts: int,
+        through: str | int,
+        names: Question | None = None,
+    ) -> tuple[dict[str, Any], str]:
+        """What a model thinks about a question in its own words, and a line about those words."""
+        checkpoint = self._checkpoint(model)
+        known, changed = _in_its_words(question, checkpoint)
+        wanted = known if names is None else _in_its_words(names, checkpoint)[0]
+        reading = read(checkpoint, known, thoughts, through, names=wanted)
+        return reading, naming.explain(changed)
+
+    def _checkpoint(self, name: str) -> Checkpoint:
+        if name not in self._checkpoints:
+            if name == "untrained":
+                real = self._checkpoint(self.models[0])
+                made = Checkpoint(untrained(real.model), real.tokenizer, real.curriculum, {})
+            else:
+                made = shipped.load(name)
+            self._checkpoints[name] = made
+        return self._checkpoints[name]
+
+    # --- what a trait may be --------------------------------------------------------------------
+
+    @traitlets.validate("thought", "budget")
+    def _check_place(self, proposal: Any) -> int:
+        name, value = proposal["trait"].name, proposal["value"]
+        if not 0 <= value <= self.thoughts:
+            raise traitlets.TraitError(f"{name}={value}; it goes from 0 to {self.thoughts}")
+        return value
+
+    @traitlets.validate("thoughts")
+    def _check_thoughts(self, proposal: Any) -> int:
+        if not 1 <= proposal["value"] <= 64:
+            raise traitlets.TraitError(f"thoughts={proposal['value']}; it goes from 1 to 64")
+        return proposal["value"]
+
+    @traitlets.validate("index", "seed")
+    def _check_number(self, proposal: Any) -> int:
+        name, value = proposal["trait"].name, proposal["value"]
+        last = self.count - 1 if name == "index" else 2**31 - 1
+        if not 0 <= value <= last:
+            raise traitlets.TraitError(f"{name}={value}; it goes from 0 to {last}")
+        return value
+
+    @traitlets.validate("source", "model_name", "through", "control_name")
+    def _check_choice(self, proposal: Any) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        choices = {"source": [*SOURCES.values()], "model_name": self.models,
+                   "through": self.throughs, "control_name": self.controls}[name]  # fmt: skip
+        if value not in choices:
+            said = ", ".join(map(repr, choices))
+            raise traitlets.TraitError(f"{name}={value!r}; choose from {said}")
+        return value
+
+    @traitlets.validate("removed")
+    def _check_removed(self, proposal: Any) -> list[int]:
+        facts = len(self._question.facts) if self._question else 0
+        for number in (value := proposal["value"]):
+            if not 0 <= number < facts or value.count(number) > 1:
+                raise traitlets.TraitError(
+                    f"removed={value}; give numbers of facts from 0 to {facts - 1}, each once"
+                )
+        return value
+
+    @traitlets.validate("asked")
+    def _check_asked(self, proposal: Any) -> str:
+        question, value = self._question, proposal["value"]
+        if question and value not in (roots := [question.names[node] for node in question.roots]):
+            said = ", ".join(map(repr, roots))
+            raise traitlets.TraitError(f"asked={value!r}; this problem has the roots {said}")
+        return value
+
+
+_SETTINGS = ("model_name", "thoughts", "through", "control_name")
+_ASKING = ("removed", "asked", "source", *SOURCES, *_SETTINGS)
+
+
+def _alike(preset: str) -> list[str]:
+    """The shipped models of a preset that have thoughts, or pauses in their place."""
+    found = []
+    for name in shipped.names():
+        card = json.loads((shipped.FOLDER / name / shipped.CARD_FILE).read_text(encoding="utf-8"))
+        method = METHODS[card["curriculum"]["method"]]
+        if card.get("preset") == preset and method.stand_in is not None and method.markers:
+            found.append(name)
+    return found
+
+
+def _in_its_words(question: Question, checkpoint: Checkpoint) -> tuple[Question, dict[str, str]]:
+    """The same question in words that a model knows, and which words it puts for which names."""
+    problem, changed = naming.for_model(question.problem, checkpoint.tokenizer)
+    return Question(problem, question.removed, question.asked), changed
