@@ -149,7 +149,7 @@ function render({ model, el }) {
     make("div", { class: "views" },
       make("div", { class: "seen" }, heading("Where the thought is in the graph: click another root to ask about it"), picture, legend(), said),
       make("div", { class: "seen" }, heading("What each thought decodes to, nearest names first"), words, detail)),
-    make("div", { class: "forced" }, heading("If it must answer after so many thoughts"), answers),
+    make("div", { class: "forced" }, heading("If it had to answer early: probability of each option"), answers),
     note,
   );
 
@@ -286,7 +286,7 @@ function render({ model, el }) {
     back.hidden = !edited();
     for (const [n, chip] of view.facts.entries()) {
       const away = data.removed.includes(n);
-      set(chip, { "aria-pressed": !away, "aria-label": `${sentence(data.facts[n])}${away ? ", taken away" : ""}`, title: away ? "Put this fact back" : "Take this fact away" });
+      set(chip, { "aria-pressed": String(!away), "aria-label": `${sentence(data.facts[n])}${away ? ", taken away" : ""}`, title: away ? "Put this fact back" : "Take this fact away" });
     }
   }
 
@@ -307,6 +307,7 @@ function render({ model, el }) {
         "aria-label": [name(node), role === "ask?" ? "ask about it" : role.slice(2), now && digits(share), frontier && "on the frontier"].filter(Boolean).join(", ") });
       const [label, , , control, , number, badge] = group.children;
       say(label, `${data.names[node]}${now ? `: ${digits(share)}` : ""}`);
+      group.classList.toggle("changed", now !== undefined && difference(share, before?.nodes[node]) !== "");
       say(number, now ? digits(share) + difference(share, before?.nodes[node]) : "");
       set(control, { width: beside ? (NODE_WIDTH - 16) * Math.min(1, beside.nodes[node]) : 0 });
       badge.toggleAttribute("hidden", !role);
@@ -344,7 +345,7 @@ function render({ model, el }) {
         const before = reading(was(), number)?.nodes[node], beside = reading(data.control?.reading, number)?.nodes[node];
         const share = one.nodes[node];
         set(cell, { class: ["cell", later ? "later" : hops === one.hop && "frontier", number === thought() && "now", share < CHANGED && "empty", beside !== undefined && "beside"].filter(Boolean).join(" "),
-          "--p": later ? 0 : share, "--c": later ? 0 : beside ?? 0, "--was": later || before === undefined ? -1 : before });
+          "--p": later || share < CHANGED ? 0 : share, "--c": later ? 0 : beside ?? 0, "--was": later || before === undefined ? -1 : before });
         say(cell.firstChild, later ? "·" : digits(share) + difference(share, before));
         say(cell.lastChild, later || beside === undefined ? "" : digits(beside));
       }
