@@ -137,7 +137,9 @@ def stepper_data(
     options = [question.names.index(name) for name in question.statement.options]
     reached = [node for node in options if node in hops]
     target = reached[0] if len(reached) == 1 else None
-    paths = nx.all_shortest_paths(question.left, question.asked, target) if reached[:1] == [target] else ()
+    paths: Any = ()
+    if target is not None:
+        paths = nx.all_shortest_paths(question.left, question.asked, target)
     keys = ("thoughts", "accuracy", "low", "high", "total")
     return _rounded(
         {

@@ -11,12 +11,12 @@ from coconut_lab.checkpoints.shipped import Checkpoint
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.stages_and_masks import IGNORED, Example
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK, pause_token, thought_tokens
+from coconut_lab.explorers.stepper import naming
 from coconut_lab.explorers.stepper.data import Question
 from coconut_lab.interpretability.thinking import final_norm
 from coconut_lab.interpretability.values import name_tokens
-from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.notation import is_symbolic
-from coconut_lab.tasks.problems import Problem, ProblemError
+from coconut_lab.tasks.problems import Problem
 
 MOST_WORDS = 3  # kept of each thought, beside the nodes
 LEAST_SHARE = 0.005  # of a word that is kept
@@ -46,9 +46,8 @@ def read(
     question: Question,
     thoughts: int,
     through: str | int = "head",
-    *,
     names: Question | None = None,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], str]:
     """Let a model think about a question and read every thought.
 
     One batch has everything: a row for each number of thoughts from 0 to n, with what the model
@@ -57,25 +56,31 @@ def read(
 
     Args:
         checkpoint: the model.
-        question: in words that its tokenizer knows.
+        question: in any names; those that its tokenizer lacks are replaced.
         thoughts: n, how many thoughts it has; may be more than it was trained for.
         through: `"head"`, softmax(W h) of the bare thought; a layer's number, the same of that
             layer; `"<eot>"`, the next concept after `<eot>`, which also has a reading after 0.
         names: whose names and options to look for, if not the question's own.
 
     Returns:
-        The `reading` of the schema in `data.py`, not rounded.
+        The `reading` of the schema in `data.py`, not rounded, and a line on the names that the
+        model reads instead; "" if it reads the question's own.
 
     Raises:
-        ProblemError: the question and its thoughts are longer than the model reads.
+        ProblemError: more names than the model has words for.
+        ModelError: the question and its thoughts are longer than the model reads.
+        ValueError: the model has no such layer.
     """
-    names, model, tokenizer = names or question, checkpoint.model, checkpoint.tokenizer
+    model, tokenizer = checkpoint.model, checkpoint.tokenizer
+    question, note = _in_its_words(question, tokenizer)
+    names = _in_its_words(names, tokenizer)[0] if names else question
     symbolic = is_symbolic(question.problem.question)
     forced = ANSWER_MARK if symbolic else f"{ANSWER_MARK} {question.names[question.asked]} is a"
     marks = thought_tokens(tokenizer)
     pauses = checkpoint.curriculum.rule.stand_in == "pauses"
     fill = pause_token(tokenizer) if pauses else marks.thought
-    head = _head(checkpoint, question)
+    asked = Problem(question.text(), (), question.statement.options[0])
+    head = checkpoint.curriculum.prompt(asked, tokenizer, 0)[:-1]  # up to <bot>
     answer = tokenizer(forced, add_special_tokens=False).input_ids
     spoken = [] if symbolic else tokenizer("Every", add_special_tokens=False).input_ids
     options = name_tokens(forced, names.statement.options, tokenizer)
@@ -85,14 +90,12 @@ def read(
     following = (marks.eot, *spoken)
     kinds = list(dict.fromkeys([*ends, following] if spoken else ends))
     rows = [[*head, *[fill] * k, *kind] for k in range(thoughts + 1) for kind in kinds]
-    _check_length(model, max(map(len, rows)))
     layer = through if isinstance(through, int) else None
     if through not in readings_through(checkpoint):
         raise ValueError(f"there is no layer {through} in this model")
     batch = collate([Example(row, [IGNORED] * len(row)) for row in rows], tokenizer)
-    del batch["labels"]
     states = model.latent_states(
-        **{name: value.to(model.device) for name, value in batch.items()},
+        *(batch[name].to(model.device) for name in ("input_ids", "attention_mask", "position_ids")),
         output_hidden_states=layer is not None,
     )
     hidden = states.hidden  # (rows, T, d), each row from column 0
@@ -121,10 +124,12 @@ def read(
             assert states.hidden_states is not None
             hidden = final_norm(model)(states.hidden_states[layer])
         table = chances(hidden[-1, len(head) - 1 : len(head) - 1 + thoughts])  # (n, V)
-    firsts = [ids[0] for ids in name_tokens("Every" if spoken else ANSWER_MARK, names.names, tokenizer)]
+    firsts = [
+        ids[0] for ids in name_tokens("Every" if spoken else ANSWER_MARK, names.names, tokenizer)
+    ]
     shared = torch.tensor([firsts.count(token) for token in firsts])
     per_step = checkpoint.curriculum.thoughts_per_step
-    return {
+    found = {
         "through": through,
         "thoughts": [
             {
@@ -138,21 +143,13 @@ def read(
         ],
         "answers": answers,
     }
+    return found, note
 
 
-def _head(checkpoint: Checkpoint, question: Question) -> list[int]:
-    """Token ids up to `<bot>`."""
-    asked = Problem(question.text(), (), question.statement.options[0])
-    return checkpoint.curriculum.prompt(asked, checkpoint.tokenizer, 0)[:-1]
-
-
-def _check_length(model: Coconut, length: int) -> None:
-    limit = getattr(model.config, "max_position_embeddings", None)
-    if limit is not None and length > limit:
-        raise ProblemError(
-            f"the problem is too long: with its thoughts it takes {length} tokens, and this "
-            f"model reads at most {limit}; leave some facts out"
-        )
+def _in_its_words(question: Question, tokenizer: Any) -> tuple[Question, str]:
+    """The same question in words that a tokenizer knows, and a line that says so."""
+    problem, note = naming.for_model(question.problem, tokenizer)
+    return Question(problem, question.removed, question.asked), note
 
 
 def _other_words(row: Tensor, nodes: set[int], tokenizer: Any) -> list[tuple[str, float]]:

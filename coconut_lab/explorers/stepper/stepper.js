@@ -345,7 +345,7 @@ function render({ model, el }) {
         const before = reading(was(), number)?.nodes[node], beside = reading(data.control?.reading, number)?.nodes[node];
         const share = one.nodes[node];
         set(cell, { class: ["cell", later ? "later" : hops === one.hop && "frontier", number === thought() && "now", share < CHANGED && "empty", beside !== undefined && "beside"].filter(Boolean).join(" "),
-          "--p": later || share < CHANGED ? 0 : share, "--c": later ? 0 : beside ?? 0, "--was": later || before === undefined ? -1 : before });
+          "--p": later || share < CHANGED ? 0 : share, "--c": later ? 0 : beside ?? 0, "--was": later || !difference(share, before) ? -1 : before });
         say(cell.firstChild, later ? "·" : digits(share) + difference(share, before));
         say(cell.lastChild, later || beside === undefined ? "" : digits(beside));
       }
@@ -368,7 +368,7 @@ function render({ model, el }) {
       const [, ...cells] = line.children, pair = data.reading.answers[k], before = was()?.answers[k], beside = data.control?.reading.answers[k];
       set(line, { class: k === budget() ? "now" : null, "aria-current": k === budget() ? "true" : null });
       for (const n of [0, 1]) say(cells[n], digits(pair[n]) + difference(pair[n], before?.[n]) + (beside ? ` (${digits(beside[n])})` : ""));
-      set(cells[2].firstChild, { "--a": pair[0], "--b": pair[1], "--was": before ? before[0] : -1 });
+      set(cells[2].firstChild, { "--a": pair[0], "--b": pair[1], "--was": difference(pair[0], before?.[0]) ? before[0] : -1 });
       const score = data.card.accuracy.find((one) => one.thoughts === k), percent = (share) => (100 * share).toFixed(1);
       say(cells[3], score ? `${percent(score.accuracy)}% (${percent(score.low)} to ${percent(score.high)})` : k > data.card.trained ? "not trained with that many" : "not on this model’s card");
     }

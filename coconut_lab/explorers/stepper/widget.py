@@ -17,7 +17,7 @@ from coconut_lab.checkpoints.shipped import Checkpoint
 from coconut_lab.curriculum.methods import METHODS
 from coconut_lab.curriculum.tokenizer import TokenizerError
 from coconut_lab.explorers.browser.explorer import BrowserExplorer, module, style
-from coconut_lab.explorers.stepper import naming, still
+from coconut_lab.explorers.stepper import still
 from coconut_lab.explorers.stepper.data import Question, stepper_data
 from coconut_lab.explorers.stepper.reading import read, readings_through, thoughts_trained
 from coconut_lab.interpretability.thinking import untrained
@@ -95,7 +95,7 @@ class ThoughtStepper(BrowserExplorer):
     model_name = traitlets.Unicode().tag(sync=True)
     models = traitlets.List(traitlets.Unicode()).tag(sync=True)
     through = traitlets.Any("head").tag(sync=True)
-    throughs = traitlets.List().tag(sync=True)
+    throughs: Any = traitlets.List().tag(sync=True)
     control_name = traitlets.Unicode("none").tag(sync=True)
     controls = traitlets.List(traitlets.Unicode()).tag(sync=True)
     message = traitlets.Unicode().tag(sync=True)
@@ -119,7 +119,9 @@ class ThoughtStepper(BrowserExplorer):
         if not problems:
             raise ValueError("the list of problems to choose from is empty")
         self.problems, self._checkpoints = list(problems), {name: checkpoint}
-        self._read = lru_cache(maxsize=64)(self._read_anew)
+        self._read = lru_cache(maxsize=64)(
+            lambda question, model, *how: read(self._checkpoint(model), question, *how)
+        )
         self._question: Question | None = None
         self._shown: Any = None  # (source, value), question and settings of the picture
         self._failed: Any = None  # a (source, value) that could not be shown
@@ -151,7 +153,8 @@ class ThoughtStepper(BrowserExplorer):
 
     def still(self) -> str:
         """The picture of now, for where no widget can be drawn: a PNG in base64."""
-        return base64.b64encode(still.picture(self.data, self.thought)).decode()
+        note = f"Thought {self.thought} of {self.thoughts}; run the cell to step and to ask anew"
+        return base64.b64encode(still.picture(self.data, self.thought, note)).decode()
 
     # --- asking the model -----------------------------------------------------------------------
 
@@ -239,7 +242,7 @@ class ThoughtStepper(BrowserExplorer):
                 other = Question.of(self.problems[(place + 1) % len(self.problems)])
             else:
                 name = control
-            beside = self._read(other, name, thoughts, through, question)[0]
+            beside, _ = self._read(other, name, thoughts, through, question)
             beside = {"name": control, "in_words": CONTROLS[control], "reading": beside}
         source = {
             "list": f"problem {chosen[1]} of {len(self.problems)}",
@@ -251,21 +254,6 @@ class ThoughtStepper(BrowserExplorer):
             question, reading, checkpoint.card, trained=thoughts_trained(checkpoint),
             control=beside, source=source, note=note,
         )  # fmt: skip
-
-    def _read_anew(
-        self,
-        question: Question,
-        model: str,
-        thoughts: int,
-        through: str | int,
-        names: Question | None = None,
-    ) -> tuple[dict[str, Any], str]:
-        """What a model thinks about a question in its own words, and a line about those words."""
-        checkpoint = self._checkpoint(model)
-        known, changed = _in_its_words(question, checkpoint)
-        wanted = known if names is None else _in_its_words(names, checkpoint)[0]
-        reading = read(checkpoint, known, thoughts, through, names=wanted)
-        return reading, naming.explain(changed)
 
     def _checkpoint(self, name: str) -> Checkpoint:
         if name not in self._checkpoints:
@@ -279,53 +267,30 @@ class ThoughtStepper(BrowserExplorer):
 
     # --- what a trait may be --------------------------------------------------------------------
 
-    @traitlets.validate("thought", "budget")
-    def _check_place(self, proposal: Any) -> int:
-        name, value = proposal["trait"].name, proposal["value"]
-        if not 0 <= value <= self.thoughts:
-            raise traitlets.TraitError(f"{name}={value}; it goes from 0 to {self.thoughts}")
-        return value
-
-    @traitlets.validate("thoughts")
-    def _check_thoughts(self, proposal: Any) -> int:
-        if not 1 <= proposal["value"] <= 64:
-            raise traitlets.TraitError(f"thoughts={proposal['value']}; it goes from 1 to 64")
-        return proposal["value"]
-
-    @traitlets.validate("index", "seed")
-    def _check_number(self, proposal: Any) -> int:
-        name, value = proposal["trait"].name, proposal["value"]
-        last = self.count - 1 if name == "index" else 2**31 - 1
-        if not 0 <= value <= last:
-            raise traitlets.TraitError(f"{name}={value}; it goes from 0 to {last}")
-        return value
-
-    @traitlets.validate("source", "model_name", "through", "control_name")
-    def _check_choice(self, proposal: Any) -> Any:
-        name, value = proposal["trait"].name, proposal["value"]
-        choices = {"source": [*SOURCES.values()], "model_name": self.models,
-                   "through": self.throughs, "control_name": self.controls}[name]  # fmt: skip
-        if value not in choices:
-            said = ", ".join(map(repr, choices))
-            raise traitlets.TraitError(f"{name}={value!r}; choose from {said}")
-        return value
-
-    @traitlets.validate("removed")
-    def _check_removed(self, proposal: Any) -> list[int]:
-        facts = len(self._question.facts) if self._question else 0
-        for number in (value := proposal["value"]):
-            if not 0 <= number < facts or value.count(number) > 1:
-                raise traitlets.TraitError(
-                    f"removed={value}; give numbers of facts from 0 to {facts - 1}, each once"
-                )
-        return value
-
-    @traitlets.validate("asked")
-    def _check_asked(self, proposal: Any) -> str:
-        question, value = self._question, proposal["value"]
-        if question and value not in (roots := [question.names[node] for node in question.roots]):
-            said = ", ".join(map(repr, roots))
-            raise traitlets.TraitError(f"asked={value!r}; this problem has the roots {said}")
+    @traitlets.validate("thought", "budget", "thoughts", "index", "seed", "source", "model_name",
+                        "through", "control_name", "removed", "asked")  # fmt: skip
+    def _check(self, proposal: Any) -> Any:
+        name, value, question = proposal["trait"].name, proposal["value"], self._question
+        allowed: Any = {
+            "thought": range(self.thoughts + 1),
+            "budget": range(self.thoughts + 1),
+            "thoughts": range(1, 65),
+            "index": range(self.count),
+            "seed": range(2**31),
+            "source": [*SOURCES.values()],
+            "model_name": self.models,
+            "through": self.throughs,
+            "control_name": self.controls,
+            "removed": range(len(question.facts) if question else 0),
+            "asked": [question.names[node] for node in question.roots] if question else [value],
+        }[name]
+        each = value if name == "removed" else [value]
+        if len(set(each)) < len(each) or any(one not in allowed for one in each):
+            choices = f"one of {', '.join(map(repr, allowed))}"
+            if isinstance(allowed, range):
+                choices = f"{allowed[0]} to {allowed[-1]}" if allowed else "nothing"
+            once = ", each at most once" if name == "removed" else ""
+            raise traitlets.TraitError(f"{name}={value!r}; give {choices}{once}")
         return value
 
 
@@ -342,9 +307,3 @@ def _alike(preset: str) -> list[str]:
         if card.get("preset") == preset and method.stand_in is not None and method.markers:
             found.append(name)
     return found
-
-
-def _in_its_words(question: Question, checkpoint: Checkpoint) -> tuple[Question, dict[str, str]]:
-    """The same question in words that a model knows, and which words it puts for which names."""
-    problem, changed = naming.for_model(question.problem, checkpoint.tokenizer)
-    return Question(problem, question.removed, question.asked), changed
