@@ -6,25 +6,16 @@ from io import BytesIO
 
 import ipywidgets as widgets
 import pytest
-from explorer_models import random_checkpoint, study_of
-from matplotlib.image import imread
-from pictures import parsed
+from explorer_models import study_of
 
 from coconut_lab.checkpoints import shipped
-from coconut_lab.explorers import (
-    CurriculumView,
-    HaltExplorer,
-    Picture,
-    ThoughtStepper,
-    TrainingMonitor,
-)
+from coconut_lab.explorers import CurriculumView, HaltExplorer, TrainingMonitor
 from coconut_lab.explorers.html import tag
 from coconut_lab.explorers.svg import Drawing
 
 EXPLORERS = {
     "CurriculumView(8 methods)": CurriculumView,
     "HaltExplorer(30 problems)": lambda: HaltExplorer(study_of(5), {"steps": 0.5}, rule="steps"),
-    "ThoughtStepper(random, 100 problems)": lambda: ThoughtStepper(random_checkpoint()),
     "TrainingMonitor(tiny-base, 700 steps)": lambda: TrainingMonitor.from_log(
         shipped.FOLDER / "tiny-base", "tiny-base"
     ),
