@@ -1,9 +1,13 @@
 """Explorers: widgets that show what a model does, in JupyterLab and without a network.
 
-Each has a folder: `state.py` says what a picture is made from, `drawing.py` draws it with a pure
-function, `widget.py` has the controls. They share `base.py` (the widget), `html.py` (cards),
-`svg.py` (drawings) and `picture.py` (what a notebook keeps of them). `modes.svg` is the picture
-that notebooks 00 and 01 begin with.
+`stepper/` is drawn in the browser, by anywidget: `data.py` says what is shown (a pure function that
+gives a plain dictionary), `widget.py` has what a reader can set and what needs the model, and
+`stepper.js` and `stepper.css` draw. `browser/` has what such explorers share; begin with
+`browser/explorer.py` to add one.
+
+The others are drawn in Python: `state.py` says what a picture is made from, `drawing.py` draws it
+with a pure function, `widget.py` has the controls. They share `base.py`, `html.py` (cards) and
+`svg.py` (drawings). `modes.svg` is the picture that notebooks 00 and 01 begin with.
 """
 
 from coconut_lab.explorers.curriculum.widget import CurriculumView

@@ -15,8 +15,7 @@ PICTURE = os.environ.get("COCONUT_LAB_PICTURE")
 PROBLEM = 21  # three hops, and both earlier frontiers hold two names
 CELLS = (
     "from coconut_lab.explorers import ThoughtStepper",
-    f"stepper = ThoughtStepper('tiny-coconut', problem={PROBLEM})\n"
-    "stepper.thought.value, stepper.budget.value = 2, 3\nstepper",
+    f"stepper = ThoughtStepper('tiny-coconut', problem={PROBLEM})\nstepper.thought = 2\nstepper",
 )
 
 
@@ -30,6 +29,6 @@ def test_picture_of_the_stepper(browser, lab) -> None:
     page.evaluate("() => document.fonts.ready")
     page.evaluate(TWO_FRAMES)
     path = Path(PICTURE)
-    page.locator(".jp-OutputArea-output .widget-vbox").first.screenshot(path=path)
+    page.locator(".coconut-stepper").screenshot(path=path)
     context.close()
     assert path.stat().st_size < 300_000

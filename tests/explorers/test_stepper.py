@@ -121,9 +121,10 @@ def test_own_problem_in_both_notations(stepper, text) -> None:
     stepper.text = text
     assert (stepper.message, stepper.source) == ("", "own")
     assert set(stepper.data["names"]) == {*E[:2], *C[:3]}
-    assert stepper.data == data_of(
-        Question.of(parse_problem(text)), source="your own problem"
-    ) and not stepper.data["note"]
+    assert (
+        stepper.data == data_of(Question.of(parse_problem(text)), source="your own problem")
+        and not stepper.data["note"]
+    )
 
 
 def test_readings_models_controls_and_more_thoughts(stepper) -> None:
@@ -144,7 +145,10 @@ def test_readings_models_controls_and_more_thoughts(stepper) -> None:
         assert control["name"] == name and control["in_words"]
         assert control["reading"]["thoughts"] != stepper.data["reading"]["thoughts"]
     stepper.model_name = "tiny-coconut"
-    assert stepper.data["card"]["model"] == "tiny-coconut" and len(stepper.data["card"]["accuracy"]) == 4
+    assert (
+        stepper.data["card"]["model"] == "tiny-coconut"
+        and len(stepper.data["card"]["accuracy"]) == 4
+    )
     stepper.control_name = "none"
     assert stepper.data["control"] is None and stepper.message == ""
 

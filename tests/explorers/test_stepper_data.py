@@ -127,7 +127,9 @@ def test_one_batch_gives_what_probing_gives(checkpoint) -> None:
         for text, share in thought["words"][:1]:
             assert text not in problem.graph.names and share >= 0.005
             assert not words or share == pytest.approx(max(words.values()), abs=1e-5)
-    right, wrong = (problem.graph.names[n] for n in (problem.graph.target, problem.graph.distractor))
+    right, wrong = (
+        problem.graph.names[n] for n in (problem.graph.target, problem.graph.distractor)
+    )
     order = Question.of(problem).statement.options
     for pair, forced in zip(found["answers"], wanted.answers, strict=True):
         both = dict(zip(order, pair, strict=True))
@@ -179,9 +181,10 @@ def test_names_that_the_model_lacks_are_replaced() -> None:
     text = "Zoe is a cat. Every cat is a rempus. Eva is a fish. Is Zoe a rempus or a fish?"
     _, note = read(CHECKPOINT, Question.of(parse_problem(text)), 3)
     assert "cat → " in note and "rempus →" not in note
+    facts = " ".join(f"| Tom c{i}" for i in range(40))
+    many = Question.of(parse_problem(f"{facts} | Eva d [Q] c1 d [R] Tom"))
     with pytest.raises(ProblemError, match="has words for"):
-        facts = " ".join(f"| Tom c{i}" for i in range(40))
-        read(CHECKPOINT, Question.of(parse_problem(f"{facts} | Eva d [Q] c1 d [R] Tom")), 3)
+        read(CHECKPOINT, many, 3)
 
 
 def test_what_a_model_can_be_read_through() -> None:

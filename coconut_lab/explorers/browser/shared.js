@@ -52,7 +52,7 @@ export function frame(el, name, label) {
 
 /** Make a labelled drop-down list. `options` are [value, text] pairs, or values; any JSON. */
 export function dropDown(label, choose) {
-  const select = make("select", { change: () => choose(JSON.parse(select.value)) });
+  const select = make("select", { "aria-label": label, change: () => choose(JSON.parse(select.value)) });
   const element = make("label", { class: "field" }, make("span", {}, label), select);
   return {
     element,

@@ -183,7 +183,7 @@ function render({ model, el }) {
   function build() {
     pinned = null;
     const numbers = data.reading.thoughts.map((one) => one.number);
-    view = { numbers, facts: [], nodes: [], edges: [], rows: [] };
+    view = { numbers, facts: [], nodes: [], edges: [], rows: [], linked: [] };
     view.facts = data.facts.map(([parent, child], n) => make("button", { type: "button", "data-fact": n, click: () => toggle(n) },
       make("bdi", {}, data.names[parent]), make("i", { "aria-hidden": "true" }, "→"), make("bdi", {}, data.names[child])));
     facts.replaceChildren(...view.facts);

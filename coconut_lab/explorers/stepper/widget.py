@@ -195,7 +195,6 @@ class ThoughtStepper(BrowserExplorer):
         if question is None or chosen not in (self._shown[0], self._failed):
             self._failed = chosen
             question = Question.of(self._problem())
-            self._failed = None
         else:
             chosen = self._shown[0]
             asked = question.names.index(self.asked)
@@ -207,6 +206,8 @@ class ThoughtStepper(BrowserExplorer):
             self._data(one, chosen, *settings) for one in (question.original, question)
         )
         self._question, self._shown = question, shown
+        if chosen == self._failed:
+            self._failed = None
         with self._quiet(), self.hold_sync():
             self.removed, self.asked = list(question.removed), question.names[question.asked]
             self.thought, self.budget = (min(k, self.thoughts) for k in (self.thought, self.budget))
@@ -286,9 +287,10 @@ class ThoughtStepper(BrowserExplorer):
         }[name]
         each = value if name == "removed" else [value]
         if len(set(each)) < len(each) or any(one not in allowed for one in each):
-            choices = f"one of {', '.join(map(repr, allowed))}"
             if isinstance(allowed, range):
                 choices = f"{allowed[0]} to {allowed[-1]}" if allowed else "nothing"
+            else:
+                choices = f"one of {', '.join(map(repr, allowed))}"
             once = ", each at most once" if name == "removed" else ""
             raise traitlets.TraitError(f"{name}={value!r}; give {choices}{once}")
         return value
