@@ -20,12 +20,11 @@ let changed = {};
 window.model = {
   get: (name) => state[name],
   set: (name, value) => { changed[name] = value; put(name, value); },
-  save_changes: () => { const sent = changed; changed = {}; window.saved += 1; return window.toPython?.(sent); },
+  save_changes: () => { const sent = changed; changed = {}; return window.toPython?.(sent); },
   on: (name, f) => (heard[name] ??= new Set()).add(f),
   off: (name, f) => heard[name]?.delete(f),
 };
-window.saved = 0;
-window.fromPython = (values) => { for (const [name, value] of Object.entries(values)) put(name, value); };
+window.fromPython = (values) => Object.entries(values).forEach(([name, value]) => put(name, value));
 window.end = explorer.render({ model: window.model, el: document.getElementById("here") });
 </script></body></html>"""
 

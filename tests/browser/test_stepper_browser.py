@@ -1,4 +1,4 @@
-"""The thought stepper in a real browser: alone in a page, where Python answers, and in JupyterLab."""
+"""The thought stepper in a real browser: in a bare page with Python's answers, and in JupyterLab."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def agree(page, stepper) -> None:
     shown = page.evaluate(
         """() => ({
           nodes: [...document.querySelectorAll('g.node')].map((n) => n.dataset.probability ?? null),
-          rings: [...document.querySelectorAll('g.node.frontier')].map((n) => Number(n.dataset.node)),
+          rings: [...document.querySelectorAll('g.node.frontier')].map((n) => +n.dataset.node),
           away: [...document.querySelectorAll('.facts button')].flatMap((f, n) =>
             f.getAttribute('aria-pressed') === 'false' ? [n] : []),
           pairs: [...document.querySelectorAll('.answers tbody tr')].map((r) =>
@@ -92,8 +92,8 @@ def test_the_keyboard_alone_reaches_and_moves_everything(drawn) -> None:
         seen.add(
             page.evaluate(
                 """() => { const e = document.activeElement;
-                  return e.dataset.node ? 'node' : e.dataset.fact ? 'fact' : e.closest('.words tbody') ? 'word'
-                    : e.type ?? e.tagName; }"""
+                  return e.dataset.node ? 'node' : e.dataset.fact ? 'fact'
+                    : e.closest('.words tbody') ? 'word' : e.type ?? e.tagName; }"""
             )
         )
     assert {"radio", "number", "select-one", "fact", "range", "node", "word", "button"} <= seen
@@ -124,9 +124,10 @@ def test_pointing_lights_the_same_thing_everywhere(drawn) -> None:
 
     def lit():
         return page.evaluate(
-            """() => Object.fromEntries([['nodes', 'g.node', 'node'], ['rows', '.words tr', 'node'],
-                ['facts', '.facts button', 'fact'], ['edges', 'g.edge', 'fact']].map(([key, one, of]) => [key,
-                [...document.querySelectorAll(one + '.lit')].map((e) => Number(e.dataset[of])).sort((a, b) => a - b)]))"""
+            """() => Object.fromEntries(Object.entries({ nodes: 'g.node', rows: '.words tr',
+                facts: '.facts button', edges: 'g.edge' }).map(([key, one]) => [key,
+                [...document.querySelectorAll(one + '.lit')]
+                  .map((e) => +(e.dataset.node ?? e.dataset.fact)).sort((a, b) => a - b)]))"""
         )
 
     wanted = {"nodes": [child], "rows": [child], "facts": mentions, "edges": mentions}
@@ -208,16 +209,19 @@ def test_names_are_text_whatever_they_are(drawn) -> None:
 def fits(page) -> None:
     """No part sticks out of the explorer, unless in something that scrolls; no text is small."""
     out = page.evaluate(
-        """() => { const root = document.querySelector('.coconut-stepper'), box = root.getBoundingClientRect();
+        """() => { const root = document.querySelector('.coconut-stepper');
+          const box = root.getBoundingClientRect();
           return [...root.querySelectorAll('*')].filter((e) => {
             const r = e.getBoundingClientRect();
-            return r.width && !e.closest('.picture, .forced > table, bdi') && (r.right > box.right + 1 || r.left < box.left - 1);
+            return r.width && !e.closest('.picture, .forced > table, bdi')
+              && (r.right > box.right + 1 || r.left < box.left - 1);
           }).map((e) => e.outerHTML.slice(0, 120)); }"""
     )
     assert out == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     small = page.evaluate(
-        """() => Math.min(...[...document.querySelectorAll('.coconut-stepper :is(p, span, td, th, button, label, small)')]
+        """() => Math.min(...[...document.querySelectorAll(
+            '.coconut-stepper :is(p, span, td, th, button, label, small)')]
             .filter((e) => e.offsetParent).map((e) => parseFloat(getComputedStyle(e).fontSize)))"""
     )
     assert small >= 11
