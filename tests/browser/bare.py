@@ -17,10 +17,17 @@ const put = (name, value) => {
   for (const f of heard[`change:${name}`] ?? []) f();
 };
 let changed = {};
+window.unheard = 0;
 window.model = {
   get: (name) => state[name],
   set: (name, value) => { changed[name] = value; put(name, value); },
-  save_changes: () => { const sent = changed; changed = {}; return window.toPython?.(sent); },
+  save_changes: async () => {
+    const sent = changed;
+    changed = {};
+    window.unheard += 1;
+    await window.toPython?.(sent);
+    window.unheard -= 1;
+  },
   on: (name, f) => (heard[name] ??= new Set()).add(f),
   off: (name, f) => heard[name]?.delete(f),
 };
@@ -36,10 +43,18 @@ def show(page: Any, widget: Any, *, light: bool = True, connected: bool = True) 
     def to_page(change: Any) -> None:
         page.evaluate("values => window.fromPython(values)", {change.name: change.new})
 
+    waiting: list[dict[str, Any]] = []
+
     def to_python(values: dict[str, Any]) -> None:
-        with widget.hold_trait_notifications():
-            for name, value in values.items():
-                setattr(widget, name, value)
+        # One after the other, as a kernel does: Playwright would begin one within another.
+        waiting.append(values)
+        if len(waiting) > 1:
+            return
+        while waiting:
+            with widget.hold_trait_notifications():
+                for name, value in waiting[0].items():
+                    setattr(widget, name, value)
+            del waiting[0]
 
     if connected and not getattr(widget, "in_page", False):
         page.expose_function("toPython", to_python)
@@ -54,6 +69,13 @@ def show(page: Any, widget: Any, *, light: bool = True, connected: bool = True) 
         "light": str(light).lower(),
     }
     page.set_content(markup)
+
+
+def settle(page: Any) -> None:
+    """Wait until Python has heard of everything that was set in the page, and the page drew it."""
+    while page.evaluate("window.unheard"):
+        page.wait_for_timeout(5)
+    page.evaluate("() => new Promise(requestAnimationFrame)")
 
 
 SKIPPED = {"layout", "tooltip", "tabbable", "comm"}

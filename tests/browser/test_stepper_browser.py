@@ -1,13 +1,13 @@
-"""The thought stepper in a real browser: in a bare page with Python's answers, and in JupyterLab."""
+"""The thought stepper in a real browser: in a bare page with Python's answers, in JupyterLab."""
 
 from __future__ import annotations
 
 import random
 
 import pytest
-from bare import show
+from bare import settle, show
 from explorer_models import random_checkpoint
-from looking import PATIENCE, TWO_FRAMES
+from looking import PATIENCE
 
 from coconut_lab.explorers import ThoughtStepper
 
@@ -37,7 +37,8 @@ def drawn(request, browser):
 
 
 def agree(page, stepper) -> None:
-    """What the page shows is what Python holds."""
+    """What the page shows is what Python holds, once it has heard of everything."""
+    settle(page)
     data = stepper.data
     one = next((o for o in data["reading"]["thoughts"] if o["number"] == stepper.thought), None)
     shown = page.evaluate(
@@ -73,7 +74,7 @@ def test_keys_step_and_the_kernel_only_hears_of_it(drawn) -> None:
         agree(page, stepper)
     page.locator(".facts button").first.focus()  # and from everywhere else
     page.keyboard.press("ArrowRight")
-    page.get_by_role("button", name="Thought 3").click()
+    page.get_by_role("button", name="Thought 3", exact=True).click()
     assert stepper.thought == 3
     page.locator(".answers tbody tr").nth(1).click()
     assert stepper.budget == 1
@@ -172,14 +173,14 @@ def test_problems_models_readings_and_controls_are_chosen(drawn) -> None:
     page.get_by_label("Read through", exact=True).select_option(
         label="<eot>, then the next concept"
     )
-    page.get_by_role("button", name="Thought 0").wait_for()
+    page.get_by_role("button", name="Thought 0", exact=True).wait_for()
     assert (stepper.model_name, stepper.control_name, stepper.through) == (
         "tiny-coconut", "another problem", "<eot>"
     )  # fmt: skip
     agree(page, stepper)
     page.get_by_label("thoughts").fill("5")
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="Thought 5").click()
+    page.get_by_role("button", name="Thought 5", exact=True).click()
     page.get_by_text("more than it was trained with").wait_for()
     agree(page, stepper)
 
@@ -280,11 +281,8 @@ def test_many_random_moves_leave_no_message_and_do_not_grow(drawn) -> None:
         else:
             page.locator("g.node, .words tbody button").nth(rng.randrange(12)).focus()
         if turn % 10 == 9:
-            page.evaluate(TWO_FRAMES)
             agree(page, stepper)
             sizes.append(page.evaluate("document.querySelectorAll('*').length"))
-    stepper.index = 1
-    page.evaluate(TWO_FRAMES)
     assert max(sizes) < 900
     page.evaluate("window.end()")
 
