@@ -6,8 +6,9 @@ gives a plain dictionary), `widget.py` has what a reader can set and what needs 
 `browser/explorer.py` to add one.
 
 The others are drawn in Python: `state.py` says what a picture is made from, `drawing.py` draws it
-with a pure function, `widget.py` has the controls. They share `base.py`, `html.py` (cards) and
-`svg.py` (drawings). `modes.svg` is the picture that notebooks 00 and 01 begin with.
+with a pure function, `widget.py` has the controls. They share `base.py`, `html.py` (cards),
+`svg.py` (drawings) and `picture.py` (what a notebook keeps of them). `modes.svg` is the picture
+that notebooks 00 and 01 begin with.
 """
 
 from coconut_lab.explorers.curriculum.widget import CurriculumView

@@ -7,9 +7,16 @@ from io import BytesIO
 import ipywidgets as widgets
 import pytest
 from explorer_models import study_of
+from matplotlib.image import imread
+from pictures import parsed
 
 from coconut_lab.checkpoints import shipped
-from coconut_lab.explorers import CurriculumView, HaltExplorer, TrainingMonitor
+from coconut_lab.explorers import (
+    CurriculumView,
+    HaltExplorer,
+    Picture,
+    TrainingMonitor,
+)
 from coconut_lab.explorers.html import tag
 from coconut_lab.explorers.svg import Drawing
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from itertools import pairwise
 
@@ -251,8 +252,13 @@ def test_a_still_picture_stands_in_where_no_widget_can_be_drawn(stepper) -> None
     assert bundle["text/plain"] == repr(stepper)
     names = "| <b>$x \u202egnp | \u202egnp y | Eva c [Q] c y [R] <b>$x"
     stepper.text = names
-    assert stepper.message == "" and base64.b64decode(stepper.still()).startswith(PNG)
-    assert graph_picture(parse_problem(names)).startswith(PNG)
+    for drawn in (stepper.still(), graph_picture(parse_problem(names))):
+        titles = [
+            title.text.split(":")[0] for title in ET.fromstring(drawn).iterfind(".//{*}title")
+        ]
+        assert titles == stepper.data["names"]
+    assert stepper.message == ""
+    assert base64.b64decode(stepper._repr_mimebundle_()[0]["image/png"]).startswith(PNG)
 
 
 def test_the_module_is_joined_and_loads_nothing(stepper) -> None:

@@ -9,10 +9,14 @@ with one line, `import { … } from "../browser/shared.js";`, and ends with
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import anywidget
+
+from coconut_lab.explorers.picture import png
 
 ROOM = Path(__file__).resolve().parents[1]
 _IMPORT = re.compile(r'^import .* from "\.{1,2}/.*";\n', re.MULTILINE)
@@ -46,11 +50,11 @@ class BrowserExplorer(anywidget.AnyWidget):
         raise NotImplementedError
 
     def still(self) -> str | None:
-        """A picture for where no widget can be drawn, a PNG in base64, or None."""
+        """An `<svg>` for where no widget can be drawn, or None."""
         return None
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is not None and (picture := self.still()) is not None:
-            bundle[0]["image/png"] = picture
+        if bundle is not None and (drawing := self.still()) is not None:
+            bundle[0]["image/png"] = b64encode(png(ElementTree.fromstring(drawing))).decode()
         return bundle

@@ -1,5 +1,5 @@
 """The explorer that steps through thoughts."""
 
-from coconut_lab.explorers.stepper.still import graph_picture
+from coconut_lab.explorers.stepper.drawing import graph_picture
 
 __all__ = ["graph_picture"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -17,8 +16,8 @@ from coconut_lab.checkpoints.shipped import Checkpoint
 from coconut_lab.curriculum.methods import METHODS
 from coconut_lab.curriculum.tokenizer import TokenizerError
 from coconut_lab.explorers.browser.explorer import BrowserExplorer, module, style
-from coconut_lab.explorers.stepper import still
 from coconut_lab.explorers.stepper.data import Question, stepper_data
+from coconut_lab.explorers.stepper.drawing import still
 from coconut_lab.explorers.stepper.reading import read, readings_through, thoughts_trained
 from coconut_lab.interpretability.thinking import untrained
 from coconut_lab.model.outputs import ModelError
@@ -152,9 +151,8 @@ class ThoughtStepper(BrowserExplorer):
         return f"{self.models[0]}, {len(self.problems)} problems"
 
     def still(self) -> str:
-        """The picture of now, for where no widget can be drawn: a PNG in base64."""
-        note = f"Thought {self.thought} of {self.thoughts}; run the cell to step and to ask anew"
-        return base64.b64encode(still.picture(self.data, self.thought, note)).decode()
+        """The graph as it is now, for where no widget can be drawn."""
+        return still(self.data, self.thought)
 
     # --- asking the model -----------------------------------------------------------------------
 
