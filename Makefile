@@ -16,7 +16,7 @@ MODELS     := tiny-base tiny-coconut tiny-cot tiny-no-cot tiny-icot tiny-pause t
               tiny-no-thought tiny-pause-as-thought tiny-mixed
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint exercises notebooks models results bench pins clean
+.PHONY: help lab test lint exercises notebooks site models results bench pins clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:[^#]*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ exercises: $(TEST_READY)  ## make exercises/ from solutions/
 notebooks: $(TEST_READY)  ## run every notebook from top to bottom and keep its outputs
 	$(PY) tools/run_notebooks.py notebooks/*.ipynb
 
+site: $(TEST_READY)  ## write site/: the notebooks and the model as pages that need no Python
+	$(PY) tools/make_site.py
+
 models: $(LAB_READY)  ## train the shipped models again
 	$(PY) -m coconut_lab.study checkpoints $(MODELS)
 
@@ -72,7 +75,7 @@ pins:  ## write constraints.txt anew: torch as it is, else the newest that pypro
 	rm -rf .venv-pins
 
 clean:  ## remove .venv, caches and builds
-	rm -rf $(VENV) .venv-pins .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-pins site .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Some systems ship venv without ensurepip: then the pip of $(PYTHON) installs one.
