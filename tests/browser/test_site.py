@@ -177,6 +177,10 @@ def test_a_click_on_a_fact_changes_the_answer(open_file) -> None:
     hand = page.locator("#by-hand")
     hand.get_by_role("group", name="Thought 1").get_by_role("button", name="Sally").click()
     assert page.evaluate("explorers[0].get('data').reading.thoughts[0].nodes[1]") > 0.9
+    page.get_by_role("combobox", name="Model").select_option("tiny-pause-as-thought")
+    assert hand.locator("[aria-pressed=true]").count() == 0
+    hand.get_by_role("button", name="Sally").first.click()
+    assert "reads pauses" in page.locator("[role=alert]").inner_text()
 
 
 def test_the_page_answers_as_the_kernel_does(open_file) -> None:

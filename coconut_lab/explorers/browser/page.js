@@ -1,5 +1,5 @@
 // What takes a kernel's place in a page of `make site`: traits that answer, from TinyModel.
-import { make, set } from "./shared.js";
+import { make } from "./shared.js";
 import { TinyModel, thinkAnew } from "./model.js";
 
 /** Keep traits as anywidget's model does. `answer(traits, changed)` gives traits to set in turn. */
@@ -59,6 +59,8 @@ export function thinker({ problems, models, inWords }) {
     const settings = JSON.stringify([thoughts, through, model_name, control_name]);
     const wish = { thoughts, through, control };
     const again = same && shown.settings === settings;
+    const byHand = same && !model.pauses ? written : {};
+    const deaf = model.pauses && changed.has("written");
     shown = { index, settings };
     return {
       source: "list",
@@ -67,9 +69,9 @@ export function thinker({ problems, models, inWords }) {
       thought: Math.min(traits.thought, thoughts),
       budget: Math.min(traits.budget, thoughts),
       original: again ? traits.original : thinkAnew(problem, model, wish),
-      data: thinkAnew(problem, model, { ...wish, removed, asked, written: same ? written : {} }),
-      written: same ? written : {},
-      message: "",
+      data: thinkAnew(problem, model, { ...wish, removed, asked, written: byHand }),
+      written: byHand,
+      message: deaf ? `${model_name} reads pauses, whatever its thoughts are` : "",
       answered,
     };
   };
