@@ -206,9 +206,7 @@ class _Exporter(HTMLExporter):
     @pass_context
     def markdown2html(self, context: Any, source: str) -> str:
         renderer = _Renderer(escape=False, anchor_link_text="", exclude_anchor_links=True)
-        text = MarkdownWithMath(renderer=renderer).render(source)
-        text = re.sub(r'<a href="\.\./[^"]*">(.*?)</a>', r"\1", text)  # is not part of the site
-        return re.sub(r'(href="[\w-]+)\.ipynb"', r'\1.html"', text)
+        return MarkdownWithMath(renderer=renderer).render(source)
 
 
 def notebook_page(path: Path, folder: Path, known: dict[str, Any]) -> str:
@@ -228,7 +226,15 @@ def notebook_page(path: Path, folder: Path, known: dict[str, Any]) -> str:
                 shown = _drawing(state, states)
             output["data"] = {"text/html": shown, "text/plain": name}
     title = notebook.cells[0].source.split("\n")[0].strip("# ")
+
+    def linked(match: re.Match[str]) -> str:
+        """Lead to the page of another notebook; what is not part of the site is named only."""
+        name, text = match.groups()
+        there = (path.parent / f"{name}.ipynb").exists() and "/" not in name
+        return f'<a href="{name}.html">{text}</a>' if there else text
+
     body = _Exporter(template_name="basic").from_notebook_node(notebook)[0]
+    body = re.sub(r'<a href="([^":#]+)\.ipynb">(.*?)</a>', linked, body)
     link = '<nav><a href="index.html">coconut-lab</a></nav>'
     page.write(folder / f"{path.stem}.html", title, f"{link}<main>{body}</main>")
     return title
