@@ -183,6 +183,15 @@ def test_a_click_on_a_fact_changes_the_answer(open_file) -> None:
     assert "reads pauses" in page.locator("[role=alert]").inner_text()
 
 
+def test_the_explorer_of_a_notebook_answers_too(open_file) -> None:
+    page = open_file("00_start_here.html")
+    before = page.evaluate("explorers[0].get('data').reading.answers")
+    page.locator(".facts [data-fact]").first.click()
+    data = page.evaluate("explorers[0].get('data')")
+    assert data["removed"] == [0]
+    assert data["reading"]["answers"] != before
+
+
 def test_the_page_answers_as_the_kernel_does(open_file) -> None:
     """Whatever a reader asks for: the same dictionaries as from Python, to .01."""
     page, draw = open_file("index.html"), random.Random(0)

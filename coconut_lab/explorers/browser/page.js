@@ -3,7 +3,7 @@ import { make } from "./shared.js";
 import { TinyModel, thinkAnew } from "./model.js";
 
 /** Keep traits as anywidget's model does. `answer(traits, changed)` gives traits to set in turn. */
-export function standIn(traits, answer) {
+function standIn(traits, answer) {
   const listeners = {}, changed = new Set();
   return {
     get: (name) => traits[name],
@@ -29,48 +29,50 @@ const ASKING = [
   "control_name", "written",
 ];
 
-/** Make what answers for ThoughtStepper, as widget.py does in Python, with models in the page. */
-export function thinker({ problems, models, inWords }) {
+/** Make what answers for a ThoughtStepper, as widget.py does in Python, with models in the page. */
+function thinker({ problems, models, inWords }, source) {
   const made = {};
   const load = (name) => (made[name] ??= new TinyModel(models[name]));
-  let shown = null; // which problem of the list, and how it was read
+  let read = ""; // how `original` was read
   return (traits, changed) => {
     if (!ASKING.some((name) => changed.has(name))) return {};
-    const { index, thoughts, through, model_name, control_name, written } = traits;
+    const { index, thoughts, through, model_name, control_name } = traits;
     const answered = traits.answered + 1;
-    const source = Object.keys(SOURCES).find((name) => changed.has(name));
-    if ((SOURCES[source] ?? traits.source) !== "list") {
+    const place = Object.keys(SOURCES).find((name) => changed.has(name));
+    const fresh = place !== undefined || changed.has("source");
+    const wanted = SOURCES[place] ?? traits.source;
+    const problem = fresh && wanted === "list" ? problems[index] : traits.original;
+    const model = load(model_name), { names } = problem;
+    if ((fresh && wanted !== "list") || !names.every((name) => model.ids.has(name))) {
       const message = `this page has the ${problems.length} problems of the list; for others, ` +
         "and your own, open the course with make lab";
-      return { source: "list", message, answered };
+      return { source, message, answered };
     }
-    shown ??= { index, settings: "" };
-    const problem = problems[index], same = shown.index === index, { names } = problem;
-    const removed = same ? [...traits.removed].sort((a, b) => a - b) : [];
-    const asked = same ? names.indexOf(traits.asked) : problem.asked;
-    const model = load(model_name);
+    if (fresh) source = wanted;
+    const removed = fresh ? [] : [...traits.removed].sort((a, b) => a - b);
+    const asked = fresh ? problem.asked : names.indexOf(traits.asked);
+    const next = problems[((source === "list" ? index : -1) + 1) % problems.length];
     const control = control_name === "none" ? null : {
       name: control_name,
       in_words: inWords[control_name],
       ...(control_name === "another problem"
-        ? { model, problem: problems[(index + 1) % problems.length] }
-        : { model: load(control_name) }),
+        ? { model, problem: next } : { model: load(control_name) }),
     };
     const settings = JSON.stringify([thoughts, through, model_name, control_name]);
+    const again = !fresh && settings === read;
+    read = settings;
     const wish = { thoughts, through, control };
-    const again = same && shown.settings === settings;
-    const byHand = same && !model.pauses ? written : {};
+    const written = fresh || model.pauses ? {} : traits.written;
     const deaf = model.pauses && changed.has("written");
-    shown = { index, settings };
     return {
-      source: "list",
+      source,
       removed,
       asked: names[asked],
       thought: Math.min(traits.thought, thoughts),
       budget: Math.min(traits.budget, thoughts),
       original: again ? traits.original : thinkAnew(problem, model, wish),
-      data: thinkAnew(problem, model, { ...wish, removed, asked, written: byHand }),
-      written: byHand,
+      data: thinkAnew(problem, model, { ...wish, removed, asked, written }),
+      written,
       message: deaf ? `${model_name} reads pauses, whatever its thoughts are` : "",
       answered,
     };
@@ -103,10 +105,10 @@ function writeByHand(el, model) {
 
 /** Draw every explorer of a page, and give the stand-ins of their models. */
 export function start(modules, { explorers, ...known }) {
-  const answer = known.models && thinker(known);
   return [...document.querySelectorAll("[data-explorer]")].map((el) => {
     const { module, traits } = explorers[el.dataset.explorer];
-    const model = standIn({ written: {}, ...traits }, traits.data?.reading && answer);
+    const answer = traits.models && thinker(known, traits.source);
+    const model = standIn({ written: {}, ...traits }, answer);
     modules[module].render({ model, el });
     const hand = document.getElementById("by-hand");
     if (hand) writeByHand(hand, model);
