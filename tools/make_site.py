@@ -131,20 +131,19 @@ class Page:
         self.modules: dict[str, str] = {}  # source → name
         self.styles: dict[str, None] = {}  # in their order, each once
 
-    def explorer(self, state: dict[str, Any], name: str, png: str) -> str:
+    def explorer(self, state: dict[str, Any], still: str) -> str:
         """Add an explorer, by the state of its widget; gives the markup of its place.
 
         A still picture is there until the explorer is drawn, and stays where scripts do not run.
         """
-        module_name = self.modules.setdefault(state["_esm"], f"module{len(self.modules)}")
+        name = self.modules.setdefault(state["_esm"], f"module{len(self.modules)}")
         self.styles[state["_css"]] = None
         beside = ("layout", "tooltip", "tabbable")  # of every widget; not the explorer's
         traits = {k: v for k, v in state.items() if k not in beside and not k.startswith("_")}
         for choices, more in (("models", ()), ("controls", ("none", "another problem"))):
             if choices in traits:  # as far as a page can answer
                 traits[choices] = [one for one in traits[choices] if one in (*MODELS, *more)]
-        self.explorers.append({"module": module_name, "traits": traits})
-        still = f'<img alt="{escape(name)}" src="data:image/png;base64,{png}">'
+        self.explorers.append({"module": name, "traits": traits})
         return f'<div data-explorer="{len(self.explorers) - 1}">{still}</div>'
 
     def write(self, path: Path, title: str, body: str) -> None:
@@ -220,10 +219,10 @@ def notebook_page(path: Path, folder: Path, known: dict[str, Any]) -> str:
             if view not in states:
                 continue
             state, name = states[view]["state"], data["text/plain"]
-            if "_esm" in state:
-                shown = page.explorer(state, name, data.get("image/png", ""))
-            else:
-                shown = _drawing(state, states)
+            still = (
+                f'<img alt="{escape(name)}" src="data:image/png;base64,{data.get("image/png")}">'
+            )
+            shown = page.explorer(state, still) if "_esm" in state else _drawing(state, states)
             output["data"] = {"text/html": shown, "text/plain": name}
     title = notebook.cells[0].source.split("\n")[0].strip("# ")
 
@@ -263,7 +262,7 @@ def make(folder: Path, notebooks: list[Path]) -> None:
     stepper = ThoughtStepper(MODELS[0], problem=PROBLEM)
     stepper.thought = 2
     links = [f'<li><a href="{n}.html">{escape(title)}</a></li>' for n, title in titles.items()]
-    place = page.explorer(stepper.get_state(), repr(stepper), stepper.still())
+    place = page.explorer(stepper.get_state(), stepper.still())
     parts = {"EXPLORER": place, "NOTEBOOKS": "\n".join(links)}
     page.write(folder / "index.html", "coconut-lab", _filled("front.html", parts))
 
