@@ -44,7 +44,7 @@ def problem_of(line: str) -> Problem:
     chain, mark, answer = rest.partition("####")
     if not mark:
         raise ProblemError(f"no #### before the answer; write {FORMAT}")
-    if "||" in answer or "####" in answer:
+    if line.count("||") + line.count("####") > 2:
         raise ProblemError(f"a second || or ####: a line end is missing; write {FORMAT}")
     between = _BRACKETS.sub(" ", chain).split()
     if between:
