@@ -34,26 +34,13 @@ class Graph:
     distractor: int
 
     def __post_init__(self) -> None:
-        self._check_names()
-        self._check_edges()
-        self._check_question()
-
-    def _check_names(self) -> None:
-        seen: dict[str, int] = {}
+        first: dict[str, int] = {}
         for index, name in enumerate(self.names):
             fault = word_fault(name)
             if fault:
                 raise ProblemError(f"the name {name!r} of node {index} {fault}")
-            if name in seen:
-                raise ProblemError(f"duplicate name {name!r}: nodes {seen[name]} and {index}")
-            seen[name] = index
-
-    def _check_index(self, place: str, node: int) -> None:
-        last = len(self.names) - 1
-        if not 0 <= node <= last:
-            raise ProblemError(f"{place} node {node}, but nodes go from 0 to {last}")
-
-    def _check_edges(self) -> None:
+            if first.setdefault(name, index) != index:
+                raise ProblemError(f"duplicate name {name!r}: nodes {first[name]} and {index}")
         seen: set[tuple[int, int]] = set()
         for number, (parent, child) in enumerate(self.edges):
             self._check_index(f"edge {number} starts at", parent)
@@ -64,27 +51,33 @@ class Graph:
             if (parent, child) in seen:
                 raise ProblemError(f"edge {number} ({label}) is a duplicate edge")
             seen.add((parent, child))
-        if all(parent < child for parent, child in self.edges):
-            return  # every edge leads on, so none leads back
+        if not all(parent < child for parent, child in self.edges):
+            self._check_cycles()
+        for role in ("root", "target", "distractor"):
+            self._check_index(f"the {role} is", getattr(self, role))
+        self._check_question(*(self.names[i] for i in (self.root, self.target, self.distractor)))
+
+    def _check_index(self, place: str, node: int) -> None:
+        last = len(self.names) - 1
+        if not 0 <= node <= last:
+            raise ProblemError(f"{place} node {node}, but nodes go from 0 to {last}")
+
+    def _check_cycles(self) -> None:
+        # nx.find_cycle may take minutes; a walk inside a component must come back.
         for knot in nx.strongly_connected_components(self._digraph):
-            if len(knot) > 1:  # a walk inside must come back; nx.find_cycle may take minutes
-                walk: dict[int, int] = {}
-                node = min(knot)
-                while node not in walk:
-                    walk[node] = len(walk)
-                    node = next(child for child in self.children(node) if child in knot)
+            walk: dict[int, int] = {}
+            node = min(knot)
+            while len(knot) > 1 and node not in walk:
+                walk[node] = len(walk)
+                node = next(child for child in self.children(node) if child in knot)
+            if walk:
                 cycle = [self.names[i] for i in [*walk][walk[node] :]]
                 raise ProblemError(f"the graph has a cycle: {' → '.join([*cycle, cycle[0]])}")
 
-    def _check_question(self) -> None:
-        for role in ("root", "target", "distractor"):
-            self._check_index(f"the {role} is", getattr(self, role))
-        root, target, distractor = (
-            self.names[node] for node in (self.root, self.target, self.distractor)
-        )
-        if self.target == self.distractor:
+    def _check_question(self, root: str, target: str, distractor: str) -> None:
+        if target == distractor:
             raise ProblemError(f"target and distractor are the same node, {target!r}")
-        if self.target == self.root:
+        if target == root:
             raise ProblemError(f"the target is the root itself, {root!r}")
         if self.target not in self._from_root:
             raise ProblemError(f"the target {target!r} cannot be reached from the root {root!r}")
@@ -128,14 +121,7 @@ class Graph:
         return tuple(self._digraph.predecessors(node))
 
     def distances(self, start: int) -> tuple[int | None, ...]:
-        """Count the hops from one node to every node.
-
-        Args:
-            start: index of the node to start from.
-
-        Returns:
-            For each node the smallest number of hops, or None where no path leads.
-        """
+        """Count the hops from one node to every node, None where no path leads."""
         hops = nx.single_source_shortest_path_length(self._digraph, start)
         return tuple(map(hops.get, range(len(self.names))))
 
@@ -156,13 +142,10 @@ class Graph:
         return count[self.root]
 
     def shortest_paths(self, limit: int = 1000) -> tuple[tuple[int, ...], ...]:
-        """List the shortest paths from the root to the target.
+        """List the shortest paths from the root to the target, both included.
 
-        Args:
-            limit: list at most this many; a dense graph has exponentially many.
-
-        Returns:
-            Paths of node indices, root and target included, in the order of the edges.
+        They come in the order of the edges, and at most `limit` of them: a dense graph has
+        exponentially many.
         """
         paths: list[tuple[int, ...]] = []
         stack: list[tuple[int, ...]] = [(self.root,)]
@@ -180,22 +163,14 @@ class Graph:
         return tuple(layer[node] for node in range(len(self.names)))
 
     def height(self, node: int, which: str = "shortest") -> int:
-        """Count the hops from a node down to a leaf.
+        """Count the hops from a node down to a leaf, 0 for a leaf itself.
 
-        Args:
-            node: index of the node.
-            which: "shortest" (the paper's text) or "longest" (its figure caption), section 5.
-
-        Returns:
-            0 for a leaf.
-
-        Raises:
-            ProblemError: `which` is neither of the two.
+        The "shortest" way down is that of the paper's text, the "longest" that of its figure
+        caption (section 5); a ProblemError refuses another `which`.
         """
-        if which not in ("shortest", "longest"):
-            raise ProblemError(f"which={which!r}; a height is 'shortest' or 'longest'")
-        if which == "longest":
-            below = nx.descendants(self._digraph, node) | {node}
-            return nx.dag_longest_path_length(self._digraph.subgraph(below))
         hops = nx.single_source_shortest_path_length(self._digraph, node)
+        if which == "longest":
+            return nx.dag_longest_path_length(self._digraph.subgraph(hops))
+        if which != "shortest":
+            raise ProblemError(f"which={which!r}; a height is 'shortest' or 'longest'")
         return min(far for below, far in hops.items() if not self.children(below))

@@ -76,14 +76,6 @@ def _text_of(lines: list[str]) -> str:
 # --- checking ----------------------------------------------------------------------------------
 
 
-def owns(problem: Problem) -> bool:
-    """Tell an arithmetic problem: a step is in double angle brackets, or the answer is a number."""
-    if problem.graph is not None:
-        return False
-    bracketed = any(step.lstrip().startswith("<<") for step in problem.steps)
-    return bracketed or number(problem.answer) is not None
-
-
 def step_faults(problem: Problem) -> list[str | None]:
     """For each step why it does not hold, recomputed exactly, or None when it does."""
     return [_fault(step) for step in problem.steps]

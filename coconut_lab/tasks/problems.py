@@ -49,38 +49,31 @@ class Problem:
         graph_of(self)
         if not is_symbolic(self.question):
             return self
-        statement, edges, answer = _read_parts(self)
+        statement = read_statement(self.question)
         children = {child for _, child in statement.facts}
+        edges = pairwise((statement.asked, *self.steps))
         return replace(
             self,
             question=write_english(statement),
             steps=tuple(write_sentence(a, b, a not in children) for a, b in edges),
-            answer=write_sentence(statement.asked, answer, is_entity=True),
+            answer=write_sentence(statement.asked, self.answer, is_entity=True),
         )
 
     def in_symbols(self) -> Problem:
         """Give the same problem in symbols (itself, when it is in symbols already).
 
         Raises:
-            ProblemError: the problem has no graph, its text cannot be read, or its steps are not
-                connected (symbols name only the end of each step).
+            ProblemError: the problem has no graph, its text cannot be read, or a step does not
+                hold (symbols name only the end of each step).
         """
         graph_of(self)
         if is_symbolic(self.question):
             return self
-        statement, edges, answer = _read_parts(self)
-        place = statement.asked
-        for number, (start, end) in enumerate(edges, start=1):
-            if start != place:
-                raise ProblemError(f"step {number} starts at {start}, but the chain is at {place}")
-            place = end
-        steps = tuple(child for _, child in edges)
+        _require_steps(self)
+        statement = read_statement(self.question)
+        steps = tuple(edge[1] for edge in map(read_sentence, self.steps) if edge)
+        answer = _named_by(self, statement)
         return replace(self, question=write_symbols(statement), steps=steps, answer=answer)
-
-
-def owns(problem: Problem) -> bool:
-    """Tell a ProsQA problem by its graph."""
-    return problem.graph is not None
 
 
 def graph_of(problem: Problem) -> Graph:
@@ -93,23 +86,16 @@ def graph_of(problem: Problem) -> Graph:
     return problem.graph
 
 
-def _read_parts(problem: Problem) -> tuple[Statement, list[tuple[str, str]], str]:
-    """Read a problem in either notation: what it states, its steps as edges, its answer."""
-    statement = read_statement(problem.question)
+def _named_by(problem: Problem, statement: Statement) -> str:
+    """The name that the answer gives, in either notation."""
     if is_symbolic(problem.question):
-        return statement, list(pairwise((statement.asked, *problem.steps))), problem.answer
-    edges = []
-    for number, sentence in enumerate(problem.steps, start=1):
-        edge = read_sentence(sentence)
-        if edge is None:
-            raise ProblemError(f"step {number} is not of the form 'Every x is a y.': {sentence!r}")
-        edges.append(edge)
+        return problem.answer
     answer = read_sentence(problem.answer)
     if answer is None or answer[0] != statement.asked:
         raise ProblemError(
             f"the answer is not of the form '{statement.asked} is a x.': {problem.answer!r}"
         )
-    return statement, edges, answer[1]
+    return answer[1]
 
 
 def step_faults(problem: Problem) -> list[str | None]:
@@ -118,8 +104,8 @@ def step_faults(problem: Problem) -> list[str | None]:
     It must start where the step before it ends, and use a stated fact.
     """
     graph_of(problem)
-    statement = read_statement(problem.question)
-    place, stated, symbolic = statement.asked, set(statement.facts), is_symbolic(problem.question)
+    statement, symbolic = read_statement(problem.question), is_symbolic(problem.question)
+    place, stated = statement.asked, set(statement.facts)
     faults: list[str | None] = []
     for step in problem.steps:
         edge = (place, step) if symbolic else read_sentence(step)
@@ -134,6 +120,12 @@ def step_faults(problem: Problem) -> list[str | None]:
             faults.append(None)
         place = edge[1]
     return faults
+
+
+def _require_steps(problem: Problem) -> None:
+    for number, fault in enumerate(step_faults(problem), start=1):
+        if fault:
+            raise ProblemError(f"step {number} {fault}")
 
 
 def answer_fault(problem: Problem) -> str | None:
@@ -153,8 +145,7 @@ def verify(problem: Problem) -> None:
     ProblemError says what is wrong, and at which fact or step.
     """
     graph = graph_of(problem)
-    statement, edges, answer = _read_parts(problem)
-    names = graph.names
+    statement, names = read_statement(problem.question), graph.names
     root, target, distractor = (names[i] for i in (graph.root, graph.target, graph.distractor))
     stated = _numbered_facts(statement)
     known = {(names[parent], names[child]): n for n, (parent, child) in enumerate(graph.edges)}
@@ -171,12 +162,11 @@ def verify(problem: Problem) -> None:
             f"the options are {' and '.join(statement.options)}, but target and distractor are "
             f"{target} and {distractor}"
         )
-    for number, fault in enumerate(step_faults(problem), start=1):
-        if fault:
-            raise ProblemError(f"step {number} {fault}")
-    end = edges[-1][1] if edges else root
-    if end != target:
-        raise ProblemError(f"the steps end at {end}, not at the target {target}")
+    _require_steps(problem)
+    last = (read_sentence(problem.steps[-1]) or problem.steps[-1:]) if problem.steps else [root]
+    if last[-1] != target:
+        raise ProblemError(f"the steps end at {last[-1]}, not at the target {target}")
+    answer = _named_by(problem, statement)
     if answer != target:
         raise ProblemError(f"the answer names {answer}, not the target {target}")
 
@@ -243,7 +233,7 @@ def _right_and_wrong(statement: Statement) -> tuple[str, str]:
         raise ProblemError(
             f"both options, {first!r} and {second!r}, can be reached from {asked!r}; only one may"
         )
-    if not {first, second} & reached:
+    if first not in reached and second not in reached:
         raise ProblemError(
             f"neither option, {first!r} nor {second!r}, can be reached from {asked!r}"
         )

@@ -48,11 +48,6 @@ ORDERINGS = ("random", "forward", "backward")
 ANSWERS = ("True", "False")
 
 
-def owns(problem: Problem) -> bool:
-    """Tell a ProntoQA problem by its question."""
-    return problem.graph is None and ASK in problem.question
-
-
 # --- reading ---------------------------------------------------------------------------------
 
 

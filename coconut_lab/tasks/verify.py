@@ -9,20 +9,25 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from coconut_lab.tasks import gsm8k, problems, prontoqa
+from coconut_lab.tasks.arithmetic import number
 from coconut_lab.tasks.notation import placed
 from coconut_lab.tasks.problems import Problem, ProblemError
+from coconut_lab.tasks.prontoqa_logic import ASK
 from coconut_lab.tasks.shortcuts import SHORTCUTS
 
-#: Each task with the module that says which problems it `owns`, and the faults of their steps and
-#: answers.
+#: Each task with the module that finds the faults of its steps and answers.
 TASKS: dict[str, ModuleType] = {"prosqa": problems, "prontoqa": prontoqa, "gsm8k": gsm8k}
 
 
 def task_of(problem: Problem) -> str:
     """Tell the task of a problem by its graph, question or steps; ProblemError if it has none."""
-    for task, module in TASKS.items():
-        if module.owns(problem):
-            return task
+    if problem.graph is not None:
+        return "prosqa"
+    if ASK in problem.question:
+        return "prontoqa"
+    bracketed = any(step.lstrip().startswith("<<") for step in problem.steps)
+    if bracketed or number(problem.answer) is not None:
+        return "gsm8k"
     raise ProblemError(
         "the task cannot be told: ProsQA has a graph, ProntoQA asks 'True or false:', GSM8K has "
         f"steps such as <<3*60=180>>; the question is {problem.question[:60]!r}"

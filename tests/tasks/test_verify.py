@@ -81,7 +81,7 @@ def test_steps_of_prosqa_are_judged_one_by_one() -> None:
         (4, "uses the edge rempus → tumpus, which the question never states"),
     ]
     assert len(found.answers) == 1
-    with pytest.raises(ProblemError, match=r"step 3 is not of the form"):
+    with pytest.raises(ProblemError, match=r"step 2 starts at lempus"):
         verify(problem)
 
 
