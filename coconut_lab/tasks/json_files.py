@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from fractions import Fraction
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, PlainValidator, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from coconut_lab.files import write_text
 from coconut_lab.tasks.arithmetic import number, write_number
@@ -34,17 +34,11 @@ class _Row(BaseModel, strict=True):
     answer: str
 
 
-def _edge(value: Any) -> tuple[int, int]:
-    if not isinstance(value, list) or [type(end) for end in value] != [int, int]:
-        raise ValueError("not [parent, child]")
-    return value[0], value[1]
-
-
 class _GraphOfRow(BaseModel, strict=True):
     """What a row of ProsQA has besides, in the order of the published files."""
 
     idx_to_symbol: list[str]
-    edges: list[Annotated[tuple[int, int], PlainValidator(_edge)]]
+    edges: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
     root: int
     target: int
     neg_target: int
@@ -159,7 +153,8 @@ def problem_of(row: Any) -> Problem:
     graph = None
     if _GraphOfRow.model_fields.keys() & row.keys():
         parts = checked(_GraphOfRow, row)
-        names, edges = tuple(parts.idx_to_symbol), tuple(parts.edges)
+        edges = tuple((parent, child) for parent, child in parts.edges)
+        names = tuple(parts.idx_to_symbol)
         graph = Graph(names, edges, parts.root, parts.target, parts.neg_target)
     problem = Problem(texts.question, tuple(texts.steps), texts.answer, graph)
     check_problem(problem)
@@ -215,9 +210,7 @@ def checked(model: type[_Model], value: Any) -> _Model:
         raise ProblemError(f"{place} is missing; there are {', '.join(found)[:200] or 'no keys'}")
     if kind in _EXPECTED:
         raise ProblemError(f"{place} is {_type_name(found)}, not {_EXPECTED[kind]}")
-    raise ProblemError(
-        f"{place} is {str(found)[:60]}, {fault['msg'].removeprefix('Value error, ')}"
-    )
+    raise ProblemError(f"{place} is {str(found)[:60]}, not [parent, child]")
 
 
 def _type_name(value: Any) -> str:

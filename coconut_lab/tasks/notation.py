@@ -93,30 +93,26 @@ def read_statement(text: str) -> Statement:
 
 def _read_symbols(text: str) -> Statement:
     # Marks may touch a word ("|a b"), as a learner types them; names never contain a mark.
-    words = _MARK.sub(lambda mark: f" {mark.group()} ", text).split()
     for mark in (QUESTION, ROOT):
-        if words.count(mark) != 1:
-            raise ProblemError(f"the question needs {mark} exactly once, found {words.count(mark)}")
-    q, r = words.index(QUESTION), words.index(ROOT)
-    if r < q:
+        if text.count(mark) != 1:
+            raise ProblemError(f"the question needs {mark} exactly once, found {text.count(mark)}")
+    stated, question = text.split(QUESTION)
+    if ROOT in stated:
         raise ProblemError(f"{ROOT} comes before {QUESTION}; write {QUESTION} x y {ROOT} root")
-    options, asked = words[q + 1 : r], words[r + 1 :]
+    options, asked = map(str.split, question.split(ROOT))
     if len(options) != 2:
         raise ProblemError(f"{QUESTION} needs two options, found {len(options)}: {options}")
     if len(asked) != 1:
         raise ProblemError(f"{ROOT} needs one name, found {len(asked)}: {asked}")
-    facts: list[tuple[str, str]] = []
-    if q and words[0] != FACT:
-        raise ProblemError(f"fact 1 starts with {words[0]!r}; write | parent child")
-    for start in [i for i in range(q) if words[i] == FACT]:
-        end = next((i for i in range(start + 1, q) if words[i] == FACT), q)
-        fact = words[start + 1 : end]
+    before, *facts = map(str.split, stated.split(FACT))
+    if before:
+        raise ProblemError(f"fact 1 starts with {before[0]!r}; write | parent child")
+    for number, fact in enumerate(facts, start=1):
         if len(fact) != 2:
-            raise ProblemError(
-                f"fact {len(facts) + 1} has {len(fact)} names {fact}; write | parent child"
-            )
-        facts.append((fact[0], fact[1]))
-    return Statement(tuple(facts), (options[0], options[1]), asked[0])
+            raise ProblemError(f"fact {number} has {len(fact)} names {fact}; write | parent child")
+    return Statement(
+        tuple((parent, child) for parent, child in facts), (options[0], options[1]), asked[0]
+    )
 
 
 def _read_english(text: str) -> Statement:

@@ -48,41 +48,35 @@ def _prosqa_scores(graph: Graph, said: Statement, options: Sequence[int]) -> _Sc
     names = [graph.names[node] for node in options]
     parents = [graph.parents(node) for node in options]
     above = [graph.above(node) for node in options]
-    from_entities = [[far for i, far in up.items() if not graph.parents(i)] for up in above]
+    # Hops from each parentless node above, and the places of the facts that mention a name.
+    tops = [[far for node, far in hops.items() if not graph.parents(node)] for hops in above]
     *places, asked = (
         [place for place, fact in enumerate(said.facts) if name in fact]
         for name in (*names, said.asked)
     )
+    gaps = [min(abs(a - b) for a in asked for b in here) for here in places]
+    siblings = [sum(len(graph.children(parent)) for parent in up) for up in parents]
+    layers = graph.layers()
     return {
-        ("offered second", "offered first"): list(map(said.options.index, names)),
-        ("farther from its nearest entity", "nearer to its nearest entity"): (
-            list(map(min, from_entities))
-        ),
-        ("farther from its farthest entity", "nearer to its farthest entity"): (
-            list(map(max, from_entities))
-        ),
+        ("offered second", "offered first"): [*map(said.options.index, names)],
+        ("farther from its nearest entity", "nearer to its nearest entity"): [*map(min, tops)],
+        ("farther from its farthest entity", "nearer to its farthest entity"): [*map(max, tops)],
         ("farther from its entities on average", "nearer to its entities on average"): (
-            list(map(fmean, from_entities))
+            [*map(fmean, tops)]
         ),
         ("longer longest way down to it", "shorter longest way down to it"): (
-            [graph.layers()[node] for node in options]
+            [layers[node] for node in options]
         ),
-        ("below more entities", "below fewer entities"): list(map(len, from_entities)),
-        ("more parents", "fewer parents"): list(map(len, parents)),
-        ("more ancestors", "fewer ancestors"): list(map(len, above)),
-        ("more siblings", "fewer siblings"): (
-            [sum(len(graph.children(parent)) for parent in up) for up in parents]
-        ),
-        ("mentioned in more facts", "mentioned in fewer facts"): list(map(len, places)),
-        ("mentioned later at first", "mentioned earlier at first"): list(map(min, places)),
-        ("mentioned later at last", "mentioned earlier at last"): list(map(max, places)),
-        ("stated farther from who is asked", "stated closer to who is asked"): (
-            [min(abs(a - b) for a in asked for b in here) for here in places]
-        ),
-        ("later in the alphabet", "earlier in the alphabet"): (
-            [name == max(names) for name in names]
-        ),
-        ("longer name", "shorter name"): list(map(len, names)),
+        ("below more entities", "below fewer entities"): [*map(len, tops)],
+        ("more parents", "fewer parents"): [*map(len, parents)],
+        ("more ancestors", "fewer ancestors"): [*map(len, above)],
+        ("more siblings", "fewer siblings"): siblings,
+        ("mentioned in more facts", "mentioned in fewer facts"): [*map(len, places)],
+        ("mentioned later at first", "mentioned earlier at first"): [*map(min, places)],
+        ("mentioned later at last", "mentioned earlier at last"): [*map(max, places)],
+        ("stated farther from who is asked", "stated closer to who is asked"): gaps,
+        ("later in the alphabet", "earlier in the alphabet"): [n == max(names) for n in names],
+        ("longer name", "shorter name"): [*map(len, names)],
     }
 
 
@@ -117,33 +111,30 @@ def _prontoqa_scores(question: ParsedQuestion, places: Sequence[int]) -> _Scores
 
     A rule answers as if the fact it chooses were about the individual.
     """
-    facts = question.facts
+    facts, hops = question.facts, _hops_from_people(question)
     asked = [i for i, fact in enumerate(facts) if fact.subject == question.query.subject]
     told = [fact.subject for fact in facts if fact.predicate == question.query.predicate]
-    subjects = [facts[place].subject for place in places]
-    hops = _hops_from_people(question)
+    of = [facts[place].subject for place in places]
     named = Counter(name for fact in facts for name in {fact.subject, fact.predicate})
     led_to = Counter(fact.predicate for fact in facts)
+    gap = [min((abs(place - i) for i in asked), default=0) for place in places]
+    earlier = [sum(other < subject for other in told) for subject in of]
     return {
         ("believe the fact stated last", "believe the fact stated first"): places,
         ("believe the fact with 'not'", "believe the fact without 'not'"): (
             [facts[place].negated for place in places]
         ),
         ("believe the concept mentioned more often", "believe the concept mentioned less often"): (
-            [named[subject] for subject in subjects]
+            [named[subject] for subject in of]
         ),
         ("believe the concept to which more facts lead", "believe the one to which fewer lead"): (
-            [led_to[subject] for subject in subjects]
+            [led_to[subject] for subject in of]
         ),
         ("believe the concept farther from individuals", "believe the concept nearer to them"): (
-            [hops.get(subject, -1) for subject in subjects]
+            [hops.get(subject, -1) for subject in of]
         ),
-        ("believe the fact stated farther from who is asked", "believe the one stated nearer"): (
-            [min((abs(place - i) for i in asked), default=0) for place in places]
-        ),
-        ("believe the concept later in the alphabet", "believe the concept earlier in it"): (
-            [sum(other < subject for other in told) for subject in subjects]
-        ),
+        ("believe the fact stated farther from who is asked", "believe the one stated nearer"): gap,
+        ("believe the concept later in the alphabet", "believe the concept earlier in it"): earlier,
     }
 
 

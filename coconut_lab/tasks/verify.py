@@ -36,19 +36,12 @@ def task_of(problem: Problem) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """One step or answer that does not hold.
+    """One step or answer that does not hold."""
 
-    Attributes:
-        row: index of the problem, from 0.
-        step: number of the step, from 1; None for the answer.
-        text: the step or the answer, as written.
-        reason: why it fails.
-    """
-
-    row: int
-    step: int | None
-    text: str
-    reason: str
+    row: int  # index of the problem, from 0
+    step: int | None  # number of the step, from 1; None for the answer
+    text: str  # the step or the answer, as written
+    reason: str  # why it fails
 
     def __str__(self) -> str:
         where = "answer" if self.step is None else f"step {self.step}"
@@ -57,23 +50,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify_steps` found.
+    """What `verify_steps` found."""
 
-    Attributes:
-        problems: number of problems.
-        steps: number of their steps.
-        holding: how many steps hold.
-        rounded: how many of those hold only as rounded.
-        failures: every step that fails, in order.
-        answers: every answer that does not fit the steps or the stated facts, in order.
-    """
-
-    problems: int
-    steps: int
-    holding: int
-    rounded: int
-    failures: tuple[Failure, ...]
-    answers: tuple[Failure, ...]
+    problems: int  # number of problems
+    steps: int  # number of their steps
+    holding: int  # how many steps hold
+    rounded: int  # how many of those hold only as rounded
+    failures: tuple[Failure, ...]  # every step that fails, in order
+    answers: tuple[Failure, ...]  # every answer that fits neither steps nor stated facts
 
     def __str__(self) -> str:
         rounded = f", {self.rounded} of them as rounded" if self.rounded else ""
