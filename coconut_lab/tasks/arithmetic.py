@@ -121,13 +121,16 @@ def evaluate(text: str) -> Fraction:
     if odd:
         raise ProblemError(f"cannot read {tidy[odd.start() :][:20]!r} in {text[:60]!r}")
     try:
-        return _value(ast.parse(marked, mode="eval").body, tidy)
+        value = _value(ast.parse(marked, mode="eval").body, tidy)
     except ZeroDivisionError:
         raise ProblemError(f"{text[:60]!r} divides by zero") from None
     except (SyntaxError, LookupError, RecursionError, MemoryError):
         raise ProblemError(
             f"cannot read {text[:60]!r}: a number, an operation or a bracket is missing"
         ) from None
+    if max(abs(value.numerator), value.denominator) > 10**LONGEST:
+        raise ProblemError(f"{text[:60]!r} is a number of more than {LONGEST:,} digits")
+    return value
 
 
 def _value(node: ast.expr, text: str) -> Fraction:
@@ -150,10 +153,10 @@ def number(text: str) -> Fraction | None:
     """Read one number, such as `1,200`, `.5`, `$3` or `15%`; None if it is no number."""
     text = text.replace("−", "-").strip()
     match = _NUMBER.fullmatch(text.removeprefix("-").strip())
-    found = _read(match) if match else []
-    if len(found) != 1 or found[0] is None:
+    value, *more = _read(match) if match else [None]
+    if value is None or more:
         return None
-    return -found[0] if text.startswith("-") else found[0]
+    return -value if text.startswith("-") else value
 
 
 def numbers_in(text: str) -> list[Fraction]:
@@ -212,12 +215,9 @@ def _written(match: re.Match[str]) -> list[Fraction | None]:
         if match["power"]:
             values[-1:] = [_fraction(match["run"], match["power"])]
     else:
-        whole, over, under = (
-            _values(match[name] or "0")[-1] for name in ("whole", "over", "under")
-        )
-        values = [
-            whole + over / under if whole is not None and over is not None and under else None
-        ]
+        parts = [_values(match[name] or "0")[-1] for name in ("whole", "over", "under")]
+        whole, over, under = (Fraction(0) if part is None else part for part in parts)
+        values = [whole + over / under if under and None not in parts else None]
     if (match["sign"] or match["sign2"]) and values[0] is not None:
         values[0] = -values[0]
     return values

@@ -46,6 +46,7 @@ PROPERTIES: tuple[str, ...] = tuple(
 )
 ORDERINGS = ("random", "forward", "backward")
 ANSWERS = ("True", "False")
+NOWHERE = "is neither stated nor follows from the sentences before it"
 
 
 # --- reading ---------------------------------------------------------------------------------
@@ -117,23 +118,20 @@ def step_faults(problem: Problem) -> list[str | None]:
     """
     stated = frozenset(parse_question(problem.question).facts)
     said: set[Literal] = set()
-    faults = []
+    faults: list[str | None] = []
     for step in problem.steps:
-        fault = None
+        found = []
         for sentence in split_sentences(step):
             literal = read_literal(sentence)
             if literal is None:
-                fault = fault or f"cannot read {sentence!r}"
+                found.append(f"cannot read {sentence!r}")
                 continue
             if literal not in stated and not follows(literal, said):
-                reason = (
-                    "contradicts a stated fact"
-                    if literal.opposite in stated
-                    else "is neither stated nor follows from the sentences before it"
-                )
-                fault = fault or f"{sentence!r} {reason}"
+                against = literal.opposite in stated
+                reason = "contradicts a stated fact" if against else NOWHERE
+                found.append(f"{sentence!r} {reason}")
             said.add(literal)
-        faults.append(fault)
+        faults.append(found[0] if found else None)
     return faults
 
 

@@ -142,6 +142,7 @@ def test_rules_of_rounding(step: str, holds: bool, rounded: bool) -> None:
         (f"<<{'(' * 300}1{')' * 300}=1>>", "bracket is missing"),
         (f"<<{'-' * 999}1=1>>", "is missing"),
         ("<<9**9**9**9=1>>", "is missing"),
+        (f"<<{'1e999*' * 9}1=1>>", "is a number of more than 1,000 digits"),
         (f"<<{'1+' * 600}1=601>>", "an expression of 1,201 characters"),
         ("<<3*60=181>>", "3*60 is 180, not 181"),
         ("<<10/3=3>>", "10/3 is 10/3, not 3"),
