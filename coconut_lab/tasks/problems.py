@@ -207,34 +207,27 @@ def parse_problem(text: str) -> Problem:
     facts = _numbered_facts(statement)
     names = dict.fromkeys(name for fact in facts for name in fact)
     index = {name: place for place, name in enumerate(names)}
-    roles = ("name asked about", "first option", "second option")
-    for role, name in zip(roles, (statement.asked, *statement.options), strict=True):
+    said = ("name asked about", "first option", "second option")
+    for role, name in zip(said, (statement.asked, *statement.options), strict=True):
         if name not in names:
             raise ProblemError(f"the {role}, {name!r}, is unknown: no fact mentions it")
-    target, distractor = _right_and_wrong(statement)
-    graph = Graph(
-        tuple(names),
-        tuple((index[parent], index[child]) for parent, child in facts),
-        *(index[name] for name in (statement.asked, target, distractor)),
-    )
-    path = [graph.names[node] for node in graph.shortest_paths(limit=1)[0]]
-    problem = Problem(write_symbols(statement), tuple(path[1:]), path[-1], graph)
-    return problem if is_symbolic(text) else problem.in_english()
-
-
-def _right_and_wrong(statement: Statement) -> tuple[str, str]:
     asked, (first, second) = statement.asked, statement.options
     if first == second:
         raise ProblemError(f"both options are {first!r}; offer two different ones")
     if asked in statement.options:
         raise ProblemError(f"{asked!r} is asked about and cannot be an option as well")
-    reached = nx.descendants(nx.DiGraph(statement.facts), asked)
-    if {first, second} <= reached:
-        raise ProblemError(
-            f"both options, {first!r} and {second!r}, can be reached from {asked!r}; only one may"
-        )
-    if first not in reached and second not in reached:
+    right = nx.descendants(nx.DiGraph(list(facts)), asked) & {first, second}
+    if not right:
         raise ProblemError(
             f"neither option, {first!r} nor {second!r}, can be reached from {asked!r}"
         )
-    return (first, second) if first in reached else (second, first)
+    if len(right) == 2:
+        raise ProblemError(
+            f"both options, {first!r} and {second!r}, can be reached from {asked!r}; only one may"
+        )
+    roles = (asked, first, second) if first in right else (asked, second, first)
+    edges = tuple((index[parent], index[child]) for parent, child in facts)
+    graph = Graph(tuple(names), edges, *(index[name] for name in roles))
+    path = [graph.names[node] for node in graph.shortest_paths(limit=1)[0]]
+    problem = Problem(write_symbols(statement), tuple(path[1:]), path[-1], graph)
+    return problem if is_symbolic(text) else problem.in_english()
