@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 import operator
 import re
@@ -179,22 +178,6 @@ def test_numbers_of_a_text() -> None:
 
 
 # --- the published file ------------------------------------------------------------------------
-
-
-@needs_published
-def test_every_published_row_holds() -> None:
-    problems = load_problems(GSM8K)
-    steps = [step for one in problems for step in one.steps]
-    faults = [fault for one in problems for fault in step_faults(one)]
-    assert (len(steps), faults.count(None)) == (1573, 1573)
-    assert sum(map(rounded_steps, problems)) == 0
-    # Python's own parser agrees on every step.
-    for step in steps:
-        left, right = step[2:-2].split("=")
-        left, right = (re.sub(r"(\d+\.?\d*|\.\d+)", r"Fraction('\1')", x) for x in (left, right))
-        ast.parse(left)
-        assert eval(left, {"Fraction": Fraction}) == eval(right, {"Fraction": Fraction}), step
-    assert sum(answer_fault(one) is not None for one in problems) == 28
 
 
 @needs_published

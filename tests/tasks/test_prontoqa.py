@@ -158,16 +158,6 @@ def test_a_change_in_any_published_step_is_found() -> None:
 
 
 @needs_published
-def test_a_missing_fact_is_found_where_it_is_used() -> None:
-    for one in load_problems(PRONTOQA)[:50]:
-        rules = [step.split(". ")[1].rstrip(".") + "." for step in one.steps[:-1]]
-        for place, rule in enumerate(rules):
-            faults = step_faults(replace(one, question=one.question.replace(rule + " ", "", 1)))
-            assert [i for i, fault in enumerate(faults) if fault] == [place]
-            assert "neither stated nor follows" in str(faults[place])
-
-
-@needs_published
 def test_shortcuts_of_the_published_file() -> None:
     scores = prontoqa_shortcuts(load_problems(PRONTOQA))
     assert scores["believe the concept mentioned more often"] == 1.0
@@ -204,9 +194,7 @@ REAL = [
 
 def test_real_words_are_read_verified_and_audited(tmp_path: Path) -> None:
     keys = "question", "query", "chain_of_thought", "answer"
-    rows = [
-        (question, query, split_sentences(chain), answer) for question, query, chain, answer in REAL
-    ]
+    rows = [(*texts[:2], split_sentences(texts[2]), texts[3]) for texts in REAL]
     file = tmp_path / "real.json"
     file.write_text(
         json.dumps(
@@ -286,6 +274,9 @@ ONE = Problem(
 )
 
 
+NOWHERE = "'Max is wooden.' is neither stated nor follows"
+
+
 @pytest.mark.parametrize(
     ("changes", "faults", "answer"),
     [
@@ -293,35 +284,19 @@ ONE = Problem(
         ({"answer": "False"}, [None, None], "answer is False, but the stated facts make .* True"),
         ({"steps": ONE.steps[:1]}, [None], "the steps end with 'Each vumpus is wooden.'"),
         ({"steps": ()}, [], None),
-        ({"steps": ONE.steps[1:]}, ["'Max is wooden.' is neither stated nor follows"], None),
-        (  # the rule without the fact that Max is a vumpus, and the fact without the rule
-            {"steps": ("Each vumpus is wooden. Max is wooden.",)},
-            ["'Max is wooden.' is neither stated nor follows"],
-            None,
-        ),
-        (
-            {"steps": ("Max is a vumpus. Max is wooden.",)},
-            ["'Max is wooden.' is neither stated nor follows"],
-            None,
-        ),
+        ({"steps": ONE.steps[1:]}, [NOWHERE], None),
+        # the rule without the fact that Max is a vumpus, and the fact without the rule
+        ({"steps": ("Each vumpus is wooden. Max is wooden.",)}, [NOWHERE], None),
+        ({"steps": ("Max is a vumpus. Max is wooden.",)}, [NOWHERE], None),
         ({"steps": ("Hm.", *ONE.steps)}, ["cannot read 'Hm.'", None, None], None),
-        (
-            {"steps": ("Max is a vumpus. Each vumpus is not wooden.", "Max is not wooden.")},
-            ["contradicts a stated fact", None],
-            "the steps end with 'Max is not wooden.'",
-        ),
-        (
-            {"steps": (), "question": ONE.question.replace("Max is a", "Sam is a")},
-            [],
-            "decide neither the query nor its opposite",
-        ),
-        (
-            {"question": "Vumpuses are lorpuses. " + ONE.question},
-            [None, None],
-            "both the query and its opposite",
-        ),
+        ({"steps": ("Max is a vumpus. Each vumpus is not wooden.", "Max is not wooden.")},
+         ["contradicts a stated fact", None], "the steps end with 'Max is not wooden.'"),
+        ({"steps": (), "question": ONE.question.replace("Max is a", "Sam is a")},
+         [], "decide neither the query nor its opposite"),
+        ({"question": "Vumpuses are lorpuses. " + ONE.question},
+         [None, None], "both the query and its opposite"),
     ],
-)
+)  # fmt: skip
 def test_faults_are_named(
     changes: dict[str, object], faults: list[str | None], answer: str | None
 ) -> None:
