@@ -33,9 +33,8 @@ class ProblemError(ShortError, ValueError):
     """A problem, a graph or a file of problems is not well formed; the message names the place."""
 
     def __init__(self, message: str) -> None:
-        """Keep it to one line, and short: a damaged file may have names of a megabyte."""
-        line = " ".join(message.splitlines())
-        super().__init__(line if len(line) < 1800 else f"{line[:1000]} … {line[-700:]}")
+        """Keep it to one line, whatever a damaged file quotes."""
+        super().__init__(" ".join(message.splitlines()))
 
 
 @contextmanager
