@@ -108,7 +108,7 @@ def test_a_step_trains_with_dropout_of_its_own_and_a_clipped_gradient(
 
     def score(model, *rest):
         assert not model.training
-        return types.SimpleNamespace(accuracy=0.5)
+        return types.SimpleNamespace(accuracy=0.5, cut_off=0)
 
     monkeypatch.setattr("coconut_lab.training.trainer.score", score)
     entries = []
