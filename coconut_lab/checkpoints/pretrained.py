@@ -279,7 +279,7 @@ def check_positions(
         place = f"for its prompt and {max_new_tokens} new tokens"
         needs.append((prompt + max_new_tokens, index, place))
     longest, row, place = max(needs, key=lambda need: need[0])
-    limit = getattr(model.config, "max_position_embeddings", None)
+    limit = model.positions
     if limit is not None and longest > limit:
         raise ModelError(
             f"problem {row} needs {longest} positions {place}, but the model has {limit} "

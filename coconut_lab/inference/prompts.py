@@ -65,7 +65,7 @@ def check_positions(
     model: Coconut, needed: Sequence[int], max_thoughts: int, max_new_tokens: int
 ) -> None:
     """Make sure, before any work is done, that the model has the positions that prompts need."""
-    limit = getattr(model.config, "max_position_embeddings", None)
+    limit = model.positions
     if limit is not None and max(needed) > limit:
         row = needed.index(max(needed))
         thoughts = f", up to {max_thoughts} thoughts" if max_thoughts else ""

@@ -221,8 +221,8 @@ def write_answers(
     prompts = [[*curriculum.prompt(problem, tokenizer, stage), *mark] for problem in problems]
     if max_new_tokens is None:
         max_new_tokens = answer_limit(problems, tokenizer, curriculum, stage)
-        if (positions := getattr(model.config, "max_position_embeddings", None)) is not None:
-            left = positions - max(map(len, prompts), default=0)
+        if model.positions is not None:
+            left = model.positions - max(map(len, prompts), default=0)
             max_new_tokens = min(max_new_tokens, max(FEWEST_TOKENS, left))
     written = generate(model, tokenizer, prompts, max_new_tokens, **how)
     return [dataclasses.replace(one, text=forced + one.text) for one in written]

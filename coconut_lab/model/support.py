@@ -74,7 +74,7 @@ def check_batch(
             f"row {row} has a <thought> at column {column} with no token before it, so there "
             "is no hidden state to feed back; a thought follows <bot>"
         )
-    limit = getattr(model.config, "max_position_embeddings", None)
+    limit = model.positions
     if limit is not None and (longest := int(position_ids.max()) + 1) > limit:
         row = int(position_ids.max(1).values.argmax())
         raise ModelError(

@@ -54,6 +54,20 @@ class Wrapper(nn.Module):
         return self.language_model.config
 
     @property
+    def positions(self) -> int | None:
+        """How many positions a row may have, if there is a limit.
+
+        Past the original length, longrope turns the positions of a whole batch by other angles as
+        soon as one row is that long, and those of columns in the cache not at all.
+        """
+        config = self.config.get_text_config()
+        limit = getattr(config, "max_position_embeddings", None)
+        rope = getattr(config, "rope_parameters", None) or {}
+        if rope.get("rope_type") == "longrope":
+            limit = rope["original_max_position_embeddings"]
+        return limit if limit is not None and limit > 0 else None
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.language_model.get_input_embeddings().weight.device

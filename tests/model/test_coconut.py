@@ -8,11 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import latent_row, mean_loss
-from shapes import CONFIGS, bpe_tokenizer, example, language_model, ragged, tokenizer
-from transformers import T5Config, T5ForConditionalGeneration
+from shapes import CONFIGS, bpe_tokenizer, exact, example, language_model, ragged, tokenizer
+from transformers import Phi3Config, T5Config, T5ForConditionalGeneration
 
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.tokenizer import TokenizerError, thought_tokens, word_tokenizer
+from coconut_lab.inference.generation import generate
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.modes import attentive
 from coconut_lab.model.outputs import ModelError
@@ -323,3 +324,24 @@ def test_the_head_scales_logits_as_the_model_does(name, logits):
     plain = model.head(hidden)
     setattr(model.config, name, 2.0)
     torch.testing.assert_close(model.head(hidden), plain * logits)
+
+
+def test_no_row_is_so_long_that_it_changes_the_positions_of_the_others():
+    """Longrope turns all rows by other angles as soon as one is past the original length."""
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "factor": 4.0}
+    rope |= {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+    config = Phi3Config(
+        vocab_size=len(TOKENIZER), hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=64,
+        original_max_position_embeddings=16, rope_parameters=rope,
+        bos_token_id=None, eos_token_id=1, pad_token_id=0,
+    )  # fmt: skip
+    model = Coconut(exact(config), TOKENIZER)
+    short = [5, 6, TOKENS.bot, TOKENS.thought, TOKENS.eot]
+    alone = generate(model, TOKENIZER, [short], 4)
+    assert generate(model, TOKENIZER, [short, [7] * 12], 4)[:1] == alone
+    for prompts, new in (([short, [7] * 13], 4), ([short], 12)):
+        with pytest.raises(ModelError, match="need 17 positions but the model has 16"):
+            generate(model, TOKENIZER, prompts, new)
+    with pytest.raises(ModelError, match="row 0 has 17 positions but the model only 16"):
+        model(torch.tensor([[5] * 17]))
