@@ -42,7 +42,8 @@ def still(data: Mapping[str, Any], thought: int) -> str:
     for number, (parent, child) in enumerate(data["facts"]):
         before, after = hops[parent], hops[child]
         on_the_way = before is not None and after == before + 1 and after <= hop
-        stroke = (INK, 2) if on_the_way and after == hop else (MUTED if on_the_way else LINE, 1.3)
+        newest = on_the_way and after == hop
+        stroke = (INK, 2) if newest else (MUTED, 1.6) if on_the_way else (LINE, 1.1)
         if number not in data["removed"]:
             _edge(drawing, layout["edges"][number], *stroke)
     for node in range(len(layout["nodes"])):

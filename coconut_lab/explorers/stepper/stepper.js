@@ -119,9 +119,9 @@ function render({ model, el }) {
   set(seed, { max: 2 ** 31 - 1 });
   set(thoughts, { min: 1 });
   const next = make("button", { type: "button", click: () => ask({ seed: model.get("seed") + 1 }) }, "Another");
-  const newRow = make("div", { class: "row" }, seedField, next);
+  const newRow = make("div", { class: "flow" }, seedField, next);
   const text = make("textarea", { rows: 5, spellcheck: "false", "aria-label": "My own problem", change: () => ask({ source: "own", text: text.value }) });
-  const ownRow = make("div", { class: "own" }, text, make("div", { class: "row" },
+  const ownRow = make("div", { class: "own" }, text, make("div", { class: "flow" },
     make("button", { type: "button", click: () => ask({ source: "own", text: text.value }) }, "Ask this"), make("p", { class: "meta" }, HELP)));
   const modelList = dropDown("Model", (value) => ask({ model_name: value }));
   const throughList = dropDown("Read through", (value) => ask({ through: value }));
@@ -139,13 +139,13 @@ function render({ model, el }) {
   const heading = (content) => make("h4", {}, content);
   root.append(
     make("header", {}, title, meta),
-    make("div", { class: "row tools" }, sources, indexField, newRow),
+    make("div", { class: "flow tools" }, sources, indexField, newRow),
     ownRow,
-    make("div", { class: "row tools" }, modelList.element, throughList.element, controlList.element, thoughtsField),
+    make("div", { class: "flow tools" }, modelList.element, throughList.element, controlList.element, thoughtsField),
     alert, slow,
-    make("div", { class: "row told" }, heading("Facts: click one to take it away, again to put it back"), changes, back),
+    make("div", { class: "flow told" }, heading("Facts: click one to take it away, again to put it back"), changes, back),
     facts,
-    make("div", { class: "row stepping" }, playing, slider, place, make("span", { class: "meta" }, "← → Home End")),
+    make("div", { class: "flow stepping" }, playing, slider, place, make("span", { class: "meta" }, "← → Home End")),
     make("div", { class: "views" },
       make("div", { class: "seen" }, heading("Where the thought is in the graph: click another root to ask about it"), picture, legend(), said),
       make("div", { class: "seen" }, heading("What each thought decodes to, nearest names first"), words, detail)),
