@@ -1,9 +1,9 @@
 """Explorers: widgets that show what a model does, in JupyterLab and without a network.
 
-`stepper/` is drawn in the browser, by anywidget: `data.py` says what is shown (a pure function that
-gives a plain dictionary), `widget.py` has what a reader can set and what needs the model, and
-`stepper.js` and `stepper.css` draw. `browser/` has what such explorers share; begin with
-`browser/explorer.py` to add one.
+`stepper/`, `search_tree/` and `comparison/` are drawn in the browser, by anywidget: `data.py` says
+what is shown (a pure function that gives a plain dictionary), `widget.py` has what a reader can set
+and what needs the model, and a `.js` and a `.css` file draw. `browser/` has what such explorers
+share; begin with `browser/explorer.py` to add one.
 
 The others are drawn in Python: `state.py` says what a picture is made from, `drawing.py` draws it
 with a pure function, `widget.py` has the controls. They share `base.py`, `html.py` (cards),
@@ -11,10 +11,20 @@ with a pure function, `widget.py` has the controls. They share `base.py`, `html.
 that notebooks 00 and 01 begin with.
 """
 
+from coconut_lab.explorers.comparison.widget import ModelComparison
 from coconut_lab.explorers.curriculum.widget import CurriculumView
 from coconut_lab.explorers.halting.widget import HaltExplorer
 from coconut_lab.explorers.monitor.widget import TrainingMonitor
 from coconut_lab.explorers.picture import Picture
+from coconut_lab.explorers.search_tree.widget import SearchTree
 from coconut_lab.explorers.stepper.widget import ThoughtStepper
 
-__all__ = ["CurriculumView", "HaltExplorer", "Picture", "ThoughtStepper", "TrainingMonitor"]
+__all__ = [
+    "CurriculumView",
+    "HaltExplorer",
+    "ModelComparison",
+    "Picture",
+    "SearchTree",
+    "ThoughtStepper",
+    "TrainingMonitor",
+]

@@ -22,15 +22,15 @@ ROOM = Path(__file__).resolve().parents[1]
 _IMPORT = re.compile(r'^import .* from "\.{1,2}/.*";\n', re.MULTILINE)
 
 
-def module(path: str) -> str:
-    """Join the shared module with that of an explorer: anywidget loads one, without our imports."""
-    parts = (ROOM / "browser" / "shared.js", ROOM / path)
+def module(*paths: str) -> str:
+    """Join the shared module with others: anywidget loads one, without our imports."""
+    parts = [ROOM / path for path in ("browser/shared.js", *paths)]
     return "\n".join(_IMPORT.sub("", part.read_text(encoding="utf-8")) for part in parts)
 
 
-def style(path: str) -> str:
-    """Join the shared style sheet with that of an explorer."""
-    parts = (ROOM / "browser" / "shared.css", ROOM / path)
+def style(*paths: str) -> str:
+    """Join the shared style sheet with others."""
+    parts = [ROOM / path for path in ("browser/shared.css", *paths)]
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)
 
 

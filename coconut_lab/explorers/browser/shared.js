@@ -106,3 +106,16 @@ export function follow(model, names, draw) {
 export function isolated(text) {
   return /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufefc]/.test(text) ? `\u2068${text}\u2069` : text;
 }
+
+/** Draw through points: level across a column, a smooth curve between columns; room for the tip. */
+export function curve([[x, y], ...rest]) {
+  return rest.reduce((path, [toX, toY], n) => {
+    const stop = n === rest.length - 1 ? toX - 6 : toX, bend = (stop - x) / 2;
+    path += n % 2 ? `H${stop}` : `C${x + bend} ${y} ${stop - bend} ${toY} ${stop} ${toY}`;
+    [x, y] = [stop, toY];
+    return path;
+  }, `M${x} ${y}`);
+}
+
+/** The tip of an arrow that ends there. */
+export const tip = ([x, y]) => make("polygon", { points: `${x},${y} ${x - 8},${y - 4} ${x - 8},${y + 4}` });

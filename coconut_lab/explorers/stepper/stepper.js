@@ -1,4 +1,4 @@
-import { count, digits, dropDown, follow, frame, isolated, make, roving, say, set, shortened } from "../browser/shared.js";
+import { count, curve, digits, dropDown, follow, frame, isolated, make, roving, say, set, shortened, tip } from "../browser/shared.js";
 
 // The thought stepper. Its traits and its data: widget.py and data.py. Stepping and pointing is drawn
 // here; what needs the model changes a trait, and new data comes back.
@@ -401,18 +401,6 @@ function render({ model, el }) {
   draw();
   return () => { end(); settle(); clearInterval(timer); clearTimeout(waiting); };
 }
-
-/** Draw through points: level across a column, a smooth curve between columns; room for the tip. */
-function curve([[x, y], ...rest]) {
-  return rest.reduce((path, [toX, toY], n) => {
-    const stop = n === rest.length - 1 ? toX - 6 : toX, bend = (stop - x) / 2;
-    path += n % 2 ? `H${stop}` : `C${x + bend} ${y} ${stop - bend} ${toY} ${stop} ${toY}`;
-    [x, y] = [stop, toY];
-    return path;
-  }, `M${x} ${y}`);
-}
-
-const tip = ([x, y]) => make("polygon", { points: `${x},${y} ${x - 8},${y - 4} ${x - 8},${y + 4}` });
 
 const legend = () => make("p", { class: "legend meta" },
   make("span", {}, "0 ", make("i", { class: "shades" }), " 1 probability of the name"),

@@ -1,0 +1,1 @@
+"""One problem through several models, thought by thought: which of them is Coconut?"""
