@@ -51,7 +51,7 @@ def test_sliders_by_keyboard_draw_the_branches_of_the_data(draw):
     tree = SearchTree("tiny-mixed", problem=5)
     page = draw(tree)
     for trait, key in (("thoughts", "Home"), ("depth", "End"), ("threshold", "Home")):
-        page.get_by_label(trait).focus()
+        page.get_by_role("slider", name=trait).focus()
         page.keyboard.press(key)
         settle(page)
     assert (tree.thoughts, tree.depth, tree.threshold) == (0, 4, 0.005)
@@ -81,8 +81,8 @@ def test_a_branch_lights_its_path_in_the_graph_and_a_node_its_branches(draw):
 def test_the_bare_tree_and_another_model(draw):
     tree = SearchTree("tiny-mixed")
     page = draw(tree)
-    page.get_by_label("Tree of").select_option(label="the bare thoughts")
-    page.get_by_label("Model").select_option(label="tiny-base")
+    page.get_by_role("combobox", name="Tree of").select_option(label="the bare thoughts")
+    page.get_by_role("combobox", name="Model").select_option(label="tiny-base")
     settle(page)
     assert (tree.kind, tree.model_name, tree.data["model"]) == ("bare", "tiny-base", "tiny-base")
     held = sum(p >= tree.threshold for row in tree.data["thoughts"] for p in row)
@@ -108,7 +108,7 @@ def test_names_are_shown_after_the_guess_and_the_tally_counts(draw):
     page.keyboard.press("ArrowRight")
     settle(page)
     assert comparison.thought == 2
-    shown = page.locator(".panel").first.locator("g.node").first.inner_text()
+    shown = page.locator(".panel").first.locator("g.node").first.text_content()
     assert f"{comparison.data['models'][0]['thoughts'][1][0]:.2f}" in shown
 
 
@@ -118,4 +118,4 @@ def test_hostile_names_are_text(draw):
     tree.data = tree.data | {"names": list(parse_problem(text).graph.names) + ["a"] * 4}
     page = draw(tree)
     assert page.locator("section b").count() == 0
-    assert "<b>x</b>" in page.locator("svg").last.inner_text()
+    assert "<b>x</b>" in page.locator("svg").last.text_content()
