@@ -43,7 +43,7 @@ def pills(page):
 
 
 def settle(page):
-    page.evaluate("() => window.sent")
+    page.wait_for_function("() => window.unheard === 0")
     page.evaluate(TWO_FRAMES)
 
 

@@ -11,6 +11,7 @@ from coconut_lab.checkpoints import shipped
 from coconut_lab.explorers.browser.explorer import BrowserExplorer, module, style
 from coconut_lab.explorers.comparison.data import comparison_data
 from coconut_lab.explorers.stepper.data import Question
+from coconut_lab.explorers.stepper.drawing import still
 from coconut_lab.explorers.stepper.reading import read, thoughts_trained
 from coconut_lab.tasks.prosqa import generate_prosqa
 
@@ -59,6 +60,10 @@ class ModelComparison(BrowserExplorer):
 
     def _summary(self) -> str:
         return ", ".join(sorted(self._checkpoints))
+
+    def still(self) -> str:
+        """The graph of the problem, as an `<svg>`."""
+        return still(self.data | {"removed": [], "reading": {"thoughts": []}}, 0)
 
     def _update(self) -> None:
         question = Question.of(self.problems[self.index])

@@ -10,6 +10,7 @@ from coconut_lab.checkpoints import shipped
 from coconut_lab.explorers.browser.explorer import BrowserExplorer, module, style
 from coconut_lab.explorers.search_tree.data import tree_data
 from coconut_lab.explorers.stepper.data import Question
+from coconut_lab.explorers.stepper.drawing import still
 from coconut_lab.explorers.stepper.reading import read, thoughts_trained
 from coconut_lab.interpretability.search_tree import search_tree
 from coconut_lab.tasks.notation import is_symbolic
@@ -71,6 +72,11 @@ class SearchTree(BrowserExplorer):
 
     def _summary(self) -> str:
         return f"{self.models[0]}, {len(self.problems)} problems"
+
+    def still(self) -> str:
+        """The graph with what thought 1 holds, as an `<svg>`."""
+        read = [{"number": 1, "hop": 1, "nodes": self.data["thoughts"][0]}]
+        return still(self.data | {"removed": [], "reading": {"thoughts": read}}, 1)
 
     def _update(self) -> None:
         if self._checkpoint.card.get("name") != self.model_name:
