@@ -27,7 +27,7 @@ function render({ model, el }) {
   const slider = make("input", { type: "range", min: 1, "aria-label": "Thought", input: () => step(Number(slider.value)) });
   const next = make("button", { type: "button", click: () => change({ index: (model.get("index") + 1) % model.get("count"), thought: 1 }) }, "Next problem");
   const row = make("div", { class: "panels" }), said = make("p", { class: "said", role: "status" });
-  root.append(make("header", {}, title, meta), make("div", { class: "row stepping" }, slider, place, make("span", { class: "meta" }, "← →"), next), row, said);
+  root.append(make("header", {}, title, meta), make("div", { class: "flow stepping" }, slider, place, make("span", { class: "meta" }, "← →"), next), row, said);
 
   root.addEventListener("keydown", (event) => {
     if (event.target === slider || event.altKey || event.ctrlKey || event.metaKey) return;

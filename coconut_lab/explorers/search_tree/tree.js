@@ -36,8 +36,8 @@ function render({ model, el }) {
   const said = make("p", { class: "said", role: "status" }), detail = make("p", { class: "detail meta" });
   root.append(
     make("header", {}, title, meta),
-    make("div", { class: "row" }, make("label", { class: "field" }, make("span", {}, "Problem"), index), modelList.element, kindList.element),
-    make("div", { class: "row sliders" }, ...Object.values(sliders).map((one) => one.element)),
+    make("div", { class: "flow" }, make("label", { class: "field" }, make("span", {}, "Problem"), index), modelList.element, kindList.element),
+    make("div", { class: "flow sliders" }, ...Object.values(sliders).map((one) => one.element)),
     make("div", { class: "views" },
       make("div", {}, make("h4", {}, "The tree: each branch with its value"), tree),
       make("div", {}, make("h4", {}, "What is true: the graph of the facts"), graph)),
