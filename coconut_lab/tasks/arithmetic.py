@@ -174,6 +174,7 @@ def _read(match: re.Match[str]) -> list[Fraction | None]:
 
 def _values(run: str) -> list[Fraction | None]:
     """Read the numbers of a run; None stands for one beyond all bounds."""
+    run = run.rstrip(".")  # of a sentence
     return [_fraction(part) for part in ([run] if _ONE.fullmatch(run) else _PART.findall(run))]
 
 
