@@ -17,6 +17,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from coconut_lab.explorers import ModelComparison, SearchTree, ThoughtStepper
+
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -206,6 +210,17 @@ def test_a_copy_that_is_not_trusted_shows_every_drawing(path: Path) -> None:
             live = output.get("data", {}).get("text/plain", "").startswith("TrainingMonitor(")
             if kinds & {"image/svg+xml", WIDGET_VIEW} and not live:
                 assert "image/png" in kinds, f"{path.name}, cell {cell.id}: run `make notebooks`"
+
+
+@each_notebook
+def test_kept_explorers_are_those_of_the_package(path: Path) -> None:
+    """A notebook keeps the module and the style that draw its explorers without a kernel."""
+    now = {one._esm: one._css for one in (ThoughtStepper, SearchTree, ModelComparison)}
+    kept = read(path).metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    for one in kept.values():
+        if "_esm" in one["state"]:
+            found = one["state"]
+            assert found["_css"] == now.get(found["_esm"]), f"{path.name}: run `make notebooks`"
 
 
 @pytest.mark.parametrize("path", IN_FOLDERS, ids=lambda path: f"{path.parent.name}-{path.stem}")
