@@ -12,6 +12,8 @@ and the numbers are the same, up to rounding: `Coconut(…, fast=False)`.
 from __future__ import annotations
 
 import copy
+import functools
+import inspect
 from contextlib import nullcontext
 from typing import Any
 
@@ -21,18 +23,57 @@ from transformers import DynamicCache
 
 from coconut_lab.model.fast.activation_checkpointing import recomputing
 from coconut_lab.model.fast.cache import give_back_memory, keep_freed_memory, preallocated_cache
-from coconut_lab.model.fast.last_layer import only_needed_from, skip_last_layer, skips_last_layer
+from coconut_lab.model.fast.last_layer import (
+    keep_last_layer,
+    only_needed_from,
+    skip_last_layer,
+    skips_last_layer,
+)
 from coconut_lab.model.fast.llama_on_cpu import fused_llama
 from coconut_lab.model.modes import attentive, check_not_trained
-from coconut_lab.model.outputs import join_attentions, join_layers
+from coconut_lab.model.outputs import ModelError, join_attentions, join_layers
 
-__all__ = ["Passes", "give_back_memory", "prepare", "skips_last_layer"]
+__all__ = ["Passes", "give_back_memory", "keep_last_layer", "prepare", "skips_last_layer"]
 
 
-def prepare(backbone: Any) -> None:
-    """Let a backbone take the shortcuts that it can; each is tried before it is trusted."""
+def prepare(backbone: Any) -> bool:
+    """Let a backbone take the shortcuts that it can; give whether its last layer is one of them."""
     keep_freed_memory()
-    skip_last_layer(backbone)
+    return skip_last_layer(backbone)
+
+
+@functools.cache
+def _keeping_states(kind: Any) -> Any:
+    """A kind of layer of linear attention that leaves old states to the backward passes.
+
+    The library's own writes the new ones over them.
+    """
+
+    def writes(name: str) -> Any:
+        def update(self: Any, *args: Any, **kwargs: Any) -> Tensor:
+            old = getattr(self, f"{name}_states")  # one, or several by their numbers
+            several = isinstance(old, dict)
+            new = {key: _copied(one) for key, one in old.items()} if several else _copied(old)
+            setattr(self, f"{name}_states", new)
+            return getattr(kind, f"update_{name}_state")(self, *args, **kwargs)
+
+        return update
+
+    own = {f"update_{name}_state": writes(name) for name in ("conv", "recurrent")}
+    return type(kind.__name__, (kind,), own)
+
+
+def _copied(state: Tensor | None) -> Tensor | None:
+    return None if state is None else state.clone()
+
+
+def cache_argument(backbone: Any) -> str:
+    """Find what a backbone calls its cache: the library renames it in version 5.24."""
+    for forward in (backbone.forward, type(backbone).forward):
+        for name in ("cache", "past_key_values"):
+            if name in inspect.signature(forward).parameters:
+                return name
+    raise ModelError(f"{type(backbone).__name__} takes no key-value cache")
 
 
 class Passes:
@@ -79,11 +120,15 @@ class Passes:
             self.cache = preallocated_cache(self.model.config, columns, self.cache)
         else:
             self.cache = DynamicCache(config=self.model.config)
+        for layer in getattr(self.cache, "layers", ()) if torch.is_grad_enabled() else ():
+            if hasattr(layer, "update_recurrent_state"):
+                kind: Any = type(layer)
+                layer.__class__ = _keeping_states(kind)
         # Without padding there is nothing to mask but the future, which the model does itself.
         self.mask = None if bool(mask.all()) else mask
         # Attention weights and hidden states of all layers are asked for in every column.
         self.skipped = 0 if self.attentions or self.layers or not self.model.fast else unread
-        self.stop = 0
+        self.stop, self.left_out = 0, False
         self.outputs: list[Any] = []  # of each piece, if more than the last layer is wanted
         return self
 
@@ -102,20 +147,30 @@ class Passes:
         skipped = self.skipped if first else 0
         again = self.recompute and first and self.model.fast and torch.is_grad_enabled()
         runs: Any = self.fused or self.attentive or self.model.backbone
+        cache = {"cache" if self.fused else cache_argument(runs): self.cache}
         seen = self.mask[:, : self.stop] if self.mask is not None else None
+        if self.mask is not None and not (first or self.model.late_padding):
+            still = self.mask[:, self.stop - inputs.shape[1] :].long()
+            if bool((still.diff(dim=1) > 0).any()):
+                raise ModelError(
+                    f"{type(self.model.language_model).__name__} takes padding for tokens after "
+                    "the first thought of a batch; give rows with the same number of thoughts, or "
+                    "one row at a time (batch_size=1)"
+                )
         with (
-            only_needed_from(skipped),
+            only_needed_from(skipped) as skip,
             recomputing(self.model.backbone) if again else nullcontext(),
         ):
             output = runs(
                 inputs_embeds=inputs,
                 attention_mask=seen,
                 position_ids=position_ids,
-                past_key_values=self.cache,
+                **cache,
                 use_cache=True,
                 output_attentions=self.attentions,
                 output_hidden_states=self.layers,
             )
+        self.left_out |= skip.left_out
         if self.attentions or self.layers:
             self.outputs.append(output)
         return output.last_hidden_state[:, skipped - inputs.shape[1] :]
@@ -138,7 +193,7 @@ class Passes:
 
     def keep_rows(self, rows: Tensor) -> None:
         """Let all rows but these leave the batch."""
-        self.cache.batch_select_indices(rows)
+        self.cache.reorder_cache(rows)
         if self.mask is not None:
             mask = self.mask[rows]
             self.mask = None if bool(mask.all()) else mask

@@ -10,40 +10,38 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from coconut_lab.curriculum.stages_and_masks import IGNORED
-from coconut_lab.model.modes import evaluating
 from coconut_lab.model.outputs import ModelError
 
 
-@torch.no_grad()
-def check_model(model: Any) -> None:
-    """Make sure that a model is a decoder whose logits are its head on the last hidden state.
+def unwrapped(language_model: Any) -> Any:
+    """The model within what `peft` has put around it; its adapters are inside of its layers."""
+    if not hasattr(language_model, "get_base_model"):
+        return language_model
+    kinds = [config.peft_type for config in language_model.peft_config.values()]
+    if any(config.is_prompt_learning for config in language_model.peft_config.values()):
+        raise ModelError(
+            f"{type(language_model).__name__} adds tokens of its own to every prompt "
+            f"({', '.join(kinds)}); use adapters that are inside of layers, such as LoRA"
+        )
+    return language_model.get_base_model()
 
-    That is tried on two tokens.
-    """
+
+def check_model(model: Any) -> None:
+    """Make sure that a model writes text and has an embedding for every token."""
     language_model, tokenizer = model.language_model, model.tokenizer
-    if getattr(language_model.config, "is_encoder_decoder", False) or (
-        language_model.get_output_embeddings() is None
+    embeddings = (language_model.get_input_embeddings(), language_model.get_output_embeddings())
+    if getattr(language_model.config, "is_encoder_decoder", False) or not all(
+        hasattr(one, "weight") for one in embeddings
     ):
         raise ModelError(
             f"{type(language_model).__name__} is no decoder-only language model; "
             "load one with AutoModelForCausalLM"
         )
-    rows = language_model.get_input_embeddings().weight.shape[0]
+    rows = embeddings[0].weight.shape[0]
     if rows < len(tokenizer):
         raise ModelError(
             f"the tokenizer has {len(tokenizer)} tokens but the model embeds only {rows}; call "
             "language_model.resize_token_embeddings(len(tokenizer))"
-        )
-    if model.device.type == "meta":
-        return
-    ids = torch.tensor([[model.tokens.bot, model.tokens.eot]], device=model.device)
-    with evaluating(language_model):
-        want = language_model(input_ids=ids).logits
-        got = model.head(model.backbone(input_ids=ids).last_hidden_state)
-    if not torch.allclose(want, got, rtol=1e-2, atol=1e-2):
-        raise ModelError(
-            f"the logits of {type(language_model).__name__} are not its head applied to "
-            "the last hidden state; this architecture is not supported"
         )
 
 
@@ -80,6 +78,11 @@ def check_batch(
         raise ModelError(
             f"row {row} has {longest} positions but the model only {limit}; use shorter "
             "problems, fewer thoughts, or a model with more positions"
+        )
+    if model.untrainable and torch.is_grad_enabled():
+        raise ModelError(
+            f"{type(model.language_model).__name__} can be read under torch.no_grad() and "
+            f"generate, but not trained: {model.untrainable}"
         )
     if model.training and getattr(model.backbone, "gradient_checkpointing", False):
         raise ModelError(

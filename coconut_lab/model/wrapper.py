@@ -15,8 +15,8 @@ from coconut_lab.curriculum.tokenizer import thought_tokens
 from coconut_lab.files import new_folder
 from coconut_lab.model.modes import quiet_loading
 from coconut_lab.model.outputs import ModelError
-from coconut_lab.model.passes import prepare
-from coconut_lab.model.support import check_model
+from coconut_lab.model.support import check_model, unwrapped
+from coconut_lab.model.trial import try_model
 
 #: The file that marks a folder of the library as one whose tokens include thoughts.
 FORMAT_FILE = "coconut.json"
@@ -36,17 +36,18 @@ class Wrapper(nn.Module):
                 kind = f"{type(value).__name__} is neither a model nor a tokenizer of transformers"
                 raise ModelError(f"{kind}; load them with AutoModelForCausalLM and AutoTokenizer")
         self.tokens = thought_tokens(tokenizer)
-        self.language_model, self.tokenizer, self.fast = language_model, tokenizer, fast
+        self.language_model, self.tokenizer, self.fast = unwrapped(language_model), tokenizer, fast
         # The layers that FSDP gathers one at a time, named as in any model of the library.
-        self._no_split_modules = getattr(language_model, "_no_split_modules", None)
+        self._no_split_modules = getattr(self.language_model, "_no_split_modules", None)
         check_model(self)
-        if fast:
-            prepare(self.backbone)
+        self.late_padding = True  # whether rows may be padded after the first pass
+        self.untrainable = try_model(self)
 
     @property
     def backbone(self) -> Any:
         """The model without its head: embeddings in, last hidden states out."""
-        return getattr(self.language_model, self.language_model.base_model_prefix)
+        model = self.language_model  # Llama 4 has its backbone under another name than it says
+        return getattr(model, model.base_model_prefix, None) or model.model
 
     @property
     def config(self) -> Any:

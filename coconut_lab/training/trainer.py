@@ -108,7 +108,7 @@ class Trainer:
         self.batches = data.Batches(
             problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed
         )
-        limit = getattr(self.model.config, "max_position_embeddings", None)
+        limit = self.model.positions
         data.check_fit(self.recipe, self.curriculum, self.batches.parts, limit)
         for problem in validation if recipe.objective == "curriculum" else ():
             prompt = self.curriculum.prompt(problem, self.tokenizer, self.curriculum.max_stage)

@@ -14,10 +14,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 from transformers import (
-    AutoModelForCausalLM,
     BertConfig,
     BertForMaskedLM,
-    GPT2Config,
     T5Config,
     T5ForConditionalGeneration,
     ViTConfig,
@@ -90,22 +88,6 @@ def test_encoders_are_refused(tmp_path: Path) -> None:
         tokenizer().save_pretrained(tmp_path / "m")
         with pytest.raises(ModelError, match=what):
             from_hub(tmp_path / "m", "prosqa")
-
-
-def test_a_model_that_looks_ahead_is_refused(tmp_path: Path) -> None:
-    bert = BertForMaskedLM(
-        BertConfig(vocab_size=len(tokenizer()), hidden_size=8, num_hidden_layers=1,
-                   num_attention_heads=1, intermediate_size=8, initializer_range=0.5)
-    )  # fmt: skip
-    made = tokenizer()
-    made.add_tokens(["<bot>"])
-    bert.resize_token_embeddings(len(made))
-    with pytest.raises(ModelError, match="'bert' looks ahead: its first position changes"):
-        hub._check_causal("bert", bert, made)
-    gpt2 = AutoModelForCausalLM.from_config(
-        GPT2Config(vocab_size=len(made), n_embd=8, n_layer=1, n_head=1, initializer_range=0.5)
-    )
-    hub._check_causal("gpt2", gpt2, made)
 
 
 def test_folders_that_are_no_model(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ states that are read, and all gradients, are those of the whole layer.
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,15 +19,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import Cache
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from coconut_lab.model.fast.cache import PreallocatedLayer, preallocated_cache
-from coconut_lab.model.modes import evaluating
-
-logger = logging.getLogger(__name__)
-
-#: How far the short way may be from the whole one in the trial of `skip_last_layer`.
-TOLERANCE = 1e-3
 
 
 @dataclass
@@ -89,15 +83,15 @@ FAMILIES = (
 
 
 @contextmanager
-def only_needed_from(column: int) -> Iterator[None]:
+def only_needed_from(column: int) -> Iterator[_Skip]:
     """Say that of the pass within, the hidden states before a column are not read.
 
     What the pass gives then ends in the hidden states from this column on. Those before it may be
     there or not, and mean nothing.
     """
-    token = _skip.set(_Skip(column))
+    token = _skip.set(skip := _Skip(column))
     try:
-        yield
+        yield skip
     finally:
         _skip.reset(token)
 
@@ -111,9 +105,8 @@ def skipped_columns() -> int:
 def skip_last_layer(backbone: Any) -> bool:
     """Let a backbone leave out what `only_needed_from` says is not read.
 
-    Whether this is right for its architecture is tried on a few tokens. Where it is not, or where
-    the layers are built in a way that is not known here, the backbone is left as it was. Gives
-    whether its last layer will be skipped where it can be.
+    Gives whether its last layer is built in a way that is known here. Whether the short way is
+    right is for a trial to say; `keep_last_layer` undoes it.
     """
     family = _family(backbone)
     if (
@@ -122,19 +115,22 @@ def skip_last_layer(backbone: Any) -> bool:
     ):
         return False
     layer = getattr(backbone, family.layers)[-1]
-    if skips_last_layer(backbone):
-        return True
-    handles = [layer.register_forward_pre_hook(_before, with_kwargs=True)]
-    if family.square:
-        handles.append(layer.register_forward_hook(_fill))
-    try:
-        if backbone.device.type == "meta" or _is_right(backbone):
-            return True
-    except Exception:  # layers that are built otherwise fail in as many ways
-        logger.debug("the last layer of %s stays whole", type(backbone).__name__, exc_info=True)
-    for handle in handles:
-        handle.remove()
-    return False
+    layer.forwards_on_trial = _forwards(layer)
+    if not skips_last_layer(backbone):
+        layer.register_forward_pre_hook(_before, with_kwargs=True)
+        if family.square:
+            layer.register_forward_hook(_fill)
+    return True
+
+
+def keep_last_layer(backbone: Any) -> None:
+    """Leave the last layer whole, as if `skip_last_layer` had never been."""
+    if (family := _family(backbone)) is not None:
+        layer = getattr(backbone, family.layers)[-1]
+        for hooks in (layer._forward_pre_hooks, layer._forward_hooks):
+            for key in [key for key, hook in hooks.items() if is_skipping_hook(hook)]:
+                del hooks[key]
+                layer._forward_pre_hooks_with_kwargs.pop(key, None)
 
 
 def skips_last_layer(backbone: Any) -> bool:
@@ -169,28 +165,10 @@ def _family(backbone: Any) -> _Family | None:
     return None
 
 
-@torch.no_grad()
-def _is_right(backbone: Any) -> bool:
-    """Try both ways on two rows of four tokens, one of them padded."""
-    embedding = backbone.get_input_embeddings()
-    ids = torch.tensor([[0, 1, 2, 3], [0, 0, 3, 1]], device=embedding.weight.device)
-    mask = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]], device=ids.device)
-    with evaluating(backbone):
-        for options in ({}, {"attention_mask": mask}):
-            for skipped in (2, 3):
-                found = []
-                for column in (0, skipped):
-                    with only_needed_from(column):
-                        output = backbone(
-                            inputs_embeds=embedding(ids % len(embedding.weight)),
-                            past_key_values=preallocated_cache(backbone.config),
-                            use_cache=True,
-                            **options,
-                        )
-                    found.append(output.last_hidden_state[:, skipped - 4 :])
-                if not torch.allclose(found[0], found[1], rtol=TOLERANCE, atol=TOLERANCE):
-                    return False
-    return True
+def _forwards(layer: Any) -> list[Any]:
+    """What runs in a layer and its parts: that of each class, unless an instance has its own."""
+    own = (vars(part).get("forward", type(part).forward) for part in layer.modules())
+    return [getattr(forward, "__func__", forward) for forward in own]
 
 
 def _before(layer: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict] | None:
@@ -202,12 +180,14 @@ def _before(layer: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dic
     attention = getattr(layer, family.attention)
     call = inspect.signature(layer.forward).bind(*args, **kwargs)
     hidden, mask = call.arguments["hidden_states"], call.arguments.get("attention_mask")
-    cache, rotations = (
-        call.arguments.get(name) for name in ("past_key_values", "position_embeddings")
-    )
+    rotations = call.arguments.get("position_embeddings")
+    # The library has given this argument several names.
+    cache = next((one for one in (*args, *kwargs.values()) if isinstance(one, Cache)), None)
     kept = hidden.shape[1] - skipped
     kind = attention.config._attn_implementation
     if kept < 1 or cache is None or kind not in ("sdpa", "eager"):
+        return None
+    if _forwards(layer) != layer.forwards_on_trial:  # somebody has changed what it computes
         return None
     early, late = hidden.split([skipped, kept], dim=1)
     first = None

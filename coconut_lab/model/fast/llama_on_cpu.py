@@ -95,11 +95,11 @@ class FusedLlama:
         inputs_embeds: Tensor,
         attention_mask: Tensor | None,
         position_ids: Tensor,
-        past_key_values: FusedCache,
+        cache: FusedCache,
         **_: Any,
     ) -> BaseModelOutputWithPast:
         """Run columns (B, t, d) after the n of a cache; give the hidden states that are read."""
-        cache, hidden, columns = past_key_values, inputs_embeds, inputs_embeds.shape[1]
+        hidden, columns = inputs_embeds, inputs_embeds.shape[1]
         cache.make_room(hidden)
         # Without padding, all rows are at the same positions.
         places = position_ids if attention_mask is not None else position_ids[:1]
@@ -188,7 +188,7 @@ class FusedCache:
         all_values[:, :, start:stop] = values
         return all_keys[:, :, :stop], all_values[:, :, :stop]
 
-    def batch_select_indices(self, indices: Tensor) -> None:
+    def reorder_cache(self, indices: Tensor) -> None:
         """Keep only some rows, as the library's caches do."""
         self.memories = [[memory[indices] for memory in layer] for layer in self.memories]
 

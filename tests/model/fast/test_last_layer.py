@@ -174,7 +174,6 @@ def test_layers_that_are_built_otherwise_are_left_whole(config):
 
 
 def test_a_wrong_way_to_make_keys_is_found_out(monkeypatch):
-    backbone = language_model("llama").model
     right = last_layer._llama_keys
     wrong = last_layer.FAMILIES[0].__class__(
         "layers",
@@ -184,7 +183,8 @@ def test_a_wrong_way_to_make_keys_is_found_out(monkeypatch):
         square=False,
     )
     monkeypatch.setattr(last_layer, "FAMILIES", (wrong,))
-    assert not last_layer.skip_last_layer(backbone)
+    backbone = Coconut(language_model("llama"), TOKENIZER).backbone
+    assert not skips_last_layer(backbone)
     assert not backbone.layers[-1]._forward_pre_hooks
 
 
