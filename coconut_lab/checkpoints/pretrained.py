@@ -18,13 +18,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
 from coconut_lab.checkpoints.lora import Lora, add_lora, import_peft, train_new_tokens
+from coconut_lab.checkpoints.published import fits, put_weights, read_weights
 from coconut_lab.checkpoints.shipped import Checkpoint
 from coconut_lab.curriculum.stages_and_masks import Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import (
@@ -38,6 +39,7 @@ from coconut_lab.curriculum.tokenizer import (
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.modes import quiet_loading
 from coconut_lab.model.outputs import ModelError
+from coconut_lab.model.wrapper import load_language_model
 from coconut_lab.tasks.problems import Problem
 
 #: Settings of the paper (section 4): thoughts for a step, and how many stages replace a step.
@@ -81,6 +83,7 @@ def from_hub(
     copy_from: str = "<<",
     revision: str | None = None,
     dtype: torch.dtype = torch.float32,
+    weights: str | Path | None = None,
 ) -> Checkpoint:
     """Load a decoder-only language model and its tokenizer, and make them ready to think.
 
@@ -97,14 +100,17 @@ def from_hub(
         copy_from: the text whose first token the new embeddings start from.
         revision: a branch, tag or commit of the hub's repository.
         dtype: of the weights.
+        weights: a file with other weights for this model, as the published code saves them: a
+            state dict of the language model, or of its Coconut (names begin with
+            `base_causallm.`), written by `torch.save` or as safetensors.
 
     Returns:
         Model (in evaluation mode, on the CPU), tokenizer, curriculum, and a card that says what
         was done. A tokenizer without padding token pads with its end of sequence.
 
     Raises:
-        ModelError: the name is not known or cannot be reached, the model is no decoder, or it has
-            too few positions for `problems`.
+        ModelError: the name is not known or cannot be reached, weights are missing or unknown,
+            the model cannot think, or it has too few positions for `problems`.
         TokenizerError: no end-of-sequence token, or `copy_from` is no token.
         ImportError: `lora` without `peft`.
     """
@@ -116,9 +122,10 @@ def from_hub(
     peft = import_peft() if lora else None
     name = str(name)
     settings: dict[str, Any] = {"revision": revision} if revision else {}
-    config = _load(name, AutoConfig.from_pretrained, settings)
+    safe = settings | {"trust_remote_code": False}
+    config = _load(name, AutoConfig.from_pretrained, safe)
     _check_decoder(name, config)
-    tokenizer = _load(name, AutoTokenizer.from_pretrained, settings)
+    tokenizer = _load(name, AutoTokenizer.from_pretrained, safe)
     if tokenizer.eos_token_id is None:
         raise TokenizerError(
             f"the tokenizer of {name!r} has no end-of-sequence token, so nothing ends an answer, "
@@ -127,10 +134,15 @@ def from_hub(
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    settings |= {"dtype": dtype, "use_safetensors": True}
-    language_model = _load(name, AutoModelForCausalLM.from_pretrained, settings)
+    language_model = _load(name, load_language_model, settings | {"dtype": dtype})
     new = [token for token in (BOT, EOT, THOUGHT) if token_id(tokenizer, token) is None]
+    state = None if weights is None else read_weights(Path(weights))
+    if state and fits(language_model, state):  # of a model without thought tokens
+        put_weights(language_model, state, Path(weights or ""))
+        state = None
     copied = add_to_model(language_model, tokenizer, copy_from)
+    if state:
+        put_weights(language_model, state, Path(weights or ""))
     if lora:
         add_lora(peft, language_model, lora)
     model = Coconut(language_model, tokenizer).eval()
@@ -150,6 +162,8 @@ def from_hub(
         "parameters": sum(p.numel() for p in parameters),
         "parameters_that_get_gradient": sum(p.numel() for p in parameters if p.requires_grad),
     }
+    if weights is not None:
+        card["weights"] = str(weights)
     return Checkpoint(model, tokenizer, curriculum, card)
 
 

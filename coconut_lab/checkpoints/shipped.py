@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,9 @@ def load(name: str | os.PathLike[str]) -> Checkpoint:
     """Load a shipped model, or a folder that `save` wrote.
 
     Args:
-        name: one of `names()`, such as `"tiny-coconut"`, or the path of a folder.
+        name: one of `names()`, such as `"tiny-coconut"`, or the path of a folder: a `Path`, or a
+            text with a separator, such as `"./mine"`. Of a folder, only the files that its card
+            lists are read.
 
     Returns:
         The model with tokenizer, curriculum and card.
@@ -59,14 +63,15 @@ def load(name: str | os.PathLike[str]) -> Checkpoint:
         CheckpointError: there is no such model, or a file is missing or differs from the hash on
             its card; nothing is loaded then.
     """
-    folder = Path(name) if os.sep in str(name) or os.path.isdir(name) else FOLDER / name
+    is_name = isinstance(name, str) and not {os.sep, "/"} & set(name)
+    folder = FOLDER / name if is_name else Path(name)
     try:
         card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
         hashes, settings = card["sha256"], card["curriculum"]
     except FileNotFoundError as error:
         raise CheckpointError(
             f"there is no checkpoint {str(name)!r}; shipped are {', '.join(names())}; "
-            f"the path of a folder with a {CARD_FILE} works too"
+            f"the path of a folder with a {CARD_FILE}, such as './{name}', works too"
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder / CARD_FILE} cannot be read: {error}") from error
@@ -80,11 +85,21 @@ def load(name: str | os.PathLike[str]) -> Checkpoint:
                 f"{folder / file} is not the file its card describes (SHA-256 {found[:12]}…, "
                 f"expected {expected[:12]}…); get it again, or rebuild it: {card.get('rebuild')}"
             )
-    try:
-        model = Coconut.from_pretrained(folder)
-    except ModelError as error:
-        raise CheckpointError(str(error)) from error
+    with tempfile.TemporaryDirectory() as listed:  # the library reads what else there is
+        for file in hashes:
+            _link(folder / file, Path(listed) / Path(file).name)
+        try:
+            model = Coconut.from_pretrained(listed)
+        except ModelError as error:
+            raise CheckpointError(str(error).replace(listed, str(folder))) from error
     return Checkpoint(model, model.tokenizer, Curriculum(**settings), card)
+
+
+def _link(file: Path, link: Path) -> None:
+    try:
+        link.symlink_to(file.resolve())
+    except OSError:  # a system without links
+        shutil.copyfile(file, link)
 
 
 def save(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -15,6 +16,22 @@ from coconut_lab.errors import ShortError
 
 class ModelError(ShortError, ValueError):
     """A model, batch or folder that Coconut cannot work with; the message says why."""
+
+
+def unfit_weights(
+    missing: Collection[str], unknown: Collection[str], resized: Collection[str] = ()
+) -> str:
+    """Say how weights do not fit a model, with three names for each fault; nothing if they do."""
+    faults = {
+        "it lacks {} weights": missing,
+        "it has {} weights that the model does not know": unknown,
+        "{} weights have another size": resized,
+    }
+    return "; ".join(
+        f"{fault.format(len(names))}, such as {', '.join(sorted(names)[:3])}"
+        for fault, names in faults.items()
+        if names
+    )
 
 
 @dataclass

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from coconut_lab.curriculum.tokenizer import thought_tokens
 from coconut_lab.files import new_folder
 from coconut_lab.model.modes import quiet_loading
-from coconut_lab.model.outputs import ModelError
+from coconut_lab.model.outputs import ModelError, unfit_weights
 from coconut_lab.model.support import check_model, unwrapped
 from coconut_lab.model.trial import try_model
 
@@ -150,19 +150,22 @@ def _load_files(folder: Path, **options: Any) -> tuple[Any, Any]:
         raise ModelError(f"{folder} has format {found}; this version reads format {FORMAT}")
     try:
         with quiet_loading():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            load: Any = AutoModelForCausalLM.from_pretrained
-            language_model, found = load(
-                folder,
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-                **options,
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
             )
+        language_model = load_language_model(folder, local_files_only=True, **options)
     except Exception as error:  # the libraries raise many kinds, safetensors its own
         raise ModelError(f"{folder} cannot be loaded: {error}") from error
-    if missing := sorted(found["missing_keys"]):  # the library would make them up
-        raise ModelError(
-            f"{folder} cannot be loaded: it lacks {len(missing)} weights, such as {missing[0]}"
-        )
     return language_model, tokenizer
+
+
+def load_language_model(source: str | Path, **options: Any) -> Any:
+    """Load a model with all of its weights and no others, from safetensors; runs no code of it."""
+    load: Any = AutoModelForCausalLM.from_pretrained
+    safe = {"use_safetensors": True, "trust_remote_code": False}
+    with quiet_loading():
+        language_model, found = load(source, output_loading_info=True, **safe, **options)
+    unfit = unfit_weights(found["missing_keys"], found["unexpected_keys"])
+    if unfit:  # the library would make up what is missing
+        raise ModelError(unfit)
+    return language_model

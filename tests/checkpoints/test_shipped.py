@@ -52,6 +52,26 @@ def test_altered_missing_and_unknown_checkpoints(saved):
         load("tiny-magic")
 
 
+def test_what_a_card_does_not_list_is_not_read(saved):
+    want = load(saved)
+    (saved / "special_tokens_map.json").write_text('{"eos_token": "w0"}')
+    (saved / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    found = load(saved)
+    assert found.tokenizer.eos_token == want.tokenizer.eos_token != "w0"
+    assert not found.model.has_adapters
+
+
+def test_a_name_is_a_name_and_a_path_has_a_separator(saved, monkeypatch):
+    monkeypatch.chdir(saved.parent)
+    saved.rename("tiny-base")
+    assert load("tiny-base").card["name"] == "tiny-base"  # the shipped one
+    for path in ("./tiny-base", saved.with_name("tiny-base"), saved.__class__("tiny-base")):
+        assert load(path).card["name"] == "trial"
+    saved.with_name("tiny-base").rename("mine")
+    with pytest.raises(CheckpointError, match=r"no checkpoint 'mine'; .* such as '\./mine'"):
+        load("mine")
+
+
 @pytest.mark.parametrize("name", names())
 def test_shipped_models_fit_their_cards(name):
     found = load(name)

@@ -274,9 +274,9 @@ def test_a_change_of_a_layer_counts_in_every_pass(place, monkeypatch):
     else:
         for layer in range(2):
             changed(plain, f"model.layers.{layer}.self_attn", _halve)
+    after = generate(model, TOKENIZER, prompts, 6)
     batch = collate(rows, TOKENIZER)
     assert torch.allclose(model(**batch).loss, mean_loss(plain, rows, TOKENS.thought), atol=1e-5)
-    after = generate(model, TOKENIZER, prompts, 6)
     assert before != after == generate(slow, TOKENIZER, prompts, 6)
     for prompt, one in zip(prompts, after, strict=True):
         want = answer(plain, prompt, TOKENS.thought, TOKENIZER.eos_token_id, 6)

@@ -29,7 +29,7 @@ def recomputing(backbone: Any) -> Iterator[None]:
     The last layer is left out: of a question it keeps little as it is (`last_layer`). Where the
     layers of a backbone are not found, all is kept as usual.
     """
-    layers = layers_of(backbone)[:-1]
+    layers = list(dict.fromkeys(layers_of(backbone)[:-1]))  # some share a layer between places
     own = [vars(layer).get("forward") for layer in layers]  # of a layer, not of its class
     for layer in layers:
         layer.forward = partial(_run_twice, layer.forward, backbone.config)

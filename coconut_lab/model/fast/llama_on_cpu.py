@@ -12,10 +12,12 @@ double precision on a CPU, without anybody's hooks, takes the library's own pass
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+import transformers
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.models.llama import modeling_llama as llama
@@ -35,6 +37,9 @@ KNOWN = {
     nn.Embedding,
     nn.Linear,
 }
+
+#: Folders of the code that such a backbone runs.
+HOMES = tuple(str(Path(str(package.__file__)).parent) for package in (torch, transformers))
 
 #: Up to this many scores of an attention, two plain products are faster than the fused kernel,
 #: which goes through rows and heads one by one. Above, the scores would fill the memory.
@@ -60,14 +65,25 @@ def fused_llama(backbone: Any) -> FusedLlama | None:
     )
     weights = list(backbone.parameters())
     plain = (
-        all(type(module) in kinds and "forward" not in vars(module) for module in modules)
-        and all(is_skipping_hook(hook) for hook in hooks)
+        all(type(module) in kinds and _is_as_made(module) for module in modules)
+        # The library's own hooks, which stay after hidden states were asked for, do nothing here.
+        and all(is_skipping_hook(hook) or _is_at_home(hook) for hook in hooks)
         and all(weight.device.type == "cpu" for weight in weights)
         and {weight.dtype for weight in weights} in ({torch.float32}, {torch.float64})
         and backbone.config._attn_implementation == "sdpa"
         and not torch.is_autocast_enabled("cpu")
     )
     return FusedLlama(backbone) if plain else None
+
+
+def _is_as_made(module: nn.Module) -> bool:
+    """Whether neither a module nor its class has been given another `forward`."""
+    return "forward" not in vars(module) and _is_at_home(type(module).forward)
+
+
+def _is_at_home(function: Any) -> bool:
+    """Whether a function is the library's or torch's own, by the file that its code is in."""
+    return getattr(function, "__code__", _is_at_home.__code__).co_filename.startswith(HOMES)
 
 
 class FusedLlama:

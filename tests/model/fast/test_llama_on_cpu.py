@@ -265,6 +265,8 @@ def test_hooks_see_every_pass_and_change_nothing():
     assert generate(model, TOKENIZER, asked, 6) == want
     hook.remove()
     assert counted(model, asked, 6) > 0
+    model(torch.tensor([[5, 6]]), output_hidden_states=True)  # the library leaves hooks behind
+    assert counted(model, asked, 6) > 0
 
 
 def test_changed_weights_count_at_once():
