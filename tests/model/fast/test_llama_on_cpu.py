@@ -24,6 +24,7 @@ from coconut_lab.model.fast import llama_on_cpu as lean
 from coconut_lab.model.fast.cache import preallocated_cache
 from coconut_lab.model.fast.last_layer import only_needed_from
 from coconut_lab.model.fast.llama_on_cpu import FusedCache, FusedLlama, fused_llama
+from coconut_lab.model.passes import cache_argument
 
 TOKENIZER = tokenizer()
 CLOSE = {"rtol": 1e-9, "atol": 1e-10}
@@ -113,7 +114,7 @@ def test_every_pass_of_any_llama_is_the_librarys(config, asked, seed, few):
                         inputs_embeds=inputs[:, start:stop],
                         attention_mask=None if given_mask is None else mask[:, :stop],
                         position_ids=position[:, start:stop],
-                        past_key_values=cache,
+                        **{cache_argument(run) if run is whole else "cache": cache},
                         use_cache=True,
                     ).last_hidden_state
                 if run is whole:
@@ -311,7 +312,7 @@ def test_a_copy_shares_the_model_and_no_memory():
     runs = fused_llama(single().backbone)
     cache, _ = cache_with(runs, 3, 5)
     twin = copy.deepcopy(cache)
-    twin.batch_select_indices(torch.tensor([2]))
+    twin.reorder_cache(torch.tensor([2]))
     runs(torch.ones(1, 2, 16), None, torch.tensor([[5, 6]]), twin)
     assert twin.layers is cache.layers and (cache.length, twin.length) == (5, 7)
     assert [len(room) for rooms in cache.memories for room in rooms] == [3] * 4
