@@ -45,7 +45,7 @@ class Meter:
         def counted(*args: object, **kwargs: Any) -> object:
             output = run(*args, **kwargs)
             self.passes += 1
-            cache = kwargs["past_key_values"]
+            cache = kwargs.get("cache") or kwargs["past_key_values"]
             parts = (
                 [part for layer in cache.memories for part in layer]
                 if isinstance(cache, FusedCache)
