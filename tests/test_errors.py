@@ -202,3 +202,12 @@ def test_recipes_that_are_no_recipes(tmp_path, text, message):
     with pytest.raises(RecipeError, match=message) as found:
         load_recipe(tmp_path / "a.yaml")
     assert "\n" not in str(found.value) and len(str(found.value)) <= LONGEST + 10
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "config.json", "model.safetensors"])
+def test_a_folder_that_lacks_a_file_is_refused_in_one_line(checkpoint, tmp_path, file):
+    checkpoint.model.save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / file).unlink()
+    with pytest.raises(ModelError) as failure:
+        Coconut.from_pretrained(tmp_path / "model")
+    assert "cannot be loaded" in str(failure.value) and "\n" not in str(failure.value)

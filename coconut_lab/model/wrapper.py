@@ -155,7 +155,8 @@ def _load_files(folder: Path, **options: Any) -> tuple[Any, Any]:
             )
         language_model = load_language_model(folder, local_files_only=True, **options)
     except Exception as error:  # the libraries raise many kinds, safetensors its own
-        raise ModelError(f"{folder} cannot be loaded: {error}") from error
+        said = " ".join(str(error).split())  # some of theirs take several lines
+        raise ModelError(f"{folder} cannot be loaded: {said}") from error
     return language_model, tokenizer
 
 
