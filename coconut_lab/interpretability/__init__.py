@@ -4,7 +4,7 @@
 of nodes, `search_tree.py` what it would say next, `geometry.py` where the vectors lie,
 `attention.py` which facts they look at. What is read
 proves little by itself: `interventions.py` changes a thought, or the facts behind it, and sees who
-wins. `probing.py` reads single problems for the explorers.
+wins.
 """
 
 from coconut_lab.interpretability.attention import fact_attention
@@ -22,7 +22,6 @@ from coconut_lab.interpretability.interventions import (
     staircase,
     write_words,
 )
-from coconut_lab.interpretability.probing import Reading, frontier_mass
 from coconut_lab.interpretability.search_tree import interpolate, search_tree
 from coconut_lab.interpretability.thinking import think, untrained
 from coconut_lab.interpretability.values import (
@@ -30,6 +29,7 @@ from coconut_lab.interpretability.values import (
     by_group,
     by_height,
     evenness,
+    frontier_mass,
     masses,
     node_values,
     parallelism,
@@ -37,7 +37,6 @@ from coconut_lab.interpretability.values import (
 
 __all__ = [
     "CONTROLS",
-    "Reading",
     "by_group",
     "by_height",
     "change",

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
+from coconut_lab.interpretability.chances import name_tokens
 from coconut_lab.interpretability.thinking import think
-from coconut_lab.interpretability.values import name_tokens
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem, graph_of
 

@@ -27,8 +27,8 @@ from coconut_lab.curriculum.tokenizer import ANSWER_MARK
 from coconut_lab.inference.answers import answer_of
 from coconut_lab.inference.generation import generate
 from coconut_lab.inference.scoring import Score, compare_paired
+from coconut_lab.interpretability.chances import name_tokens
 from coconut_lab.interpretability.thinking import rows_with_thoughts, think, thoughts_in
-from coconut_lab.interpretability.values import name_tokens
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.edits import Edit
 from coconut_lab.model.passes import Passes

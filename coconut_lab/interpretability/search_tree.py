@@ -18,8 +18,8 @@ from coconut_lab.curriculum.stages_and_masks import Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
 from coconut_lab.inference.answers import answer_of, count_path_classes
 from coconut_lab.inference.generation import generate
+from coconut_lab.interpretability.chances import chances, name_tokens
 from coconut_lab.interpretability.thinking import rows_with_thoughts, thoughts_in
-from coconut_lab.interpretability.values import chances, name_tokens
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.notation import is_symbolic
 from coconut_lab.tasks.problems import Problem, graph_of

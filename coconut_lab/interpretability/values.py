@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from coconut_lab.curriculum.batching import collate
-from coconut_lab.curriculum.stages_and_masks import IGNORED, Curriculum, Example
+from coconut_lab.curriculum.stages_and_masks import Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK, thought_tokens
 from coconut_lab.inference.scoring import Z
-from coconut_lab.inference.states_and_answers import last_states
-from coconut_lab.interpretability.probing import row_probabilities
+from coconut_lab.interpretability.chances import chances, name_tokens
 from coconut_lab.interpretability.thinking import rows_with_thoughts, think, thoughts_in
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.notation import is_symbolic
@@ -75,7 +74,7 @@ def node_values(
         longest (height above a leaf, by either definition).
 
     Raises:
-        ProblemError: a problem without a graph.
+        ProblemError: a problem without a graph, or with a word that the tokenizer does not know.
         ValueError: a method without thoughts, an unknown reading, control or layer.
     """
     if control is not None and control not in CONTROLS:
@@ -86,6 +85,7 @@ def node_values(
         )
     count = thoughts_in(curriculum) if count is None else count
     asked, graphs = list(problems), list(map(graph_of, problems))
+    tokenize(problems, model.tokenizer)  # which names a word that is unknown
     # What comes before a name: in English, a step begins with "Every".
     before = ANSWER_MARK if is_symbolic(problems[0].question) else "Every"
     names = [name_tokens(before, graph.names, model.tokenizer) for graph in graphs]
@@ -130,14 +130,6 @@ def _of_nodes(graph: Graph) -> dict[str, Any]:
     }
 
 
-def name_tokens(before: str, names: Sequence[str], tokenizer: Any) -> list[list[int]]:
-    """Token ids of names as they are after `before` in a text."""
-    head, *whole = tokenizer(
-        [before, *(f"{before} {name}" for name in names)], add_special_tokens=False
-    ).input_ids
-    return [ids[len(head) :] for ids in whole]
-
-
 @torch.no_grad()
 def _through_head(
     model: Coconut, thoughts: Tensor, names: list[list[list[int]]], inner: bool
@@ -177,26 +169,6 @@ def _after_eot(
     return tables
 
 
-def chances(
-    model: Coconut, rows: list[tuple[list[int], list[list[int]]]], batch_size: int
-) -> list[Any]:
-    """Probability that a row goes on with each of its continuations: the product over tokens."""
-    if all(len(ids) == 1 for _, names in rows for ids in names):  # one pass reads all of them
-        states = torch.cat([*last_states(model, [row for row, _ in rows], 1, batch_size)])[:, 0]
-        chances = model.head(states).float().softmax(-1).cpu()  # (B, V)
-        return [
-            chance[[ids[0] for ids in names]].numpy()
-            for chance, (_, names) in zip(chances, rows, strict=True)
-        ]
-    flat = [Example(row + ids, [IGNORED] * len(row) + ids) for row, names in rows for ids in names]
-    found: list[float] = []
-    for start in range(0, len(flat), batch_size):
-        batch = collate(flat[start : start + batch_size], model.tokenizer)
-        found += row_probabilities(model, batch).tolist()
-    left = iter(found)
-    return [np.array([next(left) for _ in names]) for _, names in rows]
-
-
 def masses(values: pd.DataFrame) -> pd.DataFrame:
     """Where the probability of each thought lies: a mean over problems and its 95% half-width.
 
@@ -215,6 +187,44 @@ def masses(values: pd.DataFrame) -> pd.DataFrame:
     groups = each.groupby("thought")
     half = Z * groups.std() / np.sqrt(groups.count())
     return groups.mean().join(half.add_suffix(" ±")).assign(n=groups.size())
+
+
+@dataclass(frozen=True)
+class FrontierMass:
+    """How much of a thought's probability lies on the frontier, as a mean over problems.
+
+    Attributes:
+        number: which thought, from 1.
+        hop: its frontier.
+        mass: mean probability on the nodes of that frontier.
+        uniform: the same for a uniform distribution over each graph's nodes: the control.
+        problems: how many problems have a path of at least that many hops; the others do not count.
+    """
+
+    number: int
+    hop: int
+    mass: float
+    uniform: float
+    problems: int
+
+
+def frontier_mass(
+    model: Coconut, tokenizer: Any, problems: Sequence[Problem], curriculum: Curriculum
+) -> list[FrontierMass]:
+    """The frontier mass of each thought beside its control: `masses` in short, for cards.
+
+    Takes and raises what `node_values` does; gives one entry per thought that any problem has.
+    """
+    values = node_values(model, problems, curriculum)
+    kept = values[values.hops >= values.hop]
+    kept = kept.assign(mass=kept.value * kept.frontier)
+    each = kept.groupby(["thought", "hop", "problem"]).agg({"mass": "sum", "frontier": "mean"})
+    groups = each.groupby(["thought", "hop"])
+    means, sizes = groups.mean(), groups.size()
+    return [
+        FrontierMass(number, hop, float(row.mass), float(row.frontier), int(sizes[number, hop]))
+        for (number, hop), row in means.iterrows()
+    ]
 
 
 def by_group(values: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import torch
 from coconut_lab.checkpoints.shipped import FOLDER, save
 from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.inference.scoring import score
-from coconut_lab.interpretability.probing import frontier_mass
+from coconut_lab.interpretability.values import frontier_mass
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
 from coconut_lab.tasks.prosqa import generate_prosqa

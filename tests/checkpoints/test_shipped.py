@@ -9,7 +9,7 @@ from shapes import language_model, tokenizer
 from coconut_lab.checkpoints.shipped import FOLDER, CheckpointError, load, names, save
 from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.inference.scoring import score
-from coconut_lab.interpretability.probing import frontier_mass
+from coconut_lab.interpretability.values import frontier_mass
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.study.build_checkpoints import unseen_problems
 

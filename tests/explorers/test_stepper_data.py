@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from coconut_lab.explorers.stepper.data import MOST_DRAWN, Question, stepper_data
 from coconut_lab.explorers.stepper.reading import read, readings_through, thoughts_trained
-from coconut_lab.interpretability.probing import probe
+from coconut_lab.interpretability.chances import chances, name_tokens
+from coconut_lab.interpretability.thinking import rows_with_thoughts, think
 from coconut_lab.interpretability.values import node_values
 from coconut_lab.tasks.counterfactuals import twin
 from coconut_lab.tasks.problems import ProblemError, parse_problem
@@ -113,28 +114,30 @@ def test_a_graph_too_large_to_draw_has_no_layout() -> None:
 
 
 @pytest.mark.parametrize("checkpoint", [CHECKPOINT, spelling_checkpoint()], ids=["words", "bpe"])
-def test_one_batch_gives_what_probing_gives(checkpoint) -> None:
+def test_one_batch_gives_what_single_rows_give(checkpoint) -> None:
     problem = generate_prosqa(1, 5)[0]
     if checkpoint is not CHECKPOINT:
         problem = problem.in_english()
     found, note = read(checkpoint, Question.of(problem), 3)
-    (wanted,) = probe(checkpoint.model, checkpoint.tokenizer, [problem], checkpoint.curriculum)
+    model, curriculum, tokenizer = checkpoint.model, checkpoint.curriculum, checkpoint.tokenizer
     assert note == ""
-    for thought, other in zip(found["thoughts"], wanted.thoughts, strict=True):
-        assert (thought["number"], thought["hop"]) == (other.number, other.hop)
-        assert thought["nodes"] == pytest.approx(other.nodes, abs=1e-5)
-        words = {word.text: word.probability for word in other.words if word.node is None}
-        for text, share in thought["words"][:1]:
+    table = node_values(model, [problem], curriculum, 3)
+    whole = model.head(think(model, [problem], curriculum, 3)[0]).softmax(-1)  # (3, V)
+    for thought, row in zip(found["thoughts"], whole, strict=True):
+        wanted = table[table.thought == thought["number"]].sort_values("node")
+        assert {thought["hop"]} == set(wanted.hop)
+        assert thought["nodes"] == pytest.approx(wanted.value.tolist(), abs=1e-5)
+        for text, share in thought["words"]:
             assert text not in problem.graph.names and share >= 0.005
-            assert not words or share == pytest.approx(max(words.values()), abs=1e-5)
-    right, wrong = (
-        problem.graph.names[n] for n in (problem.graph.target, problem.graph.distractor)
-    )
-    order = Question.of(problem).statement.options
-    for pair, forced in zip(found["answers"], wanted.answers, strict=True):
-        both = dict(zip(order, pair, strict=True))
-        assert both[right] == pytest.approx(forced.target, abs=1e-5)
-        assert both[wrong] == pytest.approx(forced.distractor, abs=1e-5)
+            assert (row - share).abs().min() < 1e-5
+    said = Question.of(problem).statement
+    forced = "###" if checkpoint is CHECKPOINT else f"### {said.asked} is a"
+    options = name_tokens(forced, said.options, tokenizer)
+    for k, pair in enumerate(found["answers"]):
+        (row,) = rows_with_thoughts(model, [problem], curriculum, k)
+        row = [*row, model.tokens.eot, *tokenizer(forced, add_special_tokens=False).input_ids]
+        (wanted,) = chances(model, [(row, options)], 8)
+        assert pair == pytest.approx(wanted.tolist(), abs=1e-5)
 
 
 @pytest.mark.parametrize("through", [1, "<eot>"])

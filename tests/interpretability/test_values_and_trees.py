@@ -10,7 +10,7 @@ from explorer_models import random_checkpoint, spelling_checkpoint
 from oracle import latent_row, logits_of
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from coconut_lab import Graph, load
+from coconut_lab import Curriculum, Graph, Problem, ProblemError, load
 from coconut_lab.interpretability.attention import fact_attention
 from coconut_lab.interpretability.geometry import geometry
 from coconut_lab.interpretability.search_tree import interpolate, search_tree
@@ -20,10 +20,12 @@ from coconut_lab.interpretability.values import (
     by_group,
     by_height,
     evenness,
+    frontier_mass,
     masses,
     node_values,
     parallelism,
 )
+from coconut_lab.tasks.problems import parse_problem
 from coconut_lab.tasks.prosqa import generate_prosqa
 from minimal_coconut import think_without_cache
 
@@ -259,6 +261,48 @@ def test_untrained_weights_are_others_and_repeat():
     weights = [model.language_model.lm_head.weight for model in (one, same, other, MODEL)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2]) and not torch.equal(weights[0], weights[3])
+
+
+def test_frontier_mass_is_the_short_of_the_tables():
+    values = node_values(MODEL, PROBLEMS, CURRICULUM)
+    control = masses(node_values(MODEL, PROBLEMS, CURRICULUM, control="uniform"))
+    for one, row in zip(
+        frontier_mass(MODEL, TOKENIZER, PROBLEMS, CURRICULUM), masses(values).itertuples(),
+        strict=True,
+    ):  # fmt: skip
+        assert (one.number, one.hop, one.problems) == (row.Index, row.Index, row.n)
+        assert one.mass == pytest.approx(row.frontier)
+        assert one.uniform == pytest.approx(control.frontier[one.number])
+
+
+def test_thoughts_of_one_step_share_a_frontier():
+    values = node_values(MODEL, PROBLEMS, Curriculum("coconut", max_stage=2, thoughts_per_step=2))
+    assert values.groupby("thought").hop.unique().map(list).to_list() == [[1], [1], [2], [2]]
+
+
+def test_names_that_begin_alike_share_their_probability():
+    spelling = spelling_checkpoint()
+    graph = Graph(("Tom", "Eva", "lempus", "zq", "zv"), ((0, 2), (1, 3), (1, 4)), 0, 2, 4)
+    text = "Tom is a lempus. Eva is a zq. Eva is a zv. Is Tom a lempus or zv?"
+    problem = Problem(text, ("Tom is a lempus.",), "Tom is a lempus.", graph)
+    values = node_values(spelling.model, [problem], spelling.curriculum, 1).set_index("name").value
+    before = len(spelling.tokenizer("Every").input_ids)
+    firsts = {n: spelling.tokenizer(f"Every {n}").input_ids[before] for n in graph.names}
+    thoughts = think(spelling.model, [problem], spelling.curriculum, 1)
+    with torch.no_grad():
+        row = spelling.model.head(thoughts[0, 0]).softmax(-1)
+    owners = list(firsts.values())
+    assert firsts["zq"] == firsts["zv"] != firsts["lempus"]
+    for name, token in firsts.items():
+        assert values[name] == pytest.approx(row[token].item() / owners.count(token), rel=1e-4)
+
+
+def test_a_problem_without_a_graph_and_a_word_that_is_unknown():
+    with pytest.raises(ProblemError, match="no graph"):
+        node_values(MODEL, [Problem("2 + 2", ("4",), "4")], CURRICULUM)
+    cat = parse_problem("| Tom cat | Eva yumpus [Q] cat yumpus [R] Tom")
+    with pytest.raises(ProblemError, match="does not know the word 'cat'"):
+        node_values(MODEL, [cat], CURRICULUM)
 
 
 def test_what_is_refused():

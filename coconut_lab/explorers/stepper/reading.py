@@ -13,8 +13,8 @@ from coconut_lab.curriculum.stages_and_masks import IGNORED, Example
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK, pause_token, thought_tokens
 from coconut_lab.explorers.stepper import naming
 from coconut_lab.explorers.stepper.data import Question
+from coconut_lab.interpretability.chances import name_tokens
 from coconut_lab.interpretability.thinking import final_norm
-from coconut_lab.interpretability.values import name_tokens
 from coconut_lab.tasks.notation import is_symbolic
 from coconut_lab.tasks.problems import Problem
 
