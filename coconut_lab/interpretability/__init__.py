@@ -22,7 +22,7 @@ from coconut_lab.interpretability.interventions import (
     staircase,
     write_words,
 )
-from coconut_lab.interpretability.search_tree import interpolate, search_tree
+from coconut_lab.interpretability.search_tree import best_ends, interpolate, search_tree
 from coconut_lab.interpretability.thinking import think, untrained
 from coconut_lab.interpretability.values import (
     CONTROLS,
@@ -37,6 +37,7 @@ from coconut_lab.interpretability.values import (
 
 __all__ = [
     "CONTROLS",
+    "best_ends",
     "by_group",
     "by_height",
     "change",

@@ -91,6 +91,16 @@ def search_tree(
     return table[table.depth > 0].sort_values(["problem", "path"], ignore_index=True)
 
 
+def best_ends(tree: pd.DataFrame) -> pd.Series:
+    """Name where the most valuable path that the answer mark follows ends, by problem.
+
+    A path's value counts with the chance of `###` after it; problems without such a path are left
+    out. In symbols only.
+    """
+    whole = (tree.value * tree.answers).dropna()
+    return tree.loc[whole.groupby(tree.problem).idxmax()].set_index("problem").name
+
+
 def _so_far(names: list[str], symbolic: bool) -> str:
     """What has been said before the next concept."""
     if symbolic:

@@ -11,8 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from coconut_lab.curriculum.stages_and_masks import Curriculum
+from coconut_lab.interpretability.geometry import geometry
 from coconut_lab.interpretability.interventions import (
+    change,
     compare_edits,
     donors,
     name_basis,
@@ -21,8 +25,10 @@ from coconut_lab.interpretability.interventions import (
     split,
     staircase,
 )
+from coconut_lab.interpretability.search_tree import best_ends, search_tree
 from coconut_lab.interpretability.values import evenness, masses, node_values
 from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.edits import Edit
 from coconut_lab.study.build_checkpoints import UNSEEN_SEED, run_path, unseen_problems
 from coconut_lab.study.methods_and_depth import run, trained
 from coconut_lab.tasks.counterfactuals import rewire
@@ -50,18 +56,52 @@ def rewirable(problems: Sequence[Problem], hops: int) -> list[Problem]:
     return found
 
 
+def from_words(model: Coconut, threshold: float) -> Edit:
+    """Make thought 1 anew: the mean of the words above a probability, as long as it was."""
+    weight = model.language_model.get_input_embeddings().weight.detach()
+
+    def edit(_: int, h: Tensor, rows: Tensor) -> Tensor:
+        chances = model.head(h).softmax(-1)  # (b, V)
+        likeliest = chances.max(1, keepdim=True).values
+        mean = ((chances > threshold) | (chances == likeliest)).to(h) @ weight
+        return mean * h.norm(dim=1, keepdim=True) / mean.norm(dim=1, keepdim=True)
+
+    return change(edit, 1)
+
+
+def look(model: Coconut, curriculum: Curriculum, problems: Sequence[Problem]) -> dict[str, Any]:
+    """Measure what the pictures of 06 show, a figure per thought."""
+    values = node_values(model, problems, curriculum)
+    even = evenness(values).xs(2, level="size")
+    parts = geometry(model, problems, curriculum)
+    found = {
+        "frontier": masses(values).frontier,
+        "branches of 2": even.branches,
+        "leads on of 2": even.leads_on.dropna(),
+        "frontier's words": parts.frontier,
+        "random words": parts.random,
+    }
+    return {name: _rounded(column.tolist()) for name, column in found.items()}
+
+
+def tree(model: Coconut, curriculum: Curriculum, problems: Sequence[Problem]) -> dict[str, Any]:
+    """How many problems have a path left after k thoughts and `<eot>`, and name the target."""
+    found = []
+    for k in range(3):
+        branches = search_tree(model, problems, curriculum, k, depth=4, threshold=0.001)
+        ends = best_ends(branches)
+        found.append([len(ends), sum(problems[i].answer == end for i, end in ends.items())])
+    return {"tree": found}
+
+
 def measure(
     model: Coconut, curriculum: Curriculum, problems: Sequence[Problem], *, whole: bool = True
 ) -> dict[str, Any]:
-    """Measure frontier mass, edits and the staircase of one model; a few edits if not `whole`."""
-    values = node_values(model, problems, curriculum)
-    found: dict[str, Any] = {"frontier": _rounded(masses(values).frontier.tolist())}
+    """Run the edits of 08 and the staircase on one model; a few edits if not `whole`."""
     given = donors(model, problems, curriculum)
     last = given["own"].shape[1]
     edits = {"own 1": put(given["own"], 1), "twin 1": put(given["twin"], 1)}
     if whole:
-        even = evenness(values).xs(2, level="size")
-        found["branches of 2"] = _rounded(even.branches.tolist())
         for name, vectors in given.items():
             edits |= {f"{name} {k}": put(vectors, k) for k in range(1, last + 1)}
             edits[f"{name} all"] = put(vectors)
@@ -74,15 +114,17 @@ def measure(
             random = random_basis(names.shape[0], names.shape[1], seed)
             edits[f"random kept {seed}"] = split(random, outside=given["zero"])
             edits[f"random dropped {seed}"] = split(random, inside=given["zero"])
+        edits["likeliest word"] = from_words(model, 1.0)
+        edits["words above .01"] = from_words(model, 0.01)
     table = compare_edits(model, problems, curriculum, edits)
     counts = (table[["right", "distractor"]] * len(problems)).round().astype(int)
-    found["edits"] = {name: row.tolist() for name, row in counts.iterrows()}
     three = rewirable(problems, 3)
     steps = staircase(model, three, curriculum)
-    found["staircase"] = {"problems": len(three)} | {
-        str(hop): _rounded(row.tolist()) for hop, row in steps.iterrows()
+    return {
+        "edits": {name: row.tolist() for name, row in counts.iterrows()},
+        "staircase": {"problems": len(three)}
+        | {str(hop): _rounded(row.tolist()) for hop, row in steps.iterrows()},
     }
-    return found
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
@@ -93,9 +135,11 @@ def seeds_cell(model: str, seed: int, runs: Path) -> dict[str, Any]:
     """Measure a model of one training seed, trained from the base model of that seed."""
     base, recipe = load_recipe("tiny-base", seed=seed), load_recipe(model, seed=seed)
     made, curriculum, _ = trained(recipe, None if model == "tiny-base" else base, runs)
-    if model == "tiny-base":  # has no thoughts of its own; it gets those of the others
-        curriculum = load_recipe("tiny-coconut").curriculum.make()
-    return measure(made, curriculum, unseen_problems("tiny"))
+    problems = unseen_problems("tiny")
+    if model == "tiny-base":  # has no thoughts of its own, and answers nothing
+        return look(made, load_recipe("tiny-coconut").curriculum.make(), problems)
+    found = look(made, curriculum, problems) | measure(made, curriculum, problems)
+    return found | (tree(made, curriculum, problems) if model == "tiny-mixed" else {})
 
 
 def along_cell(steps: int, runs: Path) -> dict[str, Any]:
@@ -112,7 +156,10 @@ def along_cell(steps: int, runs: Path) -> dict[str, Any]:
         keep({})
         trainer.train(keep)
     model = Coconut.from_pretrained(folder / f"at-{steps:04d}")
-    return measure(model, trainer.curriculum, unseen_problems("tiny"), whole=False)
+    problems = unseen_problems("tiny")
+    frontier = masses(node_values(model, problems, trainer.curriculum)).frontier
+    found = measure(model, trainer.curriculum, problems, whole=False)
+    return {"frontier": _rounded(frontier.tolist())} | found
 
 
 def study_thoughts(seeds: Sequence[int], runs: Path) -> None:

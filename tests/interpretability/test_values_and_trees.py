@@ -13,7 +13,7 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 from coconut_lab import Curriculum, Graph, Problem, ProblemError, load
 from coconut_lab.interpretability.attention import fact_attention
 from coconut_lab.interpretability.geometry import geometry
-from coconut_lab.interpretability.search_tree import interpolate, search_tree
+from coconut_lab.interpretability.search_tree import best_ends, interpolate, search_tree
 from coconut_lab.interpretability.thinking import think, untrained
 from coconut_lab.interpretability.values import (
     CONTROLS,
@@ -180,6 +180,12 @@ def test_the_tree_multiplies_chances_and_drops_thin_branches():
                 chances = logits_of(MODEL.language_model, prefix, said)[-1].softmax(-1)
             value *= chances[ids(names[node])].item()
         assert branch.value == pytest.approx(value, abs=1e-6)
+
+
+def test_the_best_path_is_the_most_valuable_one_that_the_answer_follows():
+    rows = [(0, "a", 0.9, 0.1), (0, "b", 0.4, 0.5), (0, "c", 0.3, np.nan), (2, "d", 0.1, np.nan)]
+    tree = pd.DataFrame(rows, columns=["problem", "name", "value", "answers"])
+    assert best_ends(tree).to_dict() == {0: "b"}  # .20 against .09; problem 2 has no whole path
 
 
 def test_interpolation_of_a_shipped_model_moves_from_paths_to_labels():
