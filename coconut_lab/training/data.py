@@ -22,6 +22,7 @@ from coconut_lab.tasks.loading import cache_file, load_problems
 from coconut_lab.tasks.problems import Problem
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 from coconut_lab.training.recipe import Phase, Recipe, RecipeError, WalksPart
+from coconut_lab.training.supervisors import pad_targets, target_tokens
 from coconut_lab.training.walks import encode_walks
 
 Step = TypeVar("Step")
@@ -154,10 +155,17 @@ class Batches:
         """Make the whole batch of a step that belongs to a phase of a recipe."""
         if recipe.objective == "walks":
             return self.walks(step, recipe.walks)
-        return self.curriculum(step, curriculum, phase.stage, phase.mix_probability)
+        mixing, supervisor = phase.mix_probability, recipe.supervisor
+        return self.curriculum(step, curriculum, phase.stage, mixing, supervisor=supervisor)
 
     def curriculum(
-        self, step: int, curriculum: Curriculum, stage: int, mix_probability: float | None = None
+        self,
+        step: int,
+        curriculum: Curriculum,
+        stage: int,
+        mix_probability: float | None = None,
+        *,
+        supervisor: str = "none",
     ) -> dict[str, Tensor]:
         """Make the batch of a step at a scheduled stage, as `collate` gives it.
 
@@ -166,17 +174,26 @@ class Batches:
             curriculum: encodes each problem.
             stage: the scheduled stage.
             mix_probability: overrides the curriculum's.
+            supervisor: what supervises the thoughts: `"step"` and `"frontier"` add `targets` (see
+                `pad_targets`), `"teacher"` the same problem in words as a row after each.
         """
         rng = random.Random(f"{self.seed}/mix/{step}")
         if mix_probability is not None:
             curriculum = dataclasses.replace(curriculum, mix_probability=mix_probability)
-        examples = []
+        examples, targets = [], []
         for index in self.rows(step):
-            parts = self.parts[index]
+            parts, problem = self.parts[index], self.problems[index]
             row_stage = curriculum.draw_stage(stage, len(parts.steps), rng)
             extra = curriculum.draw_extra(rng)
             examples.append(curriculum.arrange(parts, self.tokenizer, row_stage, extra))
-        return self._rename(collate(examples, self.tokenizer), step)
+            if supervisor == "teacher":
+                examples.append(curriculum.arrange(parts, self.tokenizer, 0))
+            elif supervisor != "none":
+                count = curriculum.thoughts_in_training(len(parts.steps), row_stage)
+                given = (supervisor, problem, curriculum, count, self.tokenizer)
+                targets.append(target_tokens(*given))
+        batch = collate(examples, self.tokenizer)
+        return self._rename(batch | ({"targets": pad_targets(targets)} if targets else {}), step)
 
     def walks(self, step: int, settings: WalksPart) -> dict[str, Tensor]:
         """Make the batch of a step of a base model: each graph with random walks on it."""
@@ -194,18 +211,20 @@ class Batches:
             return batch
         seed = random.Random(f"{self.seed}/names/{step}").getrandbits(63)
         generator = torch.Generator().manual_seed(seed)
-        rows = len(batch["input_ids"])
+        rows = self.batch_size
         table = torch.arange(len(self.tokenizer)).repeat(rows, 1)  # (B, V)
         # Sorted by numpy: torch would share this out among threads that train at that time.
         numbers = torch.rand(rows, len(self.names), generator=generator)
         order = torch.from_numpy(numbers.numpy().argsort(1))
         table[:, self.names] = self.names[order]
-        learned = batch["labels"] != IGNORED
-        labels = table.gather(1, batch["labels"].clamp(min=0))
-        return batch | {
-            "input_ids": table.gather(1, batch["input_ids"]),
-            "labels": torch.where(learned, labels, IGNORED),
-        }
+        # With a teacher, each problem has two rows.
+        table = table.repeat_interleave(len(batch["input_ids"]) // rows, 0)
+        for name in ("input_ids", "labels", "targets"):
+            if name in batch:
+                ids = batch[name].flatten(1)
+                new = torch.where(ids == IGNORED, IGNORED, table.gather(1, ids.clamp(min=0)))
+                batch[name] = new.view_as(batch[name])
+        return batch
 
 
 def made_ahead(
@@ -231,9 +250,10 @@ def share_out(recipe: Recipe, processes: int) -> list[list[slice]]:
             f"batch_size: {recipe.batch_size} does not divide among {processes} processes"
         )
     size = min(recipe.micro_batch or share, share)
+    each = recipe.rows_per_problem
     return [
         [
-            slice(start, min(start + size, first + share))
+            slice(each * start, each * min(start + size, first + share))
             for start in range(first, first + share, size)
         ]
         for first in range(0, recipe.batch_size, share)
@@ -245,6 +265,8 @@ def row_sizes(
 ) -> Iterator[tuple[int, int, int, int]]:
     """Give each row that training may make: problem, stage, thoughts, tokens that are learned."""
     stages = {phase.stage for phase in recipe.phases}
+    if recipe.supervisor == "teacher":
+        stages.add(0)
     mixed = curriculum.mix_probability or any(phase.mix_probability for phase in recipe.phases)
     for index, part in enumerate(parts):
         for stage in sorted(stages | set(range(len(part.steps) + 1) if mixed else ())):

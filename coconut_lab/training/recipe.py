@@ -12,6 +12,7 @@ import pydantic
 import yaml
 from pydantic import BeforeValidator, Field, Strict, ValidationError
 
+from coconut_lab.curriculum.methods import METHODS
 from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.errors import ShortError
 
@@ -204,6 +205,9 @@ class Recipe:
         name: what the run and its checkpoint are called.
         phases: what is trained, in order.
         objective: `"curriculum"`, or `"walks"` for a base model.
+        supervisor: what supervises the thoughts themselves, at every stage: `"none"` (Coconut),
+            `"step"`, `"frontier"`, `"teacher"`; see `training/supervisors.py`.
+        supervisor_weight: what its loss is multiplied by before it is added to that of the words.
         seed: of the weights and of the order of the data.
         batch_size: problems per optimizer step, over all processes: the effective batch.
         micro_batch: problems that one process puts through the model at once; None is its whole
@@ -216,6 +220,8 @@ class Recipe:
     name: str
     phases: tuple[Phase, ...]
     objective: Literal["curriculum", "walks"] = "curriculum"
+    supervisor: Literal["none", "step", "frontier", "teacher"] = "none"
+    supervisor_weight: Annotated[Number, Field(gt=0)] = 1.0
     seed: Integer = 0
     batch_size: Positive = 128
     micro_batch: Positive | None = None
@@ -232,6 +238,15 @@ class Recipe:
             raise ValueError("phases: a recipe needs at least one phase")
         if self.problems.source is None and self.problems.count < self.batch_size:
             raise ValueError("problems.count: fewer problems than one batch holds")
+        walks, method = self.objective == "walks", self.curriculum.method
+        if self.supervisor != "none" and (walks or METHODS[method].stand_in != "thoughts"):
+            trained = "a base model" if walks else f"the method {method}"
+            raise ValueError(f"supervisor: {self.supervisor!r}, but {trained} has no thoughts")
+
+    @property
+    def rows_per_problem(self) -> int:
+        """A teacher reads each problem once more, in words."""
+        return 2 if self.supervisor == "teacher" else 1
 
     def steps_per_epoch(self, problems: int) -> int:
         """Count the optimizer steps that go once through that many problems; at least 1."""

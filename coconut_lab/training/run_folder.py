@@ -11,7 +11,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from coconut_lab.errors import ShortError
 from coconut_lab.files import new_folder, sha256, write_text
 from coconut_lab.model.coconut import Coconut
+from coconut_lab.training.recipe import Recipe, RecipeError
 
 try:
     import fcntl
@@ -96,7 +97,9 @@ class RunFolder:
             there = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise TrainingError(f"{path} cannot be read ({error}); {OTHERWISE}") from None
-        for where, old, new in _differences(there, run):
+        with suppress(RecipeError, LookupError, TypeError):  # fills in keys that are newer than it
+            there["recipe"] = Recipe.from_dict(there["recipe"]).to_dict()
+        for where, old, new in _differences(json.loads(json.dumps(there)), run):
             raise TrainingError(
                 f"{self.path} holds another run ({where}: {old!r:.60} there, {new!r:.60} here); "
                 f"{OTHERWISE}"

@@ -38,6 +38,7 @@ from coconut_lab.training.recipe import Phase, Recipe, RecipeError
 from coconut_lab.training.run_folder import RunFolder, TrainingError, first_interrupt
 from coconut_lab.training.schedule import ScheduledStep, schedule, schedule_table
 from coconut_lab.training.start import add_pause, fingerprint, first_model
+from coconut_lab.training.supervisors import check_supervisor, supervision
 
 
 class Trainer:
@@ -108,6 +109,7 @@ class Trainer:
         self.batches = data.Batches(
             problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed
         )
+        check_supervisor(recipe, problems, self.tokenizer)
         limit = self.model.positions
         data.check_fit(self.recipe, self.curriculum, self.batches.parts, limit)
         for problem in validation if recipe.objective == "curriculum" else ():
@@ -129,6 +131,7 @@ class Trainer:
         """Say what will be trained, on what, and in which phases: the schedule as a table."""
         recipe, kind = self.recipe, self.accelerator
         method = "walks" if recipe.objective == "walks" else self.curriculum.method
+        method += f" with {recipe.supervisor}" if recipe.supervisor != "none" else ""
         size = self._chunks[0].stop - self._chunks[0].start
         weights = sum(parameter.numel() for parameter in self.model.parameters())
         return "\n".join(
@@ -264,6 +267,8 @@ class Trainer:
                 "FSDP cannot train some rows of an embedding only, as freeze and lora do; train "
                 "all weights, or take configs/several_gpus.yaml"
             )
+        if self.recipe.supervisor in ("step", "frontier") and distributed.is_sharded(self.model):
+            raise TrainingError("FSDP cannot read thoughts; take configs/several_gpus.yaml")
         return model
 
     def _train_step(
@@ -281,20 +286,30 @@ class Trainer:
             group["lr"] = rate
         labelled = (batch["labels"][:, 1:] != IGNORED).sum(1)  # (B,)
         total = int(labelled.sum())
-        loss = torch.zeros((), device=accelerator.device)
+        loss, extra = torch.zeros(2, device=accelerator.device)
+        supervisor, weight = self.recipe.supervisor, self.recipe.supervisor_weight
         cuts = distributed.shared_cuts(self.model, batch, self.model.tokens.thought)
         for chunk in self._chunks:
             rows = {k: v[chunk].to(accelerator.device) for k, v in batch.items()}
+            targets = rows.pop("targets", None)
+            how = {"output_hidden_states": True} if supervisor == "teacher" else {}
             # Processes exchange gradients once, with the last part. Their mean is taken there.
             last = chunk is self._chunks[-1]
             with nullcontext() if last else accelerator.no_sync(model):
                 with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=self.bf16):
-                    mean = model(**rows, also_cut=cuts, recompute=self.recipe.recompute).loss
+                    again = self.recipe.recompute
+                    output = model(**rows, also_cut=cuts, recompute=again, **how)
                 share = int(labelled[chunk].sum()) / total
-                loss += share * mean.detach()
-                accelerator.backward(mean * (share * accelerator.num_processes))
+                loss += share * output.loss.detach()
+                whole = output.loss * (share * accelerator.num_processes)
+                if supervisor != "none":
+                    each = supervision(self.model, output, rows, targets)  # of each problem
+                    mean = each.sum() / (len(labelled) / self.recipe.rows_per_problem)
+                    extra += mean.detach()
+                    whole = whole + mean * (weight * accelerator.num_processes)
+                accelerator.backward(whole)
         norm = float(accelerator.clip_grad_norm_(model.parameters(), part.clip))
-        value = float(accelerator.reduce(loss, "sum"))
+        value, beside = accelerator.reduce(torch.stack([loss, extra]), "sum").tolist()
         if not math.isfinite(value + norm):
             what = f"gradient's norm is {norm}" if math.isfinite(value) else f"loss is {value}"
             raise TrainingError(
@@ -309,7 +324,7 @@ class Trainer:
             "loss": round(value, 6),
             "lr": rate,
             "gradient_norm": round(norm, 4),
-        }
+        } | ({"supervisor": round(beside, 6)} if supervisor != "none" else {})
 
     def _save_checkpoint(self) -> None:
         """Let the main process write a checkpoint; all of them hand in what they hold."""
