@@ -17,20 +17,24 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 from torch import Tensor
 
+from coconut_lab.curriculum.in_words import count
 from coconut_lab.curriculum.stages_and_masks import IGNORED, Example
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK, thought_tokens, token_id
 from coconut_lab.inference.halting_tradeoff import HaltingTradeoff
 
-# What a column can be: letter, colour (Okabe–Ito, told apart in greyscale by the letter).
+# What a column can be: letter, and colour as in the curriculum view in light: a quarter of a colour
+# of Okabe and Ito. The letters tell them apart in greyscale.
 KINDS = {
     "padding": ("·", "#FFFFFF"),
-    "question": ("q", "#56B4E9"),
-    "<bot>": ("B", "#009E73"),
-    "thought": ("T", "#E69F00"),
-    "<eot>": ("E", "#CC79A7"),
-    "step": ("s", "#F0E442"),
-    "answer": ("A", "#DDDDDD"),
+    "question": ("Q", "#E0E2E6"),
+    "<bot>": ("B", "#C2C3C6"),
+    "thought": ("T", "#F0D2BD"),
+    "<eot>": ("E", "#C2C3C6"),
+    "step": ("S", "#BDDAEB"),
+    "answer": ("A", "#BDDED5"),
 }
+# Whether an answer is right.
+ANSWERS = {False: ("w", "#FFFFFF"), True: ("r", KINDS["answer"][1])}
 # What a pass does with a column.
 WORK = {"computed in this pass": ("letter", "#E69F00"), "read from the cache": ("·", "#FFFFFF")}
 
@@ -195,6 +199,30 @@ def draw_halting(study: HaltingTradeoff, names: Mapping[str, str], count: int = 
         axes.plot(*spots.T, style, color=colour, markersize=4, label=name)
     axes.set(xlabel="mean thoughts per problem", ylabel="accuracy", xticks=thoughts)
     return _with_legend(figure, axes)
+
+
+def draw_stops(
+    problems: Sequence[Mapping[str, Any]], stops: Sequence[int], title: str = ""
+) -> Figure:
+    """Draw where problems stop: a row for each, a column for each number of thoughts.
+
+    Args:
+        problems: of each its `hops`, and in `right` whether it is right after 0, 1, … thoughts.
+        stops: after how many thoughts each stops.
+        title: what is written above.
+    """
+    rows, columns = len(problems), len(problems[0]["right"])
+    figure, axes = plt.subplots(figsize=(0.5 * columns + 1.6, 0.2 * rows + 0.9))
+    for row, (problem, stop) in enumerate(zip(problems, stops, strict=True)):
+        signs = [ANSWERS[right] for right in problem["right"]]
+        _boxes(axes, row, signs, problem["right"])
+        axes.plot([0, stop + 0.8], [row + 0.92] * 2, "k", linewidth=1.5)
+        axes.plot(stop + 0.8, row + 0.5, "ko", markersize=7)
+    _number(axes, columns, [count(problem["hops"], "step") for problem in problems], step=1)
+    axes.set_xlabel("right (r) or wrong (w) after k thoughts; the dot: stops", fontsize=9)
+    axes.set_title(title, loc="left", fontsize=9)
+    plt.close(figure)
+    return figure
 
 
 def _boxes(axes: Axes, row: int, signs: Sequence[tuple[str, str]], bold: Any = None) -> None:

@@ -22,7 +22,7 @@ def test_exactly_the_labelled_columns_are_underlined() -> None:
         if label != IGNORED
     }
     letters = [text.get_text() for text in axes.texts if text.get_position()[1] < 1]
-    assert "".join(letters) == "qqqqqqqqBEssAAA"
+    assert "".join(letters) == "QQQQQQQQBESSAAA"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0", "1", "2", "3"]
 
 

@@ -35,16 +35,19 @@ class Picture:
         return png(ElementTree.fromstring(self.svg))
 
 
-def png(svg: ElementTree.Element) -> bytes:
-    """Draw an `<svg>` of the shapes and texts of this package as PNG."""
-    width, height = float(svg.get("width", 0)), float(svg.get("height", 0))
-    figure = Figure((width / 100, height / 100), dpi=100)
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
-    axes.axis("off")
-    _draw(axes, svg, axes.transData)
+def png(drawing: ElementTree.Element | Figure) -> bytes:
+    """Draw an `<svg>` of the shapes and texts of this package, or a figure, as PNG."""
+    if isinstance(drawing, Figure):
+        figure, box = drawing, "tight"
+    else:
+        width, height = float(drawing.get("width", 0)), float(drawing.get("height", 0))
+        figure, box = Figure((width / 100, height / 100), dpi=100), None
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+        axes.axis("off")
+        _draw(axes, drawing, axes.transData)
     file = BytesIO()
     with warnings.catch_warnings(action="ignore"):  # of letters that the font lacks
-        figure.savefig(file, format="png", dpi=150)
+        figure.savefig(file, format="png", dpi=150, bbox_inches=box)
     return file.getvalue()
 
 

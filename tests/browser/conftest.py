@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import nbformat
 import pytest
+from bare import show
 from looking import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,3 +170,28 @@ def page(notebook):
     page, faults = notebook
     yield page
     assert faults == []
+
+
+@pytest.fixture(params=[(1280, True), (800, False)], ids=["wide-light", "narrow-dark"])
+def draw(request, browser):
+    """A page of a width and a theme, for an explorer; nothing may go wrong in it."""
+    width, light = request.param
+    context = browser.new_context(
+        viewport={"width": width, "height": 1000}, color_scheme="light" if light else "dark",
+        reduced_motion="reduce",
+    )  # fmt: skip
+    context.set_default_timeout(PATIENCE)
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("request", lambda request: errors.append(request.url))
+
+    def drawn(widget):
+        show(page, widget, light=light)
+        return page
+
+    yield drawn
+    assert errors == []
+    wide = page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
+    assert not wide
+    context.close()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bare import show
-from looking import PATIENCE, TWO_FRAMES
+from bare import settle
 
 from coconut_lab.explorers import ModelComparison, SearchTree
 from coconut_lab.tasks.problems import parse_problem
@@ -12,39 +11,10 @@ from coconut_lab.tasks.problems import parse_problem
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(params=[(1280, True), (800, False)], ids=["wide-light", "narrow-dark"])
-def draw(request, browser):
-    """A page of a width and a theme, for an explorer; nothing may go wrong in it."""
-    width, light = request.param
-    context = browser.new_context(
-        viewport={"width": width, "height": 1000}, color_scheme="light" if light else "dark"
-    )
-    context.set_default_timeout(PATIENCE)
-    page, errors = context.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text))
-    page.on("request", lambda request: errors.append(request.url))
-
-    def drawn(widget):
-        show(page, widget, light=light)
-        return page
-
-    yield drawn
-    assert errors == []
-    wide = page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
-    assert not wide
-    context.close()
-
-
 def pills(page):
     return page.evaluate(
         "() => [...document.querySelectorAll('g.branch')].map((g) => g.dataset.path).sort()"
     )
-
-
-def settle(page):
-    page.wait_for_function("() => window.unheard === 0")
-    page.evaluate(TWO_FRAMES)
 
 
 def test_sliders_by_keyboard_draw_the_branches_of_the_data(draw):

@@ -1,6 +1,7 @@
 """What holds of every explorer: what notebooks keep of it, who can read it, what it loads."""
 
 import xml.etree.ElementTree as ET
+from base64 import b64decode
 from collections.abc import Iterator
 from io import BytesIO
 
@@ -11,18 +12,11 @@ from matplotlib.image import imread
 from pictures import parsed
 
 from coconut_lab.checkpoints import shipped
-from coconut_lab.explorers import (
-    CurriculumView,
-    HaltExplorer,
-    Picture,
-    TrainingMonitor,
-)
+from coconut_lab.explorers import CurriculumView, HaltExplorer, Picture, TrainingMonitor
 from coconut_lab.explorers.html import tag
 from coconut_lab.explorers.svg import Drawing
 
 EXPLORERS = {
-    "CurriculumView(8 methods)": CurriculumView,
-    "HaltExplorer(30 problems)": lambda: HaltExplorer(study_of(5), {"steps": 0.5}, rule="steps"),
     "TrainingMonitor(tiny-base, 700 steps)": lambda: TrainingMonitor.from_log(
         shipped.FOLDER / "tiny-base", "tiny-base"
     ),
@@ -58,6 +52,13 @@ def test_it_repeats_speaks_without_colour_and_loads_nothing(name, make, capsys) 
     value = value.replace("http://www.w3.org/2000/svg", "")
     for sign in ("http:", "https:", "//", "url(", "<script", "<link", "<img", "<style", "@import"):
         assert sign not in value
+
+
+def test_a_figure_stands_in_for_an_explorer() -> None:
+    for view in (CurriculumView(), HaltExplorer(study_of(5))):
+        data, _ = view._repr_mimebundle_()
+        still = imread(BytesIO(b64decode(data["image/png"])), format="png")
+        assert still.shape[1] > 500 and still[:, :, :3].min() < 0.2
 
 
 def test_a_png_shows_what_the_svg_shows() -> None:

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import anywidget
+import traitlets
+from matplotlib.figure import Figure
 
 from coconut_lab.explorers.picture import png
 
@@ -34,6 +37,16 @@ def style(*paths: str) -> str:
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)
 
 
+def checked(proposal: Any, choices: Sequence[Any]) -> Any:
+    """Give the value that a trait is to be set to, or refuse it and say what there is."""
+    name, value = proposal["trait"].name, proposal["value"]
+    if value not in choices:
+        several = f"one of {', '.join(map(str, choices))}"
+        give = f"{choices[0]} to {choices[-1]}" if isinstance(choices, range) else several
+        raise traitlets.TraitError(f"{name}={value!r}; give {give}")
+    return value
+
+
 class BrowserExplorer(anywidget.AnyWidget):
     """An explorer that is drawn in the browser.
 
@@ -49,12 +62,13 @@ class BrowserExplorer(anywidget.AnyWidget):
     def _summary(self) -> str:
         raise NotImplementedError
 
-    def still(self) -> str | None:
-        """An `<svg>` for where no widget can be drawn, or None."""
+    def still(self) -> str | Figure | None:
+        """An `<svg>` or a figure for where no widget can be drawn, or None."""
         return None
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is not None and (drawing := self.still()) is not None:
-            bundle[0]["image/png"] = b64encode(png(ElementTree.fromstring(drawing))).decode()
+            svg = drawing if isinstance(drawing, Figure) else ElementTree.fromstring(drawing)
+            bundle[0]["image/png"] = b64encode(png(svg)).decode()
         return bundle

@@ -1,4 +1,4 @@
-"""The curriculum view: what each method trains on at each stage, token by token."""
+"""The curriculum view as a widget: what a reader can set; the page draws all, from a table."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-import ipywidgets as widgets
+import traitlets
+from matplotlib.figure import Figure
 
 from coconut_lab.curriculum.in_words import count
-from coconut_lab.curriculum.stages_and_masks import METHODS, Curriculum, tokenize
+from coconut_lab.curriculum.stages_and_masks import METHODS, Curriculum, Example
 from coconut_lab.curriculum.tokenizer import add_pause_token, add_thought_tokens, word_tokenizer
-from coconut_lab.explorers.base import Explorer, control, row, slider
-from coconut_lab.explorers.curriculum.drawing import render
-from coconut_lab.explorers.curriculum.state import CurriculumState, read_curriculum
+from coconut_lab.explorers.browser.explorer import BrowserExplorer, checked, module, style
+from coconut_lab.explorers.curriculum.data import MOST_THOUGHTS, curriculum_data
+from coconut_lab.figures import draw_stages
 from coconut_lab.tasks.problems import Problem
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 
 EXAMPLE_SEED, EXAMPLE_HOPS = 424242, 3
-MOST_STAGES, MOST_THOUGHTS = 6, 3
+MOST_COLUMNS, MOST_ROWS = 60, 12  # of the still picture
 
 
-class CurriculumView(Explorer):
+class CurriculumView(BrowserExplorer):
     """Shows what every method trains on: each token of a real encoding, coloured and lettered.
 
     Args:
@@ -31,18 +32,32 @@ class CurriculumView(Explorer):
         methods: the names to choose from, of `METHODS`; the first is shown first.
         stage: the stage to show first.
 
-    Attributes:
-        state: what is drawn now, a `CurriculumState`.
-        method, stage, thoughts_per_step, max_stage, pad_to_max: the controls; setting the `value`
-            of one is what a user does. With iCoT, stages count removed tokens.
+    Attributes: (traits: set them, `observe` them, `jslink` them)
+        method: which of the methods.
+        stage: the stage that is looked at, from 0 to one past the last.
+        thoughts_per_step: c, 1 to 3.
+        max_stage: the last stage with steps.
+        max_tokens: the same of iCoT, whose stages count removed tokens.
+        pad_to_max: whether every problem has the same number of thoughts once no step is left.
+        data: what is shown; the schema is in `data.py`.
 
     Raises:
         ProblemError, TokenizerError: the tokenizer cannot encode the problem.
         ValueError: no method, an unknown one, or a stage out of range; the message lists what
             there is.
+        TraitError: a trait was set to what it cannot be.
     """
 
-    state: CurriculumState
+    _esm = module("browser/controls.js", "curriculum/curriculum.js")
+    _css = style("browser/controls.css", "curriculum/curriculum.css")
+
+    data = traitlets.Dict().tag(sync=True)
+    method = traitlets.Unicode().tag(sync=True)
+    stage = traitlets.Int(1).tag(sync=True)
+    thoughts_per_step = traitlets.Int(1).tag(sync=True)
+    max_stage = traitlets.Int(0).tag(sync=True)
+    max_tokens = traitlets.Int(0).tag(sync=True)
+    pad_to_max = traitlets.Bool(True).tag(sync=True)
 
     def __init__(
         self,
@@ -52,7 +67,6 @@ class CurriculumView(Explorer):
         *,
         stage: int = 1,
     ) -> None:
-        super().__init__(render)
         known = f"choose from {', '.join(METHODS)}"
         if unknown := [name for name in methods if name not in METHODS]:
             raise ValueError(f"unknown method {unknown[0]!r}; {known}")
@@ -64,58 +78,51 @@ class CurriculumView(Explorer):
         add_thought_tokens(tokenizer)
         add_pause_token(tokenizer)
         self.tokenizer = tokenizer
-        steps = tokenize([self.problem], tokenizer)[0].steps
-        # iCoT removes tokens, the others steps: each has its own last stage.
-        self._last = {False: len(steps), True: sum(map(len, steps))}
-        self._furthest = {unit: max(MOST_STAGES, last) for unit, last in self._last.items()}
-        self._in_tokens = METHODS[methods[0]].removes == "tokens"
-        last = self._last[self._in_tokens]
-        if not 0 <= stage <= last + 1:
-            raise ValueError(f"stage is {stage}; it goes from 0 to {last + 1}")
-        self.method = control(
-            widgets.Dropdown, "Method", "Which method of the paper", "230px",
-            options=list(methods), value=methods[0],
-        )  # fmt: skip
-        self.stage = slider("Stage", "What training has reached", "300px", 0, last + 1, stage)
-        tip = "How many thoughts for a step"
-        self.thoughts_per_step = slider("Thoughts per step, c", tip, "280px", 1, MOST_THOUGHTS, 1)
-        tip, furthest = "The last stage with steps", self._furthest[self._in_tokens]
-        self.max_stage = slider("max_stage", tip, "250px", 0, furthest, last)
-        self.pad_to_max = widgets.Checkbox(
-            value=True, description="pad to maximum", indent=False, layout={"width": "150px"},
-            tooltip="The same number of thoughts for every problem",
-        )  # fmt: skip
-        self._on(self.method, self._change_method)
-        for changed in (self.max_stage, self.stage, self.thoughts_per_step, self.pad_to_max):
-            self._on(changed, self._change)
-        self.children = [
-            row(self.method, self.stage),
-            row(self.max_stage, self.thoughts_per_step, self.pad_to_max),
-            self.picture,
-        ]
-        self._change()
+        data = curriculum_data(self.problem, tokenizer, methods)
+        most = data["units"][data["methods"][methods[0]]["unit"]][0] + 1
+        if not 0 <= stage <= most:
+            raise ValueError(f"stage is {stage}; it goes from 0 to {most}")
+        last, last_token = (data["units"][unit][0] for unit in ("step", "token"))
+        super().__init__(
+            data=data, method=methods[0], stage=stage, max_stage=last, max_tokens=last_token
+        )
 
     def _summary(self) -> str:
-        return count(len(self.method.options), "method")
+        return count(len(self.data["methods"]), "method")
 
     @property
     def curriculum(self) -> Curriculum:
-        """The curriculum that the controls describe."""
-        parts = (self.method, self.max_stage, self.thoughts_per_step, self.pad_to_max)
-        return Curriculum(*(part.value for part in parts))
+        """The curriculum that the traits describe."""
+        return Curriculum(self.method, self._last, self.thoughts_per_step, self.pad_to_max)
 
-    def _change_method(self, method: str) -> None:
-        was, now = self._in_tokens, METHODS[method].removes == "tokens"
-        if was != now:
-            self._in_tokens, self._last[was] = now, self.max_stage.value
-            self._move(self.max_stage, self._furthest[now], self._last[now])
-        self._change()
+    @property
+    def _last(self) -> int:
+        unit = self.data["methods"][self.method]["unit"]
+        return self.max_tokens if unit == "token" else self.max_stage
 
-    def _change(self, _: object = None) -> None:
-        last = self.max_stage.value + 1
-        self._move(self.stage, last, min(self.stage.value, last))
-        self.stage.description = "Tokens removed" if self._in_tokens else "Stage"
-        # What changes nothing cannot be moved.
-        fixed = METHODS[self.method.value].stand_in is None
-        self.thoughts_per_step.disabled = self.pad_to_max.disabled = fixed
-        self._show(read_curriculum(self.problem, self.tokenizer, self.curriculum, self.stage.value))
+    def still(self) -> Figure:
+        """All stages as a figure, a dozen at most; of a long problem, from the question's end."""
+        last = self._last + 1
+        stages = sorted({i * last // (MOST_ROWS - 1) for i in range(MOST_ROWS)})
+        rows = [self.curriculum.encode(self.problem, self.tokenizer, stage) for stage in stages]
+        over = max(len(row.labels) for row in rows) - MOST_COLUMNS
+        cut = max(0, min(over, len(self.data["question"]) - 4))
+        shown = slice(cut, cut + MOST_COLUMNS)
+        rows = [Example(row.input_ids[shown], row.labels[shown]) for row in rows]
+        return draw_stages(rows, self.tokenizer, [f"stage {stage}" for stage in stages])
+
+    @traitlets.validate("method", "stage", "thoughts_per_step", "max_stage", "max_tokens")
+    def _check(self, proposal: Any) -> Any:
+        name = proposal["trait"].name
+        choices = {
+            "method": lambda: list(self.data["methods"]),
+            "stage": lambda: range(self._last + 2),
+            "thoughts_per_step": lambda: range(1, MOST_THOUGHTS + 1),
+            "max_stage": lambda: range(self.data["units"]["step"][1] + 1),
+            "max_tokens": lambda: range(self.data["units"]["token"][1] + 1),
+        }[name]()
+        return checked(proposal, choices)
+
+    @traitlets.observe("method", "max_stage", "max_tokens")
+    def _stay_within_reach(self, _: object) -> None:
+        self.stage = min(self.stage, self._last + 1)

@@ -1,67 +1,73 @@
-"""The halt explorer: move a threshold, and see which problems stop when, and what it costs."""
+"""The halt explorer as a widget: move a threshold, and see who stops when, and what it costs."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-import ipywidgets as widgets
+import traitlets
+from matplotlib.figure import Figure
 
-from coconut_lab.explorers.base import Explorer, control, row, slider
-from coconut_lab.explorers.halting.drawing import render
-from coconut_lab.explorers.halting.state import FIXED, HaltState, read_study
+from coconut_lab.explorers.browser.explorer import BrowserExplorer, checked, module, style
+from coconut_lab.explorers.halting.data import FIXED, halt_data
+from coconut_lab.figures import draw_stops
+from coconut_lab.inference.halting import HaltError
 from coconut_lab.inference.halting_tradeoff import HaltStudy
 
-#: What a rule is called in the list to choose from; a learned halt goes by its name.
-_NAMES = {
-    FIXED: "a fixed number of thoughts",
-    "entropy": "confident: entropy",
-    "margin": "confident: margin",
-}
 
-
-class HaltExplorer(Explorer):
+class HaltExplorer(BrowserExplorer):
     """Shows what halting rules do: each problem's stop, the cost, too early and too late.
 
     Every rule is looked up at every threshold when the explorer is made, so it moves at once and
-    needs no model.
+    needs neither a model nor a kernel.
 
     Args:
         study: what rules look at, as `study_halts` measures it or `HaltStudy.load` reads it.
         chosen: signal → threshold that was chosen on other problems; marked, and shown first.
         rule: the rule to show first: `"fixed"`, or a signal of the study.
 
-    Attributes:
-        state: what is drawn now, a `HaltState`.
-        rule, threshold: the controls; setting the `value` of one is what a user does. `threshold`
-            counts the thresholds of the rule, from the one that stops first to the one that stops
+    Attributes: (traits: set them, `observe` them, `jslink` them)
+        rule: which rule; another one begins at its chosen threshold, or half-way.
+        threshold: which of its thresholds, from the one that stops first to the one that stops
             last; the picture says its value.
+        data: what is shown; the schema is in `data.py`.
 
     Raises:
         HaltError: a study without problems, or an unknown rule or signal; the message lists what
             there is.
+        TraitError: a trait was set to what it cannot be.
     """
 
-    state: HaltState
+    _esm = module("browser/controls.js", "halting/halting.js")
+    _css = style("browser/controls.css", "halting/halting.css")
+
+    data = traitlets.Dict().tag(sync=True)
+    rule = traitlets.Unicode().tag(sync=True)
+    threshold = traitlets.Int(0).tag(sync=True)
 
     def __init__(
         self, study: HaltStudy, chosen: Mapping[str, float] | None = None, *, rule: str = FIXED
     ) -> None:
-        super().__init__(render)
-        self._show(read_study(study, chosen).at(rule))
-        self.rule = control(
-            widgets.Dropdown, "Rule", "What decides when to stop thinking", "300px",
-            options=[(_NAMES.get(name, f"learned: {name}"), name) for name in self.state.settings],
-            value=rule, layout={"max_width": "100%"},
-        )  # fmt: skip
-        last, place = len(self.state.settings[rule]) - 1, self.state.place
-        tip = "From stopping early to stopping late"
-        self.threshold = slider("Threshold", tip, "420px", 0, last, place)
-        self._on(self.rule, self._change_rule)
-        self._on(self.threshold, lambda place: self._show(self.state.at(place=place)))
-        self.children = [row(self.rule, self.threshold), self.picture]
+        data = halt_data(study, chosen)
+        self._rules = {one["name"]: one for one in data["rules"]}
+        if rule not in self._rules:
+            raise HaltError(f"unknown rule {rule!r}; there are {', '.join(self._rules)}")
+        super().__init__(data=data, rule=rule, threshold=self._rules[rule]["start"])
+        self.observe(self._begin, "rule")
 
     def _summary(self) -> str:
-        return f"{len(self.state.study.hops)} problems"
+        return f"{self.data['total']} problems"
 
-    def _change_rule(self, rule: str) -> None:
-        state = self.state.at(rule)
-        self._move(self.threshold, len(state.settings[rule]) - 1, state.place)
-        self._show(state)
+    def still(self) -> Figure:
+        """Where the problems of the sample stop, as a figure."""
+        now = self._rules[self.rule]["settings"][self.threshold]
+        return draw_stops(self.data["sample"], now["stops"], now["words"])
+
+    @traitlets.validate("rule", "threshold")
+    def _check(self, proposal: Any) -> Any:
+        if proposal["trait"].name == "rule":
+            return checked(proposal, list(self._rules))
+        return checked(proposal, range(len(self._rules[self.rule]["settings"])))
+
+    def _begin(self, change: Any) -> None:
+        self.threshold = self._rules[change.new]["start"]

@@ -1,0 +1,43 @@
+import { make, say, set } from "./shared.js";
+
+// Controls of explorers that step through something.
+
+/** Make a slider with its label and its value; `update` says where it is. */
+export function slider(label, min, go) {
+  const name = make("span", {}, label), value = make("b", { class: "value", "aria-hidden": true });
+  const input = make("input", { type: "range", min, "aria-label": label, input: () => go(Number(input.value)) });
+  return {
+    element: make("label", { class: "field" }, name, input, value),
+    update(at, max, { named = label, said = String(at), words = said, disabled = false } = {}) {
+      set(input, { max, "aria-label": named, "aria-valuetext": words });
+      [input.value, input.disabled] = [at, disabled];
+      say(name, named);
+      say(value, said);
+    },
+  };
+}
+
+/** Let ← → Home End step from anywhere in an explorer, but where a field needs these keys itself. */
+export function arrows(root, at, last, go) {
+  root.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input:not([type=checkbox]), select")) return;
+    const to = { ArrowLeft: at() - 1, ArrowRight: at() + 1, Home: 0, End: last() }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    go(Math.max(0, Math.min(last(), to)));
+  });
+}
+
+/** Set traits of a model, and tell the kernel where there is one. */
+export function changes(model) {
+  return (values) => {
+    for (const [trait, value] of Object.entries(values)) model.set(trait, value);
+    model.save_changes();
+  };
+}
+
+/** Fill a list with figures: [name, number, note], …. */
+export function figures(list, rows) {
+  list.replaceChildren(...rows.map(([name, number, note]) =>
+    make("div", {}, make("dt", {}, name), make("dd", { "data-fact": name }, String(number)), make("dd", { class: "meta" }, note))));
+}
