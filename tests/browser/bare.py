@@ -61,7 +61,7 @@ def show(page: Any, widget: Any, *, light: bool = True, connected: bool = True) 
         widget.observe(to_page, keys)
         widget.in_page = True
     esm = widget._esm.replace("export default", "const explorer =").replace("export ", "")
-    state = json.dumps({key: getattr(widget, key) for key in keys})
+    state = json.dumps(widget.get_state(keys))
     markup = PAGE % {
         "css": widget._css,
         "esm": esm,

@@ -31,9 +31,8 @@ def test_the_table_holds_every_encoding(view, method, last, c, pad, draw) -> Non
     """Rows rebuilt from the table, as the page does, against `encode` and `prompt`."""
     curriculum, data = Curriculum(method, last, c, pad), view.data
     stage, found = draw.draw(st.integers(0, last + 1)), data["methods"][method]
-    table = found["stages"][last]
-    table = table[min(c, len(table)) - 1]
-    row = data["rows"][table[min(int(pad), len(table) - 1)][stage]]
+    key = f"{last} {c} {pad:d}" if found["stand_in"] else f"{last} 1 1"
+    row = data["rows"][found["stages"][key][stage]]
 
     def latent(count: int) -> list[int]:
         names = [MARKS[found["stand_in"]]] * count if count else []

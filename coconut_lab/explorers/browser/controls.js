@@ -28,8 +28,18 @@ export function arrows(root, at, last, go) {
   });
 }
 
+/** Follow `data` that comes as text (AS_TEXT in explorer.py): the same object until it changes. */
+export function reading(model) {
+  let text, data;
+  return () => {
+    if (text === model.get("data")) return data;
+    text = model.get("data");
+    return (data = typeof text === "string" ? JSON.parse(text) : text);
+  };
+}
+
 /** Set traits of a model, and tell the kernel where there is one. */
-export function changes(model) {
+export function setting(model) {
   return (values) => {
     for (const [trait, value] of Object.entries(values)) model.set(trait, value);
     model.save_changes();

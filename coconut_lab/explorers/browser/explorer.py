@@ -8,6 +8,7 @@ with one line, `import { … } from "../browser/shared.js";`, and ends with
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64encode
 from collections.abc import Sequence
@@ -21,6 +22,11 @@ from matplotlib.figure import Figure
 
 from coconut_lab.explorers.picture import png
 
+#: For a large trait: one line of a notebook, where a list has a line for each of its numbers.
+AS_TEXT = {
+    "to_json": lambda value, _: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
+    "from_json": lambda text, _: json.loads(text),
+}
 ROOM = Path(__file__).resolve().parents[1]
 _IMPORT = re.compile(r'^import .* from "\.{1,2}/.*";\n', re.MULTILINE)
 

@@ -1,5 +1,5 @@
 import { count, dropDown, follow, frame, isolated, make, roving, say, set, shortened } from "../browser/shared.js";
-import { arrows, changes, figures, slider } from "../browser/controls.js";
+import { arrows, figures, reading, setting, slider } from "../browser/controls.js";
 
 // The curriculum view. Its traits and its data: widget.py and data.py. All is drawn here, without
 // the kernel: `data` has every method at every setting.
@@ -10,8 +10,8 @@ const MOST_ROWS = 12, MOST_COLUMNS = 64; // of the picture of all stages
 
 function render({ model, el }) {
   const root = frame(el, "curriculum", "The curriculum, stage by stage");
-  const change = changes(model);
-  let data = model.get("data"), now = null, built = null, cells = [];
+  const change = setting(model), read = reading(model);
+  let data = read(), now = null, built = null, cells = [];
 
   const title = make("h3"), meta = make("p", { class: "meta" }), inWords = make("span", { class: "meta" });
   const methods = dropDown("Method", (method) => change({ method }));
@@ -39,15 +39,14 @@ function render({ model, el }) {
 
   /** What the traits say, brought within reach of each other. */
   function settings() {
-    const method = data.methods[model.get("method")], unit = method.unit;
-    const last = Math.min(model.get(unit === "token" ? "max_tokens" : "max_stage"), method.stages.length - 1);
-    const table = method.stages[last], padded = table[Math.min(model.get("thoughts_per_step"), table.length) - 1];
-    const rows = padded[Math.min(Number(model.get("pad_to_max")), padded.length - 1)].map((number) => {
+    const name = model.get("method"), method = data.methods[name], last = model.get(method.unit === "token" ? "max_tokens" : "max_stage");
+    const [c, pad] = method.stand_in ? [model.get("thoughts_per_step"), Number(model.get("pad_to_max"))] : [1, 1];
+    const rows = method.stages[`${last} ${c} ${pad}`].map((number) => {
       const [latent, dropped, asked, sentence] = data.rows[number];
       return { latent, dropped, asked, sentence };
     });
     const stage = Math.min(model.get("stage"), last + 1);
-    return { ...method, name: model.get("method"), last, rows, stage, row: rows[stage] };
+    return { ...method, name, last, rows, stage, row: rows[stage] };
   }
 
   /** The parts of a row in their order: [letter, how many]. */
@@ -124,7 +123,7 @@ function render({ model, el }) {
   }
 
   function draw() {
-    data = model.get("data");
+    data = read();
     if (!data.methods) return;
     now = settings();
     const { row, unit } = now, key = `${now.name} ${now.rows.map((one) => one.latent)}`;
@@ -135,7 +134,7 @@ function render({ model, el }) {
     say(meta, [count(data.units.step[0], "step"), `max_stage ${now.last}`, ...padding].join(" · "));
     methods.update(Object.keys(data.methods), now.name);
     stage.update(now.stage, now.last + 1, { named: counted ? "Tokens removed" : "Stage" });
-    last.update(now.last, now.stages.length - 1);
+    last.update(now.last, data.units[unit][1]);
     each.update(model.get("thoughts_per_step"), 3, { disabled: !now.stand_in });
     [pad.checked, pad.disabled] = [model.get("pad_to_max"), !now.stand_in];
     if (built?.[0] !== data || built[1] !== key) build();

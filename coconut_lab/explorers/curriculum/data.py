@@ -6,9 +6,8 @@ units        what stages can count, "step" and "token" → how many stages this 
              largest max_stage there is
 methods      name → in_words; stand_in: the letter of what takes the place of steps, "T" (thought),
              "P" (pause token) or ""; markers: whether `<bot>` and `<eot>` are there; unit: what its
-             stages count; stages[max_stage][thoughts_per_step - 1][pad_to_max]: the row of every
-             stage, from 0 to max_stage + 1, by its number. Where nothing stands in for steps,
-             thoughts_per_step and pad_to_max have one entry each.
+             stages count; stages: "max_stage thoughts_per_step pad_to_max" → the numbers of the
+             rows of stages 0 to max_stage + 1. Without stand-in only "max_stage 1 1" is there.
 rows         stand-ins in training, step tokens that are dropped, stand-ins in the prompt, and
              which sentence says so
 sentences    what a stage replaces, in words, with a # for its number
@@ -17,6 +16,7 @@ sentences    what a stage replaces, in words, with a # for its number
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import Any
 
 from coconut_lab.curriculum.in_words import replaced
@@ -64,28 +64,24 @@ def curriculum_data(
         )
         return rows.setdefault(found, len(rows))
 
-    def stages(name: str, last: int) -> list[list[list[int]]]:
-        stand_in = METHODS[name].stand_in
-        return [
-            [
-                [row(Curriculum(name, last, c, pad), stage) for stage in range(last + 2)]
-                for pad in ((False, True) if stand_in else (True,))
-            ]
-            for c in range(1, MOST_THOUGHTS + 1 if stand_in else 2)
-        ]
-
     # iCoT removes tokens; the table of all its stages grows with the square of their number.
     needed = {"step": len(parts.steps), "token": min(len(steps), MOST_TOKENS)}
     units = {unit: [number, max(MOST_STAGES, number)] for unit, number in needed.items()}
-    found = {}
+    found: dict[str, Any] = {}
     for name in methods:
         rule, unit = METHODS[name], "token" if METHODS[name].removes == "tokens" else "step"
+        each, padded = (range(1, MOST_THOUGHTS + 1), (0, 1)) if rule.stand_in else ([1], [1])
         found[name] = {
             "in_words": rule.in_words,
             "stand_in": LETTERS[rule.stand_in],
             "markers": rule.markers,
             "unit": unit,
-            "stages": [stages(name, last) for last in range(units[unit][1] + 1)],
+            "stages": {
+                f"{last} {c} {pad}": [
+                    row(Curriculum(name, last, c, bool(pad)), stage) for stage in range(last + 2)
+                ]
+                for last, c, pad in product(range(units[unit][1] + 1), each, padded)
+            },
         }
     return {
         "question": _named(parts.question, tokenizer),

@@ -12,7 +12,13 @@ from matplotlib.figure import Figure
 from coconut_lab.curriculum.in_words import count
 from coconut_lab.curriculum.stages_and_masks import METHODS, Curriculum, Example
 from coconut_lab.curriculum.tokenizer import add_pause_token, add_thought_tokens, word_tokenizer
-from coconut_lab.explorers.browser.explorer import BrowserExplorer, checked, module, style
+from coconut_lab.explorers.browser.explorer import (
+    AS_TEXT,
+    BrowserExplorer,
+    checked,
+    module,
+    style,
+)
 from coconut_lab.explorers.curriculum.data import MOST_THOUGHTS, curriculum_data
 from coconut_lab.figures import draw_stages
 from coconut_lab.tasks.problems import Problem
@@ -51,7 +57,7 @@ class CurriculumView(BrowserExplorer):
     _esm = module("browser/controls.js", "curriculum/curriculum.js")
     _css = style("browser/controls.css", "curriculum/curriculum.css")
 
-    data = traitlets.Dict().tag(sync=True)
+    data = traitlets.Dict().tag(sync=True, **AS_TEXT)
     method = traitlets.Unicode().tag(sync=True)
     stage = traitlets.Int(1).tag(sync=True)
     thoughts_per_step = traitlets.Int(1).tag(sync=True)

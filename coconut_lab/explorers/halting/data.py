@@ -75,7 +75,7 @@ def halt_data(
         thoughts = np.full(len(study.hops), int(threshold))
         stops = thoughts if fixed else study.stops(rule, threshold)
         verdicts = study.verdicts(stops)
-        groups = [(point.by_hops[int(hops)], study.hops == hops) for hops in kinds]
+        groups = [(found, study.hops == hops) for hops, found in point.by_hops.items()]
         groups.append((point.score, study.hops >= 0))
         return {
             "threshold": threshold,

@@ -1,5 +1,5 @@
 import { count, dropDown, follow, frame, make, roving, say, set } from "../browser/shared.js";
-import { arrows, changes, figures, slider } from "../browser/controls.js";
+import { arrows, figures, reading, setting, slider } from "../browser/controls.js";
 
 // The halt explorer. Its traits and its data: widget.py and data.py. All is drawn here, without the
 // kernel: `data` has every rule at every threshold.
@@ -11,8 +11,8 @@ const listed = (items) => (items.length > 1 ? `${items.slice(0, -1).join(", ")} 
 
 function render({ model, el }) {
   const root = frame(el, "halt", "Halting rules");
-  const change = changes(model);
-  let data = model.get("data"), now = null, built = null, problems = [], right, x, y;
+  const change = setting(model), read = reading(model);
+  let data = read(), now = null, built = null, best = null, problems = [], x, y;
 
   const title = make("h3"), meta = make("p", { class: "meta" });
   const choose = (name) => change({ rule: name, threshold: data.rules.find((one) => one.name === name).start });
@@ -20,8 +20,7 @@ function render({ model, el }) {
   const rules = dropDown("Rule", choose), threshold = slider("Threshold", 0, step);
   const facts = make("dl", { class: "figures" }), said = make("p", { class: "said", role: "status" });
   const strip = make("div", { class: "strip" }), shown = make("h4"), detail = make("p", { class: "detail meta" });
-  const fixed = make("g"), others = make("g"), line = make("g"), current = make("g"), axes = make("g");
-  const curve = make("svg", { class: "curve", role: "img" }, axes, others, line, fixed, current);
+  const curve = make("svg", { class: "curve", role: "img" });
   const table = make("table"), notes = make("p", { class: "meta" });
   root.append(
     make("header", {}, title, meta),
@@ -59,40 +58,35 @@ function render({ model, el }) {
     notes.replaceChildren(...data.verdicts.flatMap(([name, meaning], n) => [n ? " · " : "", make("b", { "data-verdict": n }, name), `: ${meaning}`]));
   }
 
-  /** An interval with its ends, through a point but not hidden by it. */
-  const interval = ({ thoughts, accuracy: [, low, high] }) => make("path", { class: "interval", d: `M${x(thoughts)} ${y(low)}V${y(high)}M${x(thoughts) - 6} ${y(low)}h12M${x(thoughts) - 6} ${y(high)}h12` });
-  const points = (settings, part = 0) => settings.map((one) => `${x(one.thoughts).toFixed(1)} ${y(one.accuracy[part]).toFixed(1)}`);
-  const path = (settings) => make("path", { d: `M${points(settings).join("L")}` });
-
-  function buildAxes() {
-    const width = Math.min(curve.parentElement.clientWidth, WIDEST) || WIDEST;
+  /** Draw accuracy against mean thoughts: fixed numbers, the rule in its band, the others thin. */
+  function drawCurve() {
+    const width = Math.min(curve.parentElement.clientWidth, WIDEST) || WIDEST, right = width - 14;
     set(curve, { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT });
-    right = width - 14;
     // The tenth below every interval of every rule, so that the axis never moves.
     const lowest = Math.min(0.9, Math.floor(10 * Math.min(...data.rules.flatMap((rule) => rule.settings.map((one) => one.accuracy[1])))) / 10);
     x = (thoughts) => LEFT + ((right - LEFT) * thoughts) / Math.max(1, data.most);
     y = (share) => BOTTOM - ((BOTTOM - TOP) * (share - lowest)) / (1 - lowest);
-    const grid = [];
+    const line = (d, name) => make("path", { class: name, d }), words = (at, up, text, name = "") => make("text", { x: at, y: up, class: name }, text);
+    const points = ({ settings }, part = 0) => settings.map((one) => `${x(one.thoughts).toFixed(1)} ${y(one.accuracy[part]).toFixed(1)}`);
+    // With its ends, so that no point hides it.
+    const interval = ({ thoughts, accuracy: [, low, high] }, name) => line(`M${x(thoughts)} ${y(low)}V${y(high)}M${x(thoughts) - 6} ${y(low)}h12M${x(thoughts) - 6} ${y(high)}h12`, name);
+    const parts = [words(4, 15, "accuracy"), words((LEFT + right) / 2, BOTTOM + 40, "mean thoughts per problem", "middle")];
     for (let tenth = 10; tenth >= Math.round(10 * lowest); tenth -= lowest < 0.5 ? 2 : 1) {
-      grid.push(make("path", { class: "grid", d: `M${LEFT} ${y(tenth / 10)}H${right}` }), make("text", { x: LEFT - 8, y: y(tenth / 10) + 4.5, class: "end" }, `${10 * tenth}%`));
+      parts.push(line(`M${LEFT} ${y(tenth / 10)}H${right}`, "grid"), words(LEFT - 8, y(tenth / 10) + 4.5, `${10 * tenth}%`, "end"));
     }
-    for (let k = 0; k <= data.most; k += Math.ceil((data.most + 1) / 12)) grid.push(make("text", { x: x(k), y: BOTTOM + 19, class: "middle" }, k));
-    axes.replaceChildren(...grid, make("text", { x: 4, y: 15 }, "accuracy"), make("text", { x: (LEFT + right) / 2, y: BOTTOM + 40, class: "middle" }, "mean thoughts per problem"));
-    const best = Math.max(...data.rules[0].settings.map((one) => one.accuracy[0]));
-    fixed.replaceChildren(make("path", { class: "best", d: `M${LEFT} ${y(best)}H${right}` }),
-      ...data.rules[0].settings.flatMap((one, k) => [interval(one), make("rect", { class: "fixed", x: x(one.thoughts) - 4, y: y(one.accuracy[0]) - 4, width: 8, height: 8 }),
-        make("text", { x: x(one.thoughts) + (k === data.most ? -9 : 9), y: y(one.accuracy[0]) + 15, class: k === data.most ? "end" : "" }, k)]));
-    set(fixed, { class: "fixeds" });
-  }
-
-  /** The line of a rule in its band; the other rules thin. */
-  function drawLine() {
-    const learned = data.rules.slice(1), { settings, chosen } = now.rule, mark = settings[chosen];
-    others.replaceChildren(...learned.filter((rule) => rule !== now.rule).map((rule) => set(path(rule.settings), { class: "other" })));
-    line.replaceChildren(...(now.rule === data.rules[0] ? [] : [
-      make("path", { class: "band", d: `M${points(settings, 1).join("L")}L${points(settings, 2).reverse().join("L")}Z` }), set(path(settings), { class: "rule" }),
-      mark ? make("path", { class: "chosen", d: `M${x(mark.thoughts)} ${y(mark.accuracy[0]) - 8}l8 8l-8 8l-8 -8Z` }) : null,
-    ].filter(Boolean)));
+    for (let k = 0; k <= data.most; k += Math.ceil((data.most + 1) / 12)) parts.push(words(x(k), BOTTOM + 19, k, "middle"));
+    const { rule, setting } = now, mark = rule.settings[rule.chosen], fixed = data.rules[0], at = [x(setting.thoughts), y(setting.accuracy[0])];
+    parts.push(line(`M${LEFT} ${y(best.accuracy[0])}H${right}`, "best"));
+    for (const other of data.rules.slice(1)) if (other !== rule) parts.push(line(`M${points(other).join("L")}`, "other"));
+    if (rule !== fixed) parts.push(line(`M${points(rule, 1).join("L")}L${points(rule, 2).reverse().join("L")}Z`, "band"), line(`M${points(rule).join("L")}`, "rule"));
+    if (mark) parts.push(line(`M${x(mark.thoughts)} ${y(mark.accuracy[0]) - 8}l8 8l-8 8l-8 -8Z`, "chosen"));
+    for (const [k, one] of fixed.settings.entries()) {
+      const [left, up] = [x(one.thoughts), y(one.accuracy[0])], last = k === data.most;
+      parts.push(interval(one, "interval"), make("rect", { class: "fixed", x: left - 4, y: up - 4, width: 8, height: 8 }), words(left + (last ? -9 : 9), up + 15, k, last ? "number end" : "number"));
+    }
+    const far = setting.thoughts > data.most / 2;
+    curve.replaceChildren(...parts, line(`M${at[0]} ${BOTTOM}V${at[1]}H${LEFT}`, "guide"), interval(setting, "interval now"), make("circle", { class: "current", cx: at[0], cy: at[1], r: 4 }),
+      words(at[0] + (far ? -10 : 10), at[1] - 9, `S ${percent(setting.accuracy[0])}`, far ? "now end" : "now"));
   }
 
   function drawTable() {
@@ -105,16 +99,14 @@ function render({ model, el }) {
       ...data.verdicts.map(([name], n) => make("th", { scope: "col", "data-verdict": n }, name)))), make("tbody", {}, ...rows));
   }
 
-  function draw(resized = false) {
-    data = model.get("data");
+  function draw() {
+    data = read();
     if (!data.rules) return;
     const rule = data.rules.find((one) => one.name === model.get("rule")) ?? data.rules[0];
     const place = Math.min(model.get("threshold"), rule.settings.length - 1), setting = rule.settings[place];
-    const another = built !== data || now.rule !== rule;
     now = { rule, place, setting };
+    best = data.rules[0].settings.reduce((most, one) => (one.accuracy[0] > most.accuracy[0] ? one : most));
     if (built !== data) buildStrip();
-    if (built !== data || resized) buildAxes();
-    if (another || resized) drawLine();
     built = data;
     const [accuracy, low, high] = setting.accuracy, { thoughts, passes } = setting;
     say(title, setting.words);
@@ -130,11 +122,9 @@ function render({ model, el }) {
       say(came, name);
       set(element, { "data-stop": k, "aria-label": `Problem ${one.number}, ${count(one.hops, "step")}: stops after ${count(k, "thought")}, ${name}` });
     }
-    const at = [x(thoughts), y(accuracy)];
-    current.replaceChildren(make("path", { class: "guide", d: `M${at[0]} ${BOTTOM}V${at[1]}H${LEFT}` }), set(interval(setting), { class: "interval now" }), make("circle", { class: "current", cx: at[0], cy: at[1], r: 4 }),
-      make("text", { x: at[0] + (thoughts > data.most / 2 ? -10 : 10), y: at[1] - 9, class: thoughts > data.most / 2 ? "now end" : "now" }, `S ${percent(accuracy)}`));
+    drawCurve();
     drawTable();
-    const all = setting.groups.at(-1).slice(2), best = data.rules[0].settings.reduce((most, one) => (one.accuracy[0] > most.accuracy[0] ? one : most));
+    const all = setting.groups.at(-1).slice(2);
     const summary = `${setting.words}: ${percent(accuracy)} right (95% interval ${percent(low)} to ${percent(high)}) after ${thoughts.toFixed(2)} thoughts on average, ${passes.toFixed(2)} passes.`;
     say(said, `${summary} The best fixed number of thoughts, ${Math.round(best.thoughts)}, is right on ${percent(best.accuracy[0])}. Of the stops, ${listed(all.map((many, n) => `${many.toLocaleString("en")} ${["are too early", "are on time", "are too late", "could never be right"][n]}`))}.`);
     set(curve, { "aria-label": `Accuracy against mean thoughts. ${summary}` });
@@ -164,9 +154,9 @@ function render({ model, el }) {
   };
   set(curve, { pointerdown: drag, pointermove: drag });
 
-  const end = follow(model, TRAITS, () => draw());
+  const end = follow(model, TRAITS, draw);
   draw();
-  const watch = new ResizeObserver(() => draw(true));
+  const watch = new ResizeObserver(() => now && drawCurve());
   watch.observe(curve.parentElement);
   return () => { watch.disconnect(); end(); };
 }
