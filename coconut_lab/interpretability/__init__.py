@@ -3,8 +3,8 @@
 `thinking.py` lets a model think about many problems; `values.py` reads what it thought as one table
 of nodes, `search_tree.py` what it would say next, `geometry.py` where the vectors lie,
 `attention.py` which facts they look at. What is read
-proves little by itself: `interventions.py` changes a thought, or the facts behind it, and sees who
-wins.
+proves little by itself: `interventions.py` changes a thought, `staircase.py` the facts behind it,
+and they see who wins.
 """
 
 from coconut_lab.interpretability.attention import fact_attention
@@ -17,12 +17,13 @@ from coconut_lab.interpretability.interventions import (
     outcomes,
     put,
     random_basis,
+    rename_thoughts,
     set_words,
     split,
-    staircase,
     write_words,
 )
 from coconut_lab.interpretability.search_tree import best_ends, interpolate, search_tree
+from coconut_lab.interpretability.staircase import staircase
 from coconut_lab.interpretability.thinking import think, untrained
 from coconut_lab.interpretability.values import (
     CONTROLS,
@@ -55,6 +56,7 @@ __all__ = [
     "parallelism",
     "put",
     "random_basis",
+    "rename_thoughts",
     "search_tree",
     "set_words",
     "split",

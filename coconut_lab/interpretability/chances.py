@@ -11,8 +11,10 @@ from torch import Tensor
 
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.stages_and_masks import IGNORED, Example
+from coconut_lab.curriculum.tokenizer import ANSWER_MARK
 from coconut_lab.inference.states_and_answers import last_states
 from coconut_lab.model.coconut import Coconut
+from coconut_lab.tasks.problems import ProblemError
 
 
 def name_tokens(before: str, names: Sequence[str], tokenizer: Any) -> list[list[int]]:
@@ -21,6 +23,17 @@ def name_tokens(before: str, names: Sequence[str], tokenizer: Any) -> list[list[
         [before, *(f"{before} {name}" for name in names)], add_special_tokens=False
     ).input_ids
     return [ids[len(head) :] for ids in whole]
+
+
+def one_token(model: Coconut, name: str) -> int:
+    """The token id of a name; ProblemError if it takes several."""
+    (ids,) = name_tokens(ANSWER_MARK, [name], model.tokenizer)
+    if len(ids) != 1:
+        raise ProblemError(
+            f"{name!r} takes {len(ids)} tokens; words can be written where a name is one token, "
+            "as in symbols"
+        )
+    return ids[0]
 
 
 @torch.no_grad()

@@ -1,9 +1,8 @@
-"""Change a thought, or the facts behind it, and see who wins.
+"""Change a thought, and see who wins.
 
 Every operation is an `edit` (see `model/edits.py`): `put` feeds other vectors, `donors` has a table
 of them, `change` applies any function to a thought. `compare_edits` runs a table of edits over many
-problems and says which option the answers name. `staircase` changes no thought but the facts that
-the model looks back at.
+problems and says which option the answers name.
 
 For example, the twin's first thought in place of the first, and nothing else:
 
@@ -21,21 +20,20 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from coconut_lab.curriculum.batching import pad_prompts
 from coconut_lab.curriculum.stages_and_masks import Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
 from coconut_lab.inference.answers import answer_of
 from coconut_lab.inference.generation import generate
 from coconut_lab.inference.scoring import Score, compare_paired
-from coconut_lab.interpretability.chances import name_tokens
+from coconut_lab.interpretability.chances import one_token
 from coconut_lab.interpretability.thinking import rows_with_thoughts, think, thoughts_in
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.edits import Edit
-from coconut_lab.model.passes import Passes
-from coconut_lab.tasks.counterfactuals import rewire, twin
+from coconut_lab.tasks.counterfactuals import twin
 from coconut_lab.tasks.problems import Problem, ProblemError, graph_of
 
 OUTCOMES = ("right", "distractor", "other")
+PART = 512  # problems for which noise is made at once: of more, a table for each pair is too large
 
 
 def put(vectors: Tensor, *at: int) -> Edit:
@@ -73,9 +71,10 @@ def donors(
     """
     own = think(model, problems, curriculum, count)  # (B, n, d)
     mean, generator = own.mean(0, keepdim=True), torch.Generator().manual_seed(seed)
-    # A product with the centred thoughts themselves has their covariance.
-    mix = torch.randn(len(own), len(own), generator=generator) / max(1, len(own) - 1) ** 0.5
-    noise = mean + torch.einsum("bc,cnd->bnd", mix, own - mean)
+    noise = torch.empty_like(own)
+    for part in noise.split(PART):  # a product with the centred thoughts has their covariance
+        mix = torch.randn(len(part), len(own), generator=generator) / max(1, len(own) - 1) ** 0.5
+        part.copy_(mean + torch.einsum("bc,cnd->bnd", mix, own - mean))
     return {
         "own": own,
         "zero": torch.zeros_like(own),
@@ -83,8 +82,18 @@ def donors(
         "noise": noise,
         "another problem": own.roll(1, 0),
         "same answer": own[_same_answer(problems)],
-        "twin": think(model, [twin(problem) for problem in problems], curriculum, count),
+        "twin": think(model, _twins(problems), curriculum, count),
     }
+
+
+def _twins(problems: Sequence[Problem]) -> list[Problem]:
+    found = []
+    for number, problem in enumerate(problems):
+        try:
+            found.append(twin(problem))
+        except ProblemError as error:
+            raise ProblemError(f"problem {number}: {error}; leave it out") from error
+    return found
 
 
 def _same_answer(problems: Sequence[Problem]) -> list[int]:
@@ -186,7 +195,7 @@ def name_basis(model: Coconut, problems: Sequence[Problem]) -> Tensor:
     """An orthonormal basis (d, r) of the span of the embeddings of all names in these problems."""
     names = sorted({name for problem in problems for name in graph_of(problem).names})
     weight = model.language_model.get_input_embeddings().weight.detach().float().cpu()
-    return torch.linalg.qr(weight[[_token(model, name) for name in names]].T).Q
+    return torch.linalg.qr(weight[[one_token(model, name) for name in names]].T).Q
 
 
 def random_basis(width: int, rank: int, seed: int = 0) -> Tensor:
@@ -210,6 +219,33 @@ def split(basis: Tensor, inside: Tensor | None = None, outside: Tensor | None = 
         return parts[1] + (parts[0] - parts[1]) @ basis.to(h) @ basis.to(h).T
 
     return edit
+
+
+def rename_thoughts(
+    model: Coconut, thoughts: Tensor, old: Sequence[Problem], new: Sequence[Problem]
+) -> Tensor:
+    """Give thoughts other words: what they say of a node's old name, they say of its new one.
+
+    In the span of the names' embeddings a thought is a sum of them. Each coefficient goes from a
+    node's name in the old problem to its name in the new one; the rest of the thought stays.
+
+    Args:
+        model: the model; its names are single tokens.
+        thoughts: (B, n, d), of the old problems.
+        old, new: the problems, and the same `renamed`.
+    """
+    pairs = [(graph_of(a).names, graph_of(b).names) for a, b in zip(old, new, strict=True)]
+    words = sorted({name for pair in pairs for names in pair for name in names})
+    embeddings = model.language_model.get_input_embeddings().weight.detach().float().cpu()
+    rows = embeddings[[one_token(model, name) for name in words]]  # (r, d)
+    found = []
+    for vectors, both in zip(thoughts, pairs, strict=True):
+        # Words that name no node fill up the permutation.
+        was, now = ([*names, *(w for w in words if w not in names)] for names in both)
+        given = vectors @ torch.linalg.pinv(rows)  # (n, r)
+        moved = given[:, [words.index(was[now.index(word)]) for word in words]]
+        found.append(vectors + (moved - given) @ rows)
+    return torch.stack(found)
 
 
 def with_logits(model: Coconut, hidden: Tensor, wanted: Tensor) -> Tensor:
@@ -263,90 +299,5 @@ def _multi_hot(model: Coconut, words: Sequence[Collection[str]]) -> Tensor:
     for number, (row, names) in enumerate(zip(found, words, strict=True)):
         if not names:
             raise ProblemError(f"problem {number} has no words to set; leave it out")
-        row[[_token(model, name) for name in names]] = 1
+        row[[one_token(model, name) for name in names]] = 1
     return found
-
-
-def _token(model: Coconut, name: str) -> int:
-    (ids,) = name_tokens(ANSWER_MARK, [name], model.tokenizer)
-    if len(ids) != 1:
-        raise ProblemError(
-            f"{name!r} takes {len(ids)} tokens; words can be written where a name is one token, "
-            "as in symbols"
-        )
-    return ids[0]
-
-
-# --- the facts behind a thought -------------------------------------------------------------------
-
-
-class _Behind(Passes):
-    """Passes that find other keys and values in the columns of the question from pass t on."""
-
-    def __init__(self, model: Coconut, other: Any, columns: int, at: int) -> None:
-        super().__init__(model)
-        self.other, self.columns, self.left = other, columns, at
-
-    def __call__(self, inputs: Tensor, position_ids: Tensor) -> Tensor:
-        if self.left == 0:
-            for own, other in zip(self.cache.layers, self.other.layers, strict=True):
-                own.keys[:, :, : self.columns] = other.keys[:, :, : self.columns]
-                own.values[:, :, : self.columns] = other.values[:, :, : self.columns]
-        self.left -= 1
-        return super().__call__(inputs, position_ids)
-
-
-@torch.no_grad()
-def staircase(
-    model: Coconut,
-    problems: Sequence[Problem],
-    curriculum: Curriculum,
-    count: int | None = None,
-    *,
-    batch_size: int = 128,
-) -> pd.DataFrame:
-    """Rewire a hop's facts behind the model's back, from some pass on; which answer does it give?
-
-    The model reads the question as it was. From pass t on it finds the keys and values of the
-    rewired question (`rewire`) in the question's columns. Pass 0 reads the question and `<bot>`,
-    where thought 1 is made; pass k reads thought k; pass n + 1 reads `<eot> ###`. If hop j is taken
-    when thought j is made, and nowhere else, the answer follows the new facts exactly for t < j.
-
-    Args:
-        model, curriculum, count: as for `think`; names must be single tokens.
-        problems: problems of one number of hops that can be rewired at each of them.
-
-    Returns:
-        One row per hop that was rewired; for each t from 0, and "never", the share of answers that
-        name the option that was right before.
-
-    Raises:
-        ProblemError: a problem that cannot be rewired.
-    """
-    count = thoughts_in(curriculum) if count is None else count
-    mark = model.tokenizer(ANSWER_MARK, add_special_tokens=False).input_ids
-    old = torch.tensor([_token(model, graph_of(p).names[graph_of(p).target]) for p in problems])
-    table: dict[int, list[float]] = {}
-    for hop in range(1, graph_of(problems[0]).hops + 1):
-        changed = [rewire(problem, hop) for problem in problems]
-        kept = torch.zeros(count + 3)
-        for start in range(0, len(problems), batch_size):
-            part = slice(start, start + batch_size)
-            batches: list[Any] = []
-            for version in (problems[part], changed[part]):
-                rows = rows_with_thoughts(model, version, curriculum, count)
-                rows = [[*row, model.tokens.eot, *mark] for row in rows]
-                padded = pad_prompts(rows, model.tokenizer)
-                batches.append({name: value.to(model.device) for name, value in padded.items()})
-            eot = batches[0]["input_ids"].shape[1] - 1 - len(mark)
-            other = model.latent_states(**batches[1]).cache
-            for at in range(count + 3):
-                # From pass 0 on, the rewired question is all that the model ever sees.
-                passes = _Behind(model, other, eot - count - 1, at) if at else None
-                batch = batches[0] if at else batches[1]
-                states = model.latent_states(**batch, also_cut=[eot], passes=passes)
-                said = model.head(states.hidden[:, -1]).argmax(-1).cpu()
-                kept[at] += (said == old[part]).sum()
-        table[hop] = (kept / len(problems)).tolist()
-    columns = [*range(count + 2), "never"]
-    return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("hop")

@@ -28,11 +28,18 @@ def apply_edit(edit: Edit, thought: Tensor, here: Tensor, numbers: Tensor) -> Te
         rows = (here & (numbers == k)).nonzero().flatten()  # (b,)
         old = thought[rows]
         new = edit(k, old, rows)
-        if not isinstance(new, Tensor) or new.shape != old.shape:
-            found = f"shape {tuple(new.shape)}" if isinstance(new, Tensor) else type(new).__name__
+        if not isinstance(new, Tensor) or (new.shape, new.dtype) != (old.shape, old.dtype):
+            found = type(new).__name__
+            if isinstance(new, Tensor):
+                found = f"shape {tuple(new.shape)} of {new.dtype}"
             raise ModelError(
                 f"edit returned {found} for thought {k}; it must return the thoughts to feed back, "
-                f"a tensor of shape {tuple(old.shape)} like the h it is given"
+                f"a tensor of shape {tuple(old.shape)} of {old.dtype} like h; try .to(h)"
+            )
+        if not bool(new.isfinite().all()):
+            raise ModelError(
+                f"edit returned nan or infinity for thought {k}; look for a division by zero, such "
+                "as by the length of a zero vector"
             )
         thought = thought.index_put((rows,), new.to(thought))
     return thought

@@ -23,16 +23,16 @@ from coconut_lab.interpretability.interventions import (
     put,
     random_basis,
     split,
-    staircase,
 )
 from coconut_lab.interpretability.search_tree import best_ends, search_tree
+from coconut_lab.interpretability.staircase import staircase
 from coconut_lab.interpretability.values import evenness, masses, node_values
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.edits import Edit
 from coconut_lab.study.build_checkpoints import UNSEEN_SEED, run_path, unseen_problems
 from coconut_lab.study.methods_and_depth import run, trained
-from coconut_lab.tasks.counterfactuals import rewire
-from coconut_lab.tasks.problems import Problem, ProblemError, graph_of
+from coconut_lab.tasks.counterfactuals import rewirable
+from coconut_lab.tasks.problems import Problem
 from coconut_lab.training.recipe import load_recipe
 from coconut_lab.training.trainer import Trainer
 
@@ -40,20 +40,6 @@ SEEDS = (0, 1, 2, 3, 4)
 MODELS = ("tiny-base", "tiny-coconut", "tiny-mixed")
 #: Optimizer steps of a run of tiny-coconut: its stages end after 50, 200, 350, 550 and 1,150.
 STEPS = (0, 50, 125, 200, 275, 350, 450, 550, 700, 850, 1000, 1150)
-
-
-def rewirable(problems: Sequence[Problem], hops: int) -> list[Problem]:
-    """The problems of that many hops whose facts can be rewired at each of them."""
-    found = []
-    for problem in problems:
-        if graph_of(problem).hops == hops:
-            try:
-                for hop in range(1, hops + 1):
-                    rewire(problem, hop)
-            except ProblemError:
-                continue
-            found.append(problem)
-    return found
 
 
 def from_words(model: Coconut, threshold: float) -> Edit:

@@ -1,14 +1,17 @@
-"""Problems changed so that the other option is right: asked about the other root, or rewired.
+"""Problems changed in one respect: asked about the other root, rewired, or with other names.
 
-Both keep the names, the options and the number of hops, so that what differs in a model's thoughts
-can only come from the change.
+The first two make the other option right and keep names, options and the number of hops. A renamed
+problem is the same one in other words. So what differs in a model's thoughts comes from the change.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
+
+import numpy as np
 
 from coconut_lab.tasks.graph import Graph
 from coconut_lab.tasks.notation import (
@@ -79,6 +82,48 @@ def rewire(problem: Problem, hop: int) -> Problem:
     raise ProblemError(
         f"no two edges of hop {hop} can be exchanged so that only the other option is right"
     )
+
+
+def rewirable(problems: Sequence[Problem], hops: int) -> list[Problem]:
+    """The problems of that many hops whose facts can be rewired at each of them."""
+    found = []
+    for problem in problems:
+        if graph_of(problem).hops == hops:
+            try:
+                for hop in range(1, hops + 1):
+                    rewire(problem, hop)
+            except ProblemError:
+                continue
+            found.append(problem)
+    return found
+
+
+def renamed(problem: Problem, names: Mapping[str, str] | int) -> Problem:
+    """Call the nodes by other names; facts, options and the answer stay what they are.
+
+    Args:
+        problem: a ProsQA problem, in either notation.
+        names: old name → new name, names that are not in it stay; or a seed, by which the problem's
+            own names are permuted.
+
+    Raises:
+        ProblemError: the problem has no graph, or two nodes would have one name.
+    """
+    graph = graph_of(problem)
+    if isinstance(names, int):
+        others = np.random.default_rng(names).permutation(graph.names).tolist()
+        names = dict(zip(graph.names, others, strict=True))
+    now = {name: names.get(name, name) for name in graph.names}
+    if len({*now.values()}) < len(now):
+        raise ProblemError(f"two nodes would have the same name: {sorted(now.values())}")
+    said = problem.in_symbols()
+    found = Problem(
+        " ".join(now.get(word, word) for word in said.question.split()),
+        tuple(now[step] for step in said.steps),
+        now[said.answer],
+        replace(graph, names=tuple(now.values())),
+    )
+    return found if is_symbolic(problem.question) else found.in_english()
 
 
 def _edges_of_hop(graph: Graph, hop: int) -> list[int]:

@@ -9,6 +9,7 @@ from explorer_models import random_checkpoint, spelling_checkpoint
 
 from coconut_lab import ProblemError, generate, generate_prosqa, load, rewire, twin
 from coconut_lab.interpretability.interventions import (
+    PART,
     change,
     compare_edits,
     donors,
@@ -17,14 +18,16 @@ from coconut_lab.interpretability.interventions import (
     outcomes,
     put,
     random_basis,
+    rename_thoughts,
     set_words,
     split,
-    staircase,
     with_logits,
     write_words,
 )
+from coconut_lab.interpretability.staircase import staircase
 from coconut_lab.interpretability.thinking import think
-from coconut_lab.tasks.problems import Problem
+from coconut_lab.tasks.counterfactuals import renamed, rewirable
+from coconut_lab.tasks.problems import Graph, Problem
 
 CHECKPOINT = random_checkpoint()
 MODEL, CURRICULUM = CHECKPOINT.model, CHECKPOINT.curriculum
@@ -83,6 +86,23 @@ def test_noise_has_the_mean_and_covariance_of_the_thoughts():
     assert torch.nn.functional.cosine_similarity(own, noise).max() < 0.9
 
 
+def test_many_problems_get_noise_in_parts(monkeypatch):
+    """A part at a time is the same noise, and the table of pairs is never larger than a part."""
+    whole = donors(MODEL, PROBLEMS, CURRICULUM)["noise"]
+    asked, randn = [], torch.randn
+    monkeypatch.setattr("coconut_lab.interpretability.interventions.PART", 48)
+    monkeypatch.setattr(torch, "randn", lambda *s, **o: asked.append(s) or randn(*s, **o))
+    torch.testing.assert_close(donors(MODEL, PROBLEMS, CURRICULUM)["noise"], whole)
+    assert PART > 48 and asked == [(48, 160), (48, 160), (48, 160), (16, 160)]
+
+
+def test_a_problem_without_a_twin_is_named():
+    graph = Graph(("Tom", "Sally", "a", "b", "x"), ((0, 2), (2, 4), (1, 3)), 0, 4, 3)
+    lonely = Problem("| Tom a | a x | Sally b [Q] b x [R] Tom", ("a", "x"), "x", graph)
+    with pytest.raises(ProblemError, match="problem 1: the problem has no twin: .*leave it out"):
+        donors(MODEL, [PROBLEMS[0], lonely, *PROBLEMS], CURRICULUM)
+
+
 def test_one_problem_without_a_like_is_named():
     with pytest.raises(ProblemError, match=r"problem 0: no other one has its answer"):
         donors(MODEL, PROBLEMS[:1], CURRICULUM)
@@ -125,6 +145,29 @@ def test_parts_inside_and_outside_a_subspace(given):
     torch.testing.assert_close(random.T @ random, torch.eye(rank), atol=1e-5, rtol=0)
 
 
+def test_a_renamed_thought_says_of_the_new_name_what_it_said_of_the_old(given):
+    """Against least squares of each thought on the names, solved again after the renaming."""
+    other = dict(zip(NAMES, [*NAMES[3:], *NAMES[:3]], strict=True))
+    new = [renamed(p, n if n % 2 else other) for n, p in enumerate(PROBLEMS)]
+    found = rename_thoughts(MODEL, given["own"], PROBLEMS, new)
+    weight = MODEL.language_model.get_input_embeddings().weight.detach()
+    words = weight[MODEL.tokenizer.convert_tokens_to_ids(NAMES)].T  # (d, 12)
+
+    def coefficients(vectors):
+        return torch.linalg.lstsq(words, vectors.T).solution  # (12, n)
+
+    for old, now, before, after in zip(PROBLEMS, new, given["own"], found, strict=True):
+        was, are = coefficients(before), coefficients(after)
+        for name, called in zip(old.graph.names, now.graph.names, strict=True):
+            torch.testing.assert_close(
+                are[NAMES.index(called)], was[NAMES.index(name)], atol=1e-3, rtol=1e-3
+            )
+        rest = before.T - words @ was
+        torch.testing.assert_close(after.T - words @ are, rest, atol=1e-3, rtol=0)
+    back = rename_thoughts(MODEL, found, new, PROBLEMS)
+    torch.testing.assert_close(back[1::2], given["own"][1::2], atol=1e-3, rtol=0)
+
+
 def test_words_are_set_by_the_shortest_change(given):
     h = given["own"][:, 0]
     frontier = [[p.graph.names[n] for n in p.graph.frontier(1)] for p in PROBLEMS]
@@ -155,7 +198,7 @@ def test_thoughts_written_by_hand(given):
 
 def test_the_staircase_reads_the_rewired_facts_from_a_pass_on():
     """Never: as if nothing was rewired. From pass 0: as if the question had always been that."""
-    problems = [p for p in generate_prosqa(80, 3, hops=2) if rewirable(p)][:20]
+    problems = rewirable(generate_prosqa(80, 3, hops=2), 2)[:20]
     found = staircase(MODEL, problems, CURRICULUM, 2, batch_size=9)
     assert list(found.columns) == [0, 1, 2, 3, "never"] and list(found.index) == [1, 2]
     ids = MODEL.tokenizer.convert_tokens_to_ids
@@ -172,13 +215,6 @@ def test_the_staircase_reads_the_rewired_facts_from_a_pass_on():
         new = [says(rewire(p, hop)) == was for p, was in zip(problems, old, strict=True)]
         assert found.loc[hop, "never"] == pytest.approx(sum(kept) / 20)
         assert found.loc[hop, 0] == pytest.approx(sum(new) / 20)
-
-
-def rewirable(problem: Problem) -> bool:
-    try:
-        return all(rewire(problem, hop) for hop in range(1, problem.graph.hops + 1))
-    except ProblemError:
-        return False
 
 
 def test_in_tiny_coconut_the_first_thought_decides_and_hops_are_taken_in_turn():
@@ -200,9 +236,7 @@ def test_in_tiny_coconut_the_first_thought_decides_and_hops_are_taken_in_turn():
     assert 0.3 < table.loc["other", "right"] < 0.7
     assert table.loc["twin", "low"] < table.loc["twin", "right"] < table.loc["twin", "high"]
     assert table.loc["twin", "holm"] == pytest.approx(4 * table.loc["twin", "p"])
-    steps = staircase(
-        model, [p for p in generate_prosqa(200, 31, hops=3) if rewirable(p)], curriculum
-    )
+    steps = staircase(model, rewirable(generate_prosqa(200, 31, hops=3), 3), curriculum)
     for hop in (1, 2, 3):
         assert (steps.loc[hop, list(range(hop))] < 0.1).all()
         assert (steps.loc[hop, list(range(hop, 5))] > 0.85).all()

@@ -154,5 +154,11 @@ def test_an_edit_that_gives_back_no_thoughts_is_refused():
     batch = collate(ragged(), TOKENIZER)
     with pytest.raises(ModelError, match=r"edit returned NoneType for thought 1; .* \(3, 16\)"):
         model(**batch, edit=lambda k, h, rows: None)
-    with pytest.raises(ModelError, match=r"edit returned shape \(16,\) for thought 1"):
+    with pytest.raises(
+        ModelError, match=r"edit returned shape \(16,\) of torch.float64 for thought 1"
+    ):
         generate(model, TOKENIZER, prompts(), 3, edit=lambda k, h, rows: h[0])
+    with pytest.raises(ModelError, match=r"of torch.int64 for thought 1; .* of torch.float64 like"):
+        model(**batch, edit=lambda k, h, rows: h.long())
+    with pytest.raises(ModelError, match=r"edit returned nan or infinity for thought 2"):
+        generate(model, TOKENIZER, prompts(), 3, edit=lambda k, h, rows: h / (k != 2))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coconut_lab import Graph, Problem, ProblemError, generate_prosqa, rewire, twin
+from coconut_lab.tasks.counterfactuals import renamed, rewirable
 from coconut_lab.tasks.notation import read_statement
 from coconut_lab.tasks.problems import graph_of, verify
 
@@ -81,6 +82,31 @@ def test_every_tiny_problem_has_a_twin_and_most_can_be_rewired_at_every_hop():
     assert done >= 60
 
 
+@given(problems, st.integers(0, 99))
+def test_a_renamed_problem_is_the_same_one_in_other_words(problem, seed):
+    """Read as text: facts, options and who is asked are those of before, name by name."""
+    changed = renamed(problem, seed)
+    verify(changed)
+    old, new = graph_of(problem).names, graph_of(changed).names
+    assert sorted(new) == sorted(old)
+    now = dict(zip(old, new, strict=True))
+    ours, theirs = read_statement(problem.question), read_statement(changed.question)
+    assert theirs.facts == tuple((now[a], now[b]) for a, b in ours.facts)
+    assert theirs.options == tuple(now[option] for option in ours.options)
+    assert theirs.asked == now[ours.asked]
+    assert right_by_walking(changed) == {now[name] for name in right_by_walking(problem)}
+    assert [now[s] for s in problem.in_symbols().steps] == list(changed.in_symbols().steps)
+    back = {name: before for before, name in now.items()}
+    assert renamed(changed, back) == problem
+
+
+def test_rewirable_problems_are_those_that_can_be_rewired_at_each_hop():
+    tiny = PROBLEMS["tiny", "symbols"]
+    found = rewirable(tiny, 3)
+    assert 0 < len(found) < sum(len(p.steps) == 3 for p in tiny)
+    assert all(rewire(problem, hop) for problem in found for hop in (1, 2, 3))
+
+
 def test_by_hand():
     graph = Graph(("Tom", "Sally", "a", "b", "x", "y"), ((0, 2), (2, 4), (1, 3), (3, 5)), 0, 4, 5)
     problem = Problem("| b y | Tom a | a x | Sally b [Q] y x [R] Tom", ("a", "x"), "x", graph)
@@ -98,6 +124,13 @@ def test_a_hop_that_is_not_there(hop):
     problem = Problem("| Tom a | a x | Sally b | b y [Q] y x [R] Tom", ("a", "x"), "x", graph)
     with pytest.raises(ProblemError, match=f"hop {hop} of a problem with 2 hops; give 1 to 2"):
         rewire(problem, hop)
+
+
+def test_two_nodes_of_one_name_are_refused():
+    problem = PROBLEMS["tiny", "symbols"][0]
+    first, second = graph_of(problem).names[:2]
+    with pytest.raises(ProblemError, match="two nodes would have the same name"):
+        renamed(problem, {first: second})
 
 
 def test_no_twin_and_no_graph():

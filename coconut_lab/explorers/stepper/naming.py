@@ -1,10 +1,9 @@
 """Lets a model of few words read a problem that uses other names."""
 
-from dataclasses import replace
 from typing import Any
 
 from coconut_lab.curriculum.tokenizer import words_known
-from coconut_lab.tasks.notation import read_statement, write_symbols
+from coconut_lab.tasks.counterfactuals import renamed
 from coconut_lab.tasks.problems import Problem, ProblemError, graph_of
 from coconut_lab.tasks.prosqa import CONCEPTS, ENTITIES
 
@@ -39,8 +38,4 @@ def for_model(problem: Problem, tokenizer: Any) -> tuple[Problem, str]:
             )
     pairs = ", ".join(f"{name} → {word}" for name, word in words.items() if name != word)
     note = f"Names are only labels to this model, so it reads words that it knows: {pairs}."
-    marked = write_symbols(read_statement(problem.question)).split()
-    question = " ".join(words.get(word, word) for word in marked)
-    steps = tuple(words[step] for step in problem.steps)
-    renamed = replace(graph, names=tuple(words.values()))
-    return Problem(question, steps, words[problem.answer], renamed), note if pairs else ""
+    return renamed(problem, words), note if pairs else ""
