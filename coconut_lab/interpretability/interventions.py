@@ -69,6 +69,7 @@ def donors(
     Raises:
         ProblemError: a problem without a twin, or with an answer that no other problem has.
     """
+    twins = _twins(problems)
     own = think(model, problems, curriculum, count)  # (B, n, d)
     mean, generator = own.mean(0, keepdim=True), torch.Generator().manual_seed(seed)
     noise = torch.empty_like(own)
@@ -82,7 +83,7 @@ def donors(
         "noise": noise,
         "another problem": own.roll(1, 0),
         "same answer": own[_same_answer(problems)],
-        "twin": think(model, _twins(problems), curriculum, count),
+        "twin": think(model, twins, curriculum, count),
     }
 
 
