@@ -5,6 +5,8 @@ of nodes, `search_tree.py` what it would say next, `geometry.py` where the vecto
 `attention.py` which facts they look at. What is read
 proves little by itself: `interventions.py` changes a thought, `staircase.py` the facts behind it,
 and they see who wins.
+proves little by itself: `interventions.py` changes a thought, or the facts behind it, and sees who
+wins; `steering.py` writes a train of thought in words, or searches for a direction.
 """
 
 from coconut_lab.interpretability.attention import fact_attention
@@ -24,6 +26,18 @@ from coconut_lab.interpretability.interventions import (
 )
 from coconut_lab.interpretability.search_tree import best_ends, interpolate, search_tree
 from coconut_lab.interpretability.staircase import staircase
+from coconut_lab.interpretability.steering import (
+    FLOWS,
+    Search,
+    as_far,
+    controls,
+    flow,
+    flow_done,
+    random_like,
+    search_direction,
+    steer,
+    temper,
+)
 from coconut_lab.interpretability.thinking import think, untrained
 from coconut_lab.interpretability.values import (
     CONTROLS,
@@ -38,14 +52,20 @@ from coconut_lab.interpretability.values import (
 
 __all__ = [
     "CONTROLS",
+    "FLOWS",
+    "Search",
+    "as_far",
     "best_ends",
     "by_group",
     "by_height",
     "change",
     "compare_edits",
+    "controls",
     "donors",
     "evenness",
     "fact_attention",
+    "flow",
+    "flow_done",
     "frontier_mass",
     "geometry",
     "interpolate",
@@ -57,10 +77,14 @@ __all__ = [
     "put",
     "random_basis",
     "rename_thoughts",
+    "random_like",
+    "search_direction",
     "search_tree",
     "set_words",
     "split",
     "staircase",
+    "steer",
+    "temper",
     "think",
     "untrained",
     "write_words",

@@ -28,6 +28,7 @@ from coconut_lab.inference.scoring import Z
 from coconut_lab.interpretability.chances import chances, name_tokens
 from coconut_lab.interpretability.thinking import rows_with_thoughts, think, thoughts_in
 from coconut_lab.model.coconut import Coconut
+from coconut_lab.model.edits import Edit
 from coconut_lab.tasks.notation import is_symbolic
 from coconut_lab.tasks.problems import Graph, Problem, graph_of
 
@@ -49,6 +50,7 @@ def node_values(
     *,
     through: str | int = "head",
     control: str | None = None,
+    edit: Edit | None = None,
     seed: int = 0,
     batch_size: int = 256,
 ) -> pd.DataFrame:
@@ -64,6 +66,7 @@ def node_values(
             value is no probability); `"<eot>"`, the probability of each name as the next concept
             after `<eot>`, the product over its tokens (then thoughts count from 0).
         control: a key of `CONTROLS`, or None.
+        edit: changes thoughts before they are fed back, not as they are read; see `Edit`.
         seed: of the control `"shuffled names"`.
         batch_size: how many rows go through the model at once.
 
@@ -92,12 +95,15 @@ def node_values(
     if control == "another problem":
         asked = asked[1:] + asked[:1]
     if through == "<eot>":
+        if edit is not None:
+            raise ValueError("what is said after <eot> is read without edits; see `outcomes`")
         tables = _after_eot(model, asked, names, curriculum, count, batch_size)
         numbers = np.arange(count + 1)
         hops = numbers + is_symbolic(asked[0].question)
     else:
         layer = through if isinstance(through, int) else None
-        thoughts = think(model, asked, curriculum, count, layer=layer, batch_size=batch_size)
+        how: dict[str, Any] = {"layer": layer, "edit": edit, "batch_size": batch_size}
+        thoughts = think(model, asked, curriculum, count, **how)
         tables = _through_head(model, thoughts, names, through == "inner product")
         numbers = np.arange(1, count + 1)
         hops = -(-numbers // curriculum.thoughts_per_step)
