@@ -2,11 +2,9 @@
 
 `thinking.py` lets a model think about many problems; `values.py` reads what it thought as one table
 of nodes, `search_tree.py` what it would say next, `geometry.py` where the vectors lie,
-`attention.py` which facts they look at. What is read
-proves little by itself: `interventions.py` changes a thought, `staircase.py` the facts behind it,
-and they see who wins.
-proves little by itself: `interventions.py` changes a thought, or the facts behind it, and sees who
-wins; `steering.py` writes a train of thought in words, or searches for a direction.
+`attention.py` which facts they look at. What is read proves little by itself: `interventions.py`
+changes a thought, `staircase.py` the facts behind it, and they see who wins. `steering.py` writes a
+train of thought in words, or searches for a direction.
 """
 
 from coconut_lab.interpretability.attention import fact_attention
@@ -76,8 +74,8 @@ __all__ = [
     "parallelism",
     "put",
     "random_basis",
-    "rename_thoughts",
     "random_like",
+    "rename_thoughts",
     "search_direction",
     "search_tree",
     "set_words",
