@@ -18,6 +18,7 @@ from coconut_lab.explorers.monitor.widget import TrainingMonitor
 from coconut_lab.explorers.picture import Picture
 from coconut_lab.explorers.search_tree.widget import SearchTree
 from coconut_lab.explorers.stepper.widget import ThoughtStepper
+from coconut_lab.explorers.thought_editor.widget import ThoughtEditor
 
 __all__ = [
     "CurriculumView",
@@ -25,6 +26,7 @@ __all__ = [
     "ModelComparison",
     "Picture",
     "SearchTree",
+    "ThoughtEditor",
     "ThoughtStepper",
     "TrainingMonitor",
 ]

@@ -179,6 +179,7 @@ def compare_edits(
         rows[name] |= {"won": paired.only_second, "p": paired.p_value}
     found = pd.DataFrame.from_dict(rows, orient="index")
     found["holm"] = holm(found.p[1:]).reindex(found.index)
+    found.attrs["problems"] = len(problems)
     return found[["right", "low", "high", "distractor", "other", "lost", "won", "p", "holm"]]
 
 

@@ -137,7 +137,7 @@ def read(
                 # In symbols the step after k thoughts ends at its concept, k + 1 hops away.
                 "hop": -(-number // per_step) + (through == "<eot>" and symbolic),
                 "nodes": (row[firsts] / shared).tolist(),
-                "words": _other_words(row, set(firsts), tokenizer),
+                "words": other_words(row, set(firsts), tokenizer),
             }
             for number, row in zip(numbers, table, strict=True)
         ],
@@ -152,7 +152,7 @@ def _in_its_words(question: Question, tokenizer: Any) -> tuple[Question, str]:
     return Question(problem, question.removed, question.asked), note
 
 
-def _other_words(row: Tensor, nodes: set[int], tokenizer: Any) -> list[tuple[str, float]]:
+def other_words(row: Tensor, nodes: set[int], tokenizer: Any) -> list[tuple[str, float]]:
     best = row.topk(min(len(nodes) + MOST_WORDS, len(row)))
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     kept = [(t, p) for t, p in pairs if t not in nodes and p >= LEAST_SHARE][:MOST_WORDS]

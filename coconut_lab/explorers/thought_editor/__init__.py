@@ -1,0 +1,1 @@
+"""The editor of thoughts: change a thought, and see who wins."""
