@@ -13,12 +13,13 @@ from coconut_lab.curriculum.stages_and_masks import METHODS
 from coconut_lab.study.build_checkpoints import build
 from coconut_lab.study.build_halting import build_halts, summary
 from coconut_lab.study.methods_and_depth import study_depth, study_methods
+from coconut_lab.study.supervisors import RECIPES, study_supervisors
 from coconut_lab.study.tables import print_tables
 from coconut_lab.study.thoughts import SEEDS, study_thoughts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `python -m coconut_lab.study checkpoints|halting|methods|depth|thoughts|tables …`."""
+    """Run `python -m coconut_lab.study checkpoints|halting|methods|depth|… …`."""
     parser = argparse.ArgumentParser(prog="python -m coconut_lab.study", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -44,6 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_runs(one)
     one.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
 
+    one = commands.add_parser("supervisors", help="measure what supervises a thought, over seeds")
+    _add_runs(one)
+    one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    one.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
+
     commands.add_parser("tables", help="print the tables of what was measured")
 
     chosen = parser.parse_args(arguments)
@@ -67,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         study_depth(chosen.methods, chosen.layers, chosen.seeds, chosen.runs)
     elif chosen.command == "thoughts":
         study_thoughts(chosen.seeds, chosen.runs)
+    elif chosen.command == "supervisors":
+        study_supervisors(chosen.recipes, chosen.seeds, chosen.runs)
     else:
         print_tables()
     return 0

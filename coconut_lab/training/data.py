@@ -110,6 +110,7 @@ class Batches:
         seed: decides order, mixing, walks and new names.
         names: names that are interchangeable; each row gets them permuted, so that no name
             carries information. Empty for no renaming.
+        apart: how many of the first names only change among themselves.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Batches:
         batch_size: int,
         seed: int,
         names: Sequence[str] = (),
+        apart: int = 0,
     ) -> None:
         self.problems = list(problems)
         if not self.problems:
@@ -127,7 +129,10 @@ class Batches:
         self.batch_size = batch_size
         self.seed = seed
         self.parts = tokenize(self.problems, tokenizer)
-        self.names = torch.tensor(tokenizer.convert_tokens_to_ids(list(names)), dtype=torch.long)
+        ids = [
+            tokenizer.convert_tokens_to_ids(list(part)) for part in (names[:apart], names[apart:])
+        ]
+        self.names = [torch.tensor(part, dtype=torch.long) for part in ids if part]
         self._pool = lru_cache(maxsize=1)(self._make_pool)
 
     def _make_pool(self, number: int) -> list[list[int]]:
@@ -207,16 +212,16 @@ class Batches:
         return self._rename(collate(examples, self.tokenizer), step)
 
     def _rename(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
-        if not len(self.names):
+        if not self.names:
             return batch
         seed = random.Random(f"{self.seed}/names/{step}").getrandbits(63)
         generator = torch.Generator().manual_seed(seed)
         rows = self.batch_size
         table = torch.arange(len(self.tokenizer)).repeat(rows, 1)  # (B, V)
-        # Sorted by numpy: torch would share this out among threads that train at that time.
-        numbers = torch.rand(rows, len(self.names), generator=generator)
-        order = torch.from_numpy(numbers.numpy().argsort(1))
-        table[:, self.names] = self.names[order]
+        for names in self.names:
+            # Sorted by numpy: torch would share this out among threads that train at that time.
+            numbers = torch.rand(rows, len(names), generator=generator)
+            table[:, names] = names[torch.from_numpy(numbers.numpy().argsort(1))]
         # With a teacher, each problem has two rows.
         table = table.repeat_interleave(len(batch["input_ids"]) // rows, 0)
         for name in ("input_ids", "labels", "targets"):

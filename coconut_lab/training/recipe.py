@@ -87,6 +87,8 @@ class ProblemsPart:
         source: a file, or a task that `load_problems` knows; None generates.
         validation: the same, for scoring after each phase; None generates, or takes the task's own.
         rename: permute the names of the preset anew in every row.
+        within_kinds: entities only get names of entities, and concepts those of concepts. That is
+            what problems to be solved look like, and much sooner learned.
     """
 
     preset: Literal["tiny", "small", "paper"] = "tiny"
@@ -95,6 +97,7 @@ class ProblemsPart:
     hops: tuple[Integer, Integer] | None = None
     nodes: tuple[Integer, Integer] | None = None
     rename: Switch = True
+    within_kinds: Switch = False
     source: str | None = None
     validation: str | None = None
 

@@ -32,6 +32,7 @@ from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.modes import training_alone
 from coconut_lab.model.passes import give_back_memory
 from coconut_lab.tasks.problems import Problem
+from coconut_lab.tasks.prosqa import PRESETS
 from coconut_lab.training import data, distributed
 from coconut_lab.training.estimate import SHOWN, Gpu, detect_gpu, estimate_run, find_gpu
 from coconut_lab.training.recipe import Phase, Recipe, RecipeError
@@ -106,8 +107,9 @@ class Trainer:
             add_pause(self.model)
         self.tokenizer = self.model.tokenizer
         renamed = names if recipe.problems.rename and recipe.problems.source is None else []
+        kept = len(PRESETS[recipe.problems.preset].entities) * recipe.problems.within_kinds
         self.batches = data.Batches(
-            problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed
+            problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed, kept
         )
         check_supervisor(recipe, problems, self.tokenizer)
         limit = self.model.positions

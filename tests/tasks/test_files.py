@@ -19,13 +19,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from published import GSM8K, PRONTOQA, PROSQA, needs_published
 
+from coconut_lab.curriculum.stages_and_masks import tokenize
+from coconut_lab.curriculum.tokenizer import word_tokenizer
 from coconut_lab.tasks import gsm8k
 from coconut_lab.tasks.gsm8k import write_gsm8k
 from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.loading import cache_file, load_problems
 from coconut_lab.tasks.problems import Problem, ProblemError, verify
 from coconut_lab.tasks.prontoqa import generate_prontoqa, write_prontoqa
-from coconut_lab.tasks.prosqa import generate_prosqa
+from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 from coconut_lab.tasks.word_problems import generate_arithmetic
 
 ROW = {
@@ -83,6 +85,11 @@ def test_published_prosqa(file: Path) -> None:
         assert one.graph.hops == len(one.steps), number
         assert one.in_symbols().in_english() == one, number
         verify(one.in_symbols())
+    # In symbols they are problems for a model of the preset "paper".
+    preset = PRESETS["paper"]
+    known = word_tokenizer([*preset.entities, *preset.concepts])
+    rows = tokenize([one.in_symbols() for one in problems], known)
+    assert max(len(row.question) for row in rows) == 164
     assert load_problems(str(PROSQA), limit=7) == problems[:7]
     write_json(problems, file)
     assert file.read_bytes() == PROSQA.read_bytes()
