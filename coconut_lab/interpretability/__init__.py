@@ -23,7 +23,7 @@ from coconut_lab.interpretability.interventions import (
     write_words,
 )
 from coconut_lab.interpretability.search_tree import best_ends, interpolate, search_tree
-from coconut_lab.interpretability.staircase import staircase
+from coconut_lab.interpretability.staircase import staircase, twin_columns
 from coconut_lab.interpretability.steering import (
     FLOWS,
     Search,
@@ -84,6 +84,7 @@ __all__ = [
     "steer",
     "temper",
     "think",
+    "twin_columns",
     "untrained",
     "write_words",
 ]

@@ -26,7 +26,13 @@ from coconut_lab.inference.answers import answer_of
 from coconut_lab.inference.generation import generate
 from coconut_lab.inference.scoring import Score, compare_paired
 from coconut_lab.interpretability.chances import one_token
-from coconut_lab.interpretability.thinking import rows_with_thoughts, think, thoughts_in
+from coconut_lab.interpretability.thinking import (
+    editable,
+    fed_at_pauses,
+    rows_with_thoughts,
+    think,
+    thoughts_in,
+)
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.edits import Edit
 from coconut_lab.tasks.counterfactuals import twin
@@ -64,13 +70,14 @@ def donors(
     Returns:
         By name (B, n, d): `"own"` thoughts; `"zero"`; the `"mean"` over problems; `"noise"` with
         the thoughts' mean and covariance; thoughts of `"another problem"`, of another one with the
-        `"same answer"` and as many hops, and of the `"twin"`.
+        `"same answer"` and as many hops, and of the `"twin"`. Of a model with pauses, what it reads
+        there, which is the same for every problem; so only zeros differ (but see `twin_columns`).
 
     Raises:
         ProblemError: a problem without a twin, or with an answer that no other problem has.
     """
     twins = _twins(problems)
-    own = think(model, problems, curriculum, count)  # (B, n, d)
+    own = _fed(model, problems, curriculum, count)  # (B, n, d)
     mean, generator = own.mean(0, keepdim=True), torch.Generator().manual_seed(seed)
     noise = torch.empty_like(own)
     for part in noise.split(PART):  # a product with the centred thoughts has their covariance
@@ -83,8 +90,18 @@ def donors(
         "noise": noise,
         "another problem": own.roll(1, 0),
         "same answer": own[_same_answer(problems)],
-        "twin": think(model, twins, curriculum, count),
+        "twin": _fed(model, twins, curriculum, count),
     }
+
+
+def _fed(
+    model: Coconut, problems: Sequence[Problem], curriculum: Curriculum, count: int | None
+) -> Tensor:
+    """What is fed between `<bot>` and `<eot>`, (B, n, d): thoughts, or the same pause each time."""
+    thoughts = think(model, problems, curriculum, count)
+    if curriculum.rule.stand_in != "pauses":
+        return thoughts
+    return fed_at_pauses(model).to(thoughts).expand_as(thoughts)
 
 
 def _twins(problems: Sequence[Problem]) -> list[Problem]:
@@ -129,6 +146,7 @@ def outcomes(
         One of `OUTCOMES` per problem; "other" is any other word, or no end.
     """
     count = thoughts_in(curriculum) if count is None else count
+    curriculum, edit = editable(model, curriculum, edit)
     rows = rows_with_thoughts(model, problems, curriculum, count)
     mark = model.tokenizer(ANSWER_MARK, add_special_tokens=False).input_ids
     prompts = [[*row, model.tokens.eot, *mark] for row in rows]
@@ -193,10 +211,16 @@ def holm(p_values: pd.Series) -> pd.Series:
 # --- what a thought is made of --------------------------------------------------------------------
 
 
-def name_basis(model: Coconut, problems: Sequence[Problem]) -> Tensor:
-    """An orthonormal basis (d, r) of the span of the embeddings of all names in these problems."""
+def name_basis(model: Coconut, problems: Sequence[Problem], *, read: bool = False) -> Tensor:
+    """An orthonormal basis (d, r) of the span of the embeddings of all names in these problems.
+
+    With `read`, of the head's rows for them: the same where a model's embeddings are tied.
+    """
     names = sorted({name for problem in problems for name in graph_of(problem).names})
-    weight = model.language_model.get_input_embeddings().weight.detach().float().cpu()
+    embeddings = model.language_model.get_input_embeddings()
+    if read:
+        embeddings = model.language_model.get_output_embeddings()
+    weight = embeddings.weight.detach().float().cpu()
     return torch.linalg.qr(weight[[one_token(model, name) for name in names]].T).Q
 
 

@@ -2,12 +2,13 @@
 
 Thought k of a problem is the vector that is fed back at its k-th placeholder: the last hidden state
 one column before. A model with pause tokens has hidden states at the same places; nothing of them
-is fed back, which makes it a control.
+is fed back, which makes it a control. An `edit` changes what is fed there, the pause's embedding.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,22 @@ def rows_with_thoughts(
     tokens = model.tokenizer
     fill = pause_token(tokens) if pauses else thought_tokens(tokens).thought
     return [[*head, *[fill] * count] for head in heads_of(model, curriculum, problems)]
+
+
+def fed_at_pauses(model: Coconut) -> Tensor:
+    """(d,): what a model reads at every pause of every problem, the embedding of `<pause>`."""
+    return model.embed(torch.tensor(pause_token(model.tokenizer), device=model.device)).detach()
+
+
+def editable(
+    model: Coconut, curriculum: Curriculum, edit: Edit | None
+) -> tuple[Curriculum, Edit | None]:
+    """Let an edit of a model with pauses change its inputs there: thoughts that are pauses."""
+    if edit is None or curriculum.rule.stand_in != "pauses":
+        return curriculum, edit
+    change, pause = edit, fed_at_pauses(model)
+    inputs: Edit = lambda k, h, rows: change(k, pause.to(h).expand_as(h), rows)  # noqa: E731
+    return dataclasses.replace(curriculum, method="coconut"), inputs
 
 
 def thoughts_in(curriculum: Curriculum) -> int:
@@ -60,7 +77,8 @@ def think(
         count: n, how many thoughts; None for as many as the last stage has.
         layer: take the hidden states after this layer instead of the last one, 0 for the input
             embeddings; through the final normalisation all the same ("logit lens").
-        edit: changes thoughts before they are fed back; what is kept is what came out.
+        edit: changes thoughts before they are fed back, or what is fed at pauses; what is kept is
+            what came out.
         batch_size: how many problems go through the model at once.
 
     Returns:
@@ -71,6 +89,7 @@ def think(
         ModelError: more positions than the model has.
     """
     count = thoughts_in(curriculum) if count is None else count
+    curriculum, edit = editable(model, curriculum, edit)
     rows = rows_with_thoughts(model, problems, curriculum, count)
     layers = model.config.get_text_config().num_hidden_layers
     if layer is not None and not 0 <= layer <= layers:

@@ -2,11 +2,13 @@
 
     python -m coconut_lab.study thoughts
 
-Everything is measured on the same 1,000 unseen problems; a figure is a count of them.
+Edits are measured on the same 1,000 unseen problems; a figure is a count of them. Beside them: how
+many thoughts how many hops need, and a model with pauses that solves its task.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,24 +22,40 @@ from coconut_lab.interpretability.interventions import (
     compare_edits,
     donors,
     name_basis,
+    outcomes,
     put,
     random_basis,
     split,
 )
 from coconut_lab.interpretability.search_tree import best_ends, search_tree
-from coconut_lab.interpretability.staircase import staircase
+from coconut_lab.interpretability.staircase import staircase, twin_columns
 from coconut_lab.interpretability.values import evenness, masses, node_values
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.edits import Edit
-from coconut_lab.study.build_checkpoints import UNSEEN_SEED, run_path, unseen_problems
-from coconut_lab.study.methods_and_depth import run, trained
+from coconut_lab.study.build_checkpoints import UNSEEN, UNSEEN_SEED, run_path, unseen_problems
+from coconut_lab.study.methods_and_depth import PER_HOP, run, trained
 from coconut_lab.tasks.counterfactuals import rewirable
-from coconut_lab.tasks.problems import Problem
+from coconut_lab.tasks.problems import Problem, graph_of
+from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 from coconut_lab.training.recipe import load_recipe
 from coconut_lab.training.trainer import Trainer
 
 SEEDS = (0, 1, 2, 3, 4)
 MODELS = ("tiny-base", "tiny-coconut", "tiny-mixed")
+#: A model that thinks, and one with pauses that solves the same problems.
+PAIR = ("tiny-mixed", "tiny-pause-one-hop")
+#: Problems of 10 and 12 nodes; two names of entities are concepts here, as 12 nodes need ten.
+SIZES = (
+    PRESETS["tiny"],
+    dataclasses.replace(
+        PRESETS["tiny"],
+        name="12 nodes",
+        nodes={12: 1},
+        entities=("Alex", "Eva"),
+        concepts=(*PRESETS["tiny"].concepts, "Sally", "Tom"),
+    ),
+)
+MOST_THOUGHTS = 6
 #: Optimizer steps of a run of tiny-coconut: its stages end after 50, 200, 350, 550 and 1,150.
 STEPS = (0, 50, 125, 200, 275, 350, 450, 550, 700, 850, 1000, 1150)
 
@@ -91,7 +109,12 @@ def measure(
         for name, vectors in given.items():
             edits |= {f"{name} {k}": put(vectors, k) for k in range(1, last + 1)}
             edits[f"{name} all"] = put(vectors)
-        names = name_basis(model, problems)
+        read, names = (name_basis(model, problems, read=how) for how in (True, False))
+        if not model.config.tie_word_embeddings:
+            edits["read names kept"] = split(read, outside=given["zero"])
+            edits["read names dropped"] = split(read, inside=given["zero"])
+            edits["read names from the twin"] = split(read, inside=given["twin"])
+            edits["the rest of reading from the twin"] = split(read, outside=given["twin"])
         edits["names kept"] = split(names, outside=given["zero"])
         edits["names dropped"] = split(names, inside=given["zero"])
         edits["names from the twin"] = split(names, inside=given["twin"])
@@ -102,13 +125,20 @@ def measure(
             edits[f"random dropped {seed}"] = split(random, inside=given["zero"])
         edits["likeliest word"] = from_words(model, 1.0)
         edits["words above .01"] = from_words(model, 0.01)
+    return tables(model, curriculum, problems, edits)
+
+
+def tables(
+    model: Coconut, curriculum: Curriculum, problems: Sequence[Problem], edits: dict[str, Edit]
+) -> dict[str, Any]:
+    """Count right answers and distractors after each edit; and the staircase of the most hops."""
     table = compare_edits(model, problems, curriculum, edits)
     counts = (table[["right", "distractor"]] * len(problems)).round().astype(int)
-    three = rewirable(problems, 3)
-    steps = staircase(model, three, curriculum)
+    deep = rewirable(problems, max(graph_of(problem).hops for problem in problems))
+    steps = staircase(model, deep, curriculum)
     return {
         "edits": {name: row.tolist() for name, row in counts.iterrows()},
-        "staircase": {"problems": len(three)}
+        "staircase": {"problems": len(deep)}
         | {str(hop): _rounded(row.tolist()) for hop, row in steps.iterrows()},
     }
 
@@ -117,15 +147,53 @@ def _rounded(values: Sequence[float]) -> list[float]:
     return [round(value, 4) for value in values]
 
 
+def made_with(model: str, seed: int, runs: Path) -> tuple[Coconut, Curriculum]:
+    """The model of one training seed, trained from the base model of that seed."""
+    recipe = load_recipe(model, seed=seed)
+    start = recipe.model.start
+    return trained(recipe, start and load_recipe(start, seed=seed), runs)[:2]
+
+
 def seeds_cell(model: str, seed: int, runs: Path) -> dict[str, Any]:
-    """Measure a model of one training seed, trained from the base model of that seed."""
-    base, recipe = load_recipe("tiny-base", seed=seed), load_recipe(model, seed=seed)
-    made, curriculum, _ = trained(recipe, None if model == "tiny-base" else base, runs)
+    """Measure a model of one training seed."""
+    made, curriculum = made_with(model, seed, runs)
     problems = unseen_problems("tiny")
     if model == "tiny-base":  # has no thoughts of its own, and answers nothing
         return look(made, load_recipe("tiny-coconut").curriculum.make(), problems)
     found = look(made, curriculum, problems) | measure(made, curriculum, problems)
     return found | (tree(made, curriculum, problems) if model == "tiny-mixed" else {})
+
+
+def hops_cell(model: str, seed: int, runs: Path) -> dict[str, Any]:
+    """Count right answers after 1 to 6 thoughts, for every number of hops that a graph has."""
+    made, curriculum = made_with(model, seed, runs)
+    found = []
+    for size in SIZES:
+        for hops in range(1, max(size.nodes) // 2):
+            problems = generate_prosqa(PER_HOP, UNSEEN_SEED, size, hops=hops)
+            said = [
+                outcomes(made, problems, curriculum, count) for count in range(1, MOST_THOUGHTS + 1)
+            ]
+            right = [answers.count("right") for answers in said]
+            found.append({"nodes": max(size.nodes), "hops": hops, "right": right})
+    return {"by_hops": found}
+
+
+def pair_cell(model: str, seed: int, runs: Path) -> dict[str, Any]:
+    """Run edits on the problems of the model with pauses, with as many thoughts as pauses."""
+    made, curriculum = made_with(model, seed, runs)
+    same = load_recipe(PAIR[1])
+    problems = generate_prosqa(UNSEEN, UNSEEN_SEED, "tiny", hops=same.problems.hops)
+    curriculum = dataclasses.replace(curriculum, max_stage=same.curriculum.max_stage)
+    given = donors(made, problems, curriculum)
+    edits = {name: put(vectors) for name, vectors in given.items()}
+    found = tables(made, curriculum, problems, edits)
+    for name, answers in (
+        ("twin's columns", twin_columns(made, problems, curriculum)),
+        ("no thoughts", outcomes(made, problems, curriculum, 0)),
+    ):
+        found["edits"][name] = [answers.count("right"), answers.count("distractor")]
+    return found
 
 
 def along_cell(steps: int, runs: Path) -> dict[str, Any]:
@@ -153,5 +221,18 @@ def study_thoughts(seeds: Sequence[int], runs: Path) -> None:
     what = f"1,000 unseen tiny problems, seed {UNSEEN_SEED}; edits: how many answers are right, and"
     facts = {"what": f"{what} how many name the distractor"}
     cells = [{"model": model, "seed": seed} for seed in seeds for model in MODELS]
-    run("thoughts", cells, seeds_cell, facts, runs)
+    run("thoughts", [*cells, {"model": "tiny-untied", "seed": 0}], seeds_cell, facts, runs)
     run("along-training", [{"steps": steps} for steps in STEPS], along_cell, facts, runs)
+    study_hops(seeds, runs)
+    what = "1,000 unseen problems of the hops of the model with pauses; edits of all thoughts or "
+    facts = {"what": f"{what}pauses: how many answers are right, how many name the distractor"}
+    cells = [{"model": model, "seed": seed} for seed in seeds for model in PAIR]
+    run("thoughts-and-pauses", cells, pair_cell, facts, runs)
+
+
+def study_hops(seeds: Sequence[int], runs: Path) -> None:
+    """Measure how many thoughts how many hops need, into `results/hops-and-thoughts.json`."""
+    what = f"{PER_HOP} unseen problems per size and number of hops, seed {UNSEEN_SEED}: how many"
+    facts = {"what": f"{what} are right after 1 to {MOST_THOUGHTS} thoughts"}
+    cells = [{"model": model, "seed": seed} for seed in seeds for model in MODELS[1:]]
+    run("hops-and-thoughts", cells, hops_cell, facts, runs)

@@ -110,6 +110,7 @@ class ModelPart:
         start: a shipped model, or the folder of a saved one.
         hub: a model of the hub, or the folder of a `transformers` model; the thought tokens are
             added.
+        tied: one matrix embeds tokens and reads hidden states; without, the two are apart.
     """
 
     start: str | None = None
@@ -121,6 +122,7 @@ class ModelPart:
     feed_forward: Positive = 128
     positions: Positive = 128
     initializer_range: Annotated[Number, Field(gt=0)] = 0.1
+    tied: Switch = True
 
     def __post_init__(self) -> None:
         if self.start is not None and self.hub is not None:

@@ -29,7 +29,7 @@ def new_model(part: ModelPart, names: Sequence[str], seed: int) -> Coconut:
         head_dim=part.head_dim or part.width // part.heads,
         max_position_embeddings=part.positions,
         initializer_range=part.initializer_range,
-        tie_word_embeddings=True,
+        tie_word_embeddings=part.tied,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

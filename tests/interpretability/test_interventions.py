@@ -24,10 +24,12 @@ from coconut_lab.interpretability.interventions import (
     with_logits,
     write_words,
 )
-from coconut_lab.interpretability.staircase import staircase
+from coconut_lab.interpretability.staircase import staircase, twin_columns
 from coconut_lab.interpretability.thinking import think
 from coconut_lab.tasks.counterfactuals import renamed, rewirable
 from coconut_lab.tasks.problems import Graph, Problem
+from coconut_lab.training.recipe import ModelPart
+from coconut_lab.training.start import new_model
 
 CHECKPOINT = random_checkpoint()
 MODEL, CURRICULUM = CHECKPOINT.model, CHECKPOINT.curriculum
@@ -215,6 +217,65 @@ def test_the_staircase_reads_the_rewired_facts_from_a_pass_on():
         new = [says(rewire(p, hop)) == was for p, was in zip(problems, old, strict=True)]
         assert found.loc[hop, "never"] == pytest.approx(sum(kept) / 20)
         assert found.loc[hop, 0] == pytest.approx(sum(new) / 20)
+
+
+@pytest.mark.parametrize("name", ["tiny-coconut", "tiny-pause-as-thought"])
+def test_at_the_thoughts_the_twins_columns_are_found_and_no_others(name):
+    shipped = load(name)
+    model, problems = shipped.model, PROBLEMS[:12]
+    found = twin_columns(model, problems, shipped.curriculum)
+    for problem, kind in zip(problems, found, strict=True):
+        rows = [shipped.curriculum.prompt(p, model.tokenizer, 3) for p in (problem, twin(problem))]
+        with torch.no_grad():
+            own, other = (model.latent_states(torch.tensor([row[:-1]])).cache for row in rows)
+            for mine, its in zip(own.layers, other.layers, strict=True):
+                mine.keys[:, :, -3:] = its.keys[:, :, -3:]
+                mine.values[:, :, -3:] = its.values[:, :, -3:]
+            ids = torch.tensor([[rows[0][-1], model.tokenizer.convert_tokens_to_ids("###")]])
+            hidden = model.backbone(ids, past_key_values=own).last_hidden_state[0, -1]
+        names, graph = problem.graph.names, problem.graph
+        options = {names[graph.target]: "right", names[graph.distractor]: "distractor"}
+        said = model.tokenizer.convert_ids_to_tokens(int(model.head(hidden).argmax()))
+        assert kind == options.get(said, "other")
+    assert found.count("distractor") >= (11 if name == "tiny-coconut" else 1)
+
+
+def test_an_edit_of_a_model_with_pauses_changes_what_it_reads_there():
+    shipped = load("tiny-pause-as-thought")
+    model, curriculum, problems = shipped.model, shipped.curriculum, PROBLEMS[:20]
+    problems = [p for p in problems if p.answer == problems[0].answer] + problems
+    pause = model.embed(torch.tensor(model.tokenizer.convert_tokens_to_ids("<pause>"))).detach()
+    seen = []
+    found = think(model, problems, curriculum, edit=lambda k, h, rows: (seen.append(h), h * 0)[1])
+    assert len(seen) == 3 and all(torch.equal(h, pause.expand_as(h)) for h in seen)
+    for problem, hidden in zip(problems, found, strict=True):
+        row = torch.tensor([curriculum.prompt(problem, model.tokenizer, 3)])
+        inputs = (
+            model.embed(row) * (row != model.tokenizer.convert_tokens_to_ids("<pause>"))[..., None]
+        )
+        with torch.no_grad():
+            whole = model.backbone(inputs_embeds=inputs).last_hidden_state[0]
+        torch.testing.assert_close(hidden, whole[-5:-2], atol=1e-4, rtol=0)
+    given = donors(model, PROBLEMS, curriculum)
+    for name, vectors in given.items():
+        same = torch.zeros(64) if name == "zero" else pause
+        torch.testing.assert_close(vectors, same.expand(len(PROBLEMS), 3, 64))
+    before = outcomes(model, PROBLEMS, curriculum)
+    assert outcomes(model, PROBLEMS, curriculum, edit=put(given["twin"])) == before
+
+
+def test_in_an_untied_model_names_are_read_by_other_vectors_than_they_are_written_by():
+    part = ModelPart(layers=1, heads=2, head_dim=8, width=32, feed_forward=8, tied=False)
+    model = new_model(part, NAMES, 0)
+    ids = model.tokenizer.convert_tokens_to_ids(NAMES)
+    assert torch.equal(name_basis(MODEL, PROBLEMS), name_basis(MODEL, PROBLEMS, read=True))
+    for read, embeddings in (
+        (False, model.language_model.model.embed_tokens),
+        (True, model.language_model.lm_head),
+    ):
+        basis = name_basis(model, PROBLEMS, read=read)
+        words = embeddings.weight.detach()[ids]
+        torch.testing.assert_close(words @ basis @ basis.T, words)
 
 
 def test_in_tiny_coconut_the_first_thought_decides_and_hops_are_taken_in_turn():

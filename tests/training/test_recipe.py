@@ -56,6 +56,7 @@ def test_the_shipped_recipes_are_valid():
         ),
         ("model: {feed_forward: -1}", "model.feed_forward is -1"),
         ("model: {positions: 0}", "model.positions is 0"),
+        ("model: {tied: 1}", "model.tied is 1; it should be a valid boolean"),
         ("model: {initializer_range: -0.1}", "model.initializer_range is -0.1"),
         ("optimizer: {lr: 0}", "optimizer.lr is 0; it should be greater than 0"),
         ("optimizer: {lr: .nan}", "optimizer.lr is nan; it should be a finite number"),
