@@ -13,7 +13,8 @@ PY         := $(VENV)/bin/python
 LAB_READY  := $(VENV)/.ready-lab
 TEST_READY := $(VENV)/.ready-test
 MODELS     := tiny-base tiny-coconut tiny-cot tiny-no-cot tiny-icot tiny-pause tiny-no-curriculum \
-              tiny-no-thought tiny-pause-as-thought tiny-mixed
+              tiny-no-thought tiny-pause-as-thought tiny-pause-one-hop tiny-mixed tiny-untied-base \
+              tiny-untied
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test lint exercises notebooks site models results bench pins clean

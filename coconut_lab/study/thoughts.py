@@ -224,6 +224,11 @@ def study_thoughts(seeds: Sequence[int], runs: Path) -> None:
     run("thoughts", [*cells, {"model": "tiny-untied", "seed": 0}], seeds_cell, facts, runs)
     run("along-training", [{"steps": steps} for steps in STEPS], along_cell, facts, runs)
     study_hops(seeds, runs)
+    study_pair(seeds[:3], runs)
+
+
+def study_pair(seeds: Sequence[int], runs: Path) -> None:
+    """Measure a model with pauses and one with thoughts, into `results/thoughts-and-pauses.json`."""
     what = "1,000 unseen problems of the hops of the model with pauses; edits of all thoughts or "
     facts = {"what": f"{what}pauses: how many answers are right, how many name the distractor"}
     cells = [{"model": model, "seed": seed} for seed in seeds for model in PAIR]
