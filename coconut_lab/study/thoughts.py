@@ -228,7 +228,7 @@ def study_thoughts(seeds: Sequence[int], runs: Path) -> None:
 
 
 def study_pair(seeds: Sequence[int], runs: Path) -> None:
-    """Measure a model with pauses and one with thoughts, into `results/thoughts-and-pauses.json`."""
+    """Measure pauses beside thoughts, into `results/thoughts-and-pauses.json`."""
     what = "1,000 unseen problems of the hops of the model with pauses; edits of all thoughts or "
     facts = {"what": f"{what}pauses: how many answers are right, how many name the distractor"}
     cells = [{"model": model, "seed": seed} for seed in seeds for model in PAIR]
