@@ -151,7 +151,8 @@ def made_with(model: str, seed: int, runs: Path) -> tuple[Coconut, Curriculum]:
     """The model of one training seed, trained from the base model of that seed."""
     recipe = load_recipe(model, seed=seed)
     start = recipe.model.start
-    return trained(recipe, start and load_recipe(start, seed=seed), runs)[:2]
+    base = None if start is None else load_recipe(start, seed=seed)
+    return trained(recipe, base, runs)[:2]
 
 
 def seeds_cell(model: str, seed: int, runs: Path) -> dict[str, Any]:
