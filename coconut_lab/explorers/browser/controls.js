@@ -28,15 +28,8 @@ export function arrows(root, at, last, go) {
   });
 }
 
-/** Follow `data` that comes as text (AS_TEXT in explorer.py): the same object until it changes. */
-export function reading(model) {
-  let text, data;
-  return () => {
-    if (text === model.get("data")) return data;
-    text = model.get("data");
-    return (data = typeof text === "string" ? JSON.parse(text) : text);
-  };
-}
+/** Read data that comes as text (`large` in explorer.py). */
+export const parsed = (data) => (typeof data === "string" ? JSON.parse(data) : data);
 
 /** Set traits of a model, and tell the kernel where there is one. */
 export function setting(model) {
@@ -46,8 +39,8 @@ export function setting(model) {
   };
 }
 
-/** Fill a list with figures: [name, number, note], …. */
-export function figures(list, rows) {
-  list.replaceChildren(...rows.map(([name, number, note]) =>
-    make("div", {}, make("dt", {}, name), make("dd", { "data-fact": name }, String(number)), make("dd", { class: "meta" }, note))));
+/** Fill a row with figures: [name, number, note], …. */
+export function figures(row, all) {
+  row.replaceChildren(...all.map(([name, number, note]) =>
+    make("p", {}, make("span", { class: "meta" }, name), make("b", { "data-fact": name }, String(number)), make("span", { class: "meta" }, note))));
 }

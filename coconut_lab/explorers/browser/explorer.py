@@ -22,11 +22,6 @@ from matplotlib.figure import Figure
 
 from coconut_lab.explorers.picture import png
 
-#: For a large trait: one line of a notebook, where a list has a line for each of its numbers.
-AS_TEXT = {
-    "to_json": lambda value, _: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
-    "from_json": lambda text, _: json.loads(text),
-}
 ROOM = Path(__file__).resolve().parents[1]
 _IMPORT = re.compile(r'^import .* from "\.{1,2}/.*";\n', re.MULTILINE)
 
@@ -41,6 +36,15 @@ def style(*paths: str) -> str:
     """Join the shared style sheet with others."""
     parts = [ROOM / path for path in ("browser/shared.css", *paths)]
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+
+
+def large() -> Any:
+    """A trait for much data, sent as text: a notebook gives each number of a list a line."""
+    return traitlets.Dict().tag(
+        sync=True,
+        to_json=lambda value, _: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
+        from_json=lambda text, _: json.loads(text),
+    )
 
 
 def checked(proposal: Any, choices: Sequence[Any]) -> Any:

@@ -1,5 +1,5 @@
 import { count, dropDown, follow, frame, isolated, make, roving, say, set, shortened } from "../browser/shared.js";
-import { arrows, figures, reading, setting, slider } from "../browser/controls.js";
+import { arrows, figures, parsed, setting, slider } from "../browser/controls.js";
 
 // The curriculum view. Its traits and its data: widget.py and data.py. All is drawn here, without
 // the kernel: `data` has every method at every setting.
@@ -10,8 +10,8 @@ const MOST_ROWS = 12, MOST_COLUMNS = 64; // of the picture of all stages
 
 function render({ model, el }) {
   const root = frame(el, "curriculum", "The curriculum, stage by stage");
-  const change = setting(model), read = reading(model);
-  let data = read(), now = null, built = null, cells = [];
+  const change = setting(model);
+  let data = {}, now = null, read = null, built = "", cells = [];
 
   const title = make("h3"), meta = make("p", { class: "meta" }), inWords = make("span", { class: "meta" });
   const methods = dropDown("Method", (method) => change({ method }));
@@ -21,7 +21,7 @@ function render({ model, el }) {
   const pad = make("input", { type: "checkbox", change: () => change({ pad_to_max: pad.checked }) });
   const all = make("div", { class: "all" }), said = make("p", { class: "said", role: "status" });
   const bands = make("div", { class: "encoding" }), legend = make("p", { class: "legend meta" }), detail = make("p", { class: "detail meta" });
-  const tokens = make("h4"), facts = make("dl", { class: "figures" }), gradient = make("p");
+  const tokens = make("h4"), facts = make("div", { class: "figures" }), gradient = make("p");
   const asked = make("h4"), prompt = make("div", { class: "prompt" });
   root.append(
     make("header", {}, title, meta),
@@ -54,15 +54,13 @@ function render({ model, el }) {
     ["B", Number(now.markers)], [now.stand_in, latent], ["E", Number(now.markers)],
     ["D", dropped], ["S", data.steps.length - dropped], ["A", data.answer.length],
   ].filter(([, many]) => many > 0);
-  const described = (row) => runs(row).filter(([letter]) => !"BE".includes(letter)).map(([letter, many]) => count(many, LETTERS[letter]).replace("dropped steps", "dropped step tokens").replace("steps", "step tokens"));
 
   function drawAll() {
     const marks = 2 * Number(now.markers), widest = Math.max(...now.rows.map((row) => row.latent)) + marks;
     const columns = widest + data.steps.length + data.answer.length, many = columns > MOST_COLUMNS;
-    const shown = now.rows.map((_, at) => at);
-    const even = new Set(Array.from({ length: MOST_ROWS }, (_, n) => Math.round((n * (now.rows.length - 1)) / (MOST_ROWS - 1))).concat(now.stage));
+    const shown = new Set(Array.from({ length: MOST_ROWS }, (_, n) => Math.round((n * (now.rows.length - 1)) / (MOST_ROWS - 1))).concat(now.stage));
     const focused = all.contains(document.activeElement);
-    all.replaceChildren(...shown.filter((at) => shown.length <= MOST_ROWS || even.has(at)).map((at) => {
+    all.replaceChildren(...[...shown].sort((a, b) => a - b).map((at) => {
       const row = now.rows[at], parts = runs(row);
       let start = widest - row.latent - marks + 1; // against the language, so that stairs show
       const boxes = parts.flatMap(([letter, length]) => Array.from({ length: many ? 1 : length }, () => {
@@ -71,7 +69,7 @@ function render({ model, el }) {
         return box;
       }));
       const name = now.unit === "token" ? count(at, "token") : `stage ${at}`;
-      return make("button", { type: "button", "data-stage": at, "aria-current": at === now.stage, "aria-label": `${name}: ${described(row).join(", ")}`, click: () => change({ stage: at }) },
+      return make("button", { type: "button", "data-stage": at, "aria-current": at === now.stage, "aria-label": `${name}: ${parts.map(([letter, length]) => `${length} × ${LETTERS[letter]}`).join(", ")}`, click: () => change({ stage: at }) },
         make("b", {}, name), make("i", { "data-letter": "Q" }, `Q×${data.question.length}`),
         make("span", { class: "boxes", style: `grid-template-columns: repeat(${columns}, minmax(0, 1fr)); max-width: ${columns * 36}px` }, ...boxes),
         make("span", { class: "meta" }, parts.filter(([letter]) => !"BE".includes(letter)).map(([letter, length]) => `${length} ${letter}`).join(" · ")));
@@ -84,7 +82,7 @@ function render({ model, el }) {
   /** Make a cell for every token that any stage of the method has: stepping then only changes them. */
   function build() {
     const most = Math.max(...now.rows.map((row) => row.latent)), marks = Number(now.markers);
-    const cell = (part, text, id) => make("span", { class: "cell", "data-part": part, tabindex: -1, "--id": id }, make("span", {}, isolated(shortened(text, 18))), make("b"));
+    const cell = (part, text) => make("span", { class: "cell", "data-part": part, tabindex: -1 }, make("span", {}, isolated(shortened(text, 18))), make("b"));
     const latent = [
       ...Array.from({ length: marks }, () => cell("B", "<bot>")),
       ...Array.from({ length: most }, (_, k) => cell(now.stand_in, `${now.stand_in === "T" ? "thought" : "pause"} ${k + 1}`)),
@@ -123,7 +121,8 @@ function render({ model, el }) {
   }
 
   function draw() {
-    data = read();
+    const fresh = read !== model.get("data");
+    if (fresh) data = parsed(read = model.get("data"));
     if (!data.methods) return;
     now = settings();
     const { row, unit } = now, key = `${now.name} ${now.rows.map((one) => one.latent)}`;
@@ -137,8 +136,8 @@ function render({ model, el }) {
     last.update(now.last, data.units[unit][1]);
     each.update(model.get("thoughts_per_step"), 3, { disabled: !now.stand_in });
     [pad.checked, pad.disabled] = [model.get("pad_to_max"), !now.stand_in];
-    if (built?.[0] !== data || built[1] !== key) build();
-    built = [data, key];
+    if (fresh || built !== key) build();
+    built = key;
     drawAll();
     const { total, supervised } = drawEncoding(), fed = now.stand_in === "T" ? row.latent : 0;
     const left = data.steps.length === row.dropped ? "only the answer" : row.dropped ? "what is left of the steps, the answer" : "every step, the answer";

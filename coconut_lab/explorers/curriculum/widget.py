@@ -12,13 +12,7 @@ from matplotlib.figure import Figure
 from coconut_lab.curriculum.in_words import count
 from coconut_lab.curriculum.stages_and_masks import METHODS, Curriculum, Example
 from coconut_lab.curriculum.tokenizer import add_pause_token, add_thought_tokens, word_tokenizer
-from coconut_lab.explorers.browser.explorer import (
-    AS_TEXT,
-    BrowserExplorer,
-    checked,
-    module,
-    style,
-)
+from coconut_lab.explorers.browser.explorer import BrowserExplorer, checked, large, module, style
 from coconut_lab.explorers.curriculum.data import MOST_THOUGHTS, curriculum_data
 from coconut_lab.figures import draw_stages
 from coconut_lab.tasks.problems import Problem
@@ -57,7 +51,7 @@ class CurriculumView(BrowserExplorer):
     _esm = module("browser/controls.js", "curriculum/curriculum.js")
     _css = style("browser/controls.css", "curriculum/curriculum.css")
 
-    data = traitlets.Dict().tag(sync=True, **AS_TEXT)
+    data = large()
     method = traitlets.Unicode().tag(sync=True)
     stage = traitlets.Int(1).tag(sync=True)
     thoughts_per_step = traitlets.Int(1).tag(sync=True)
@@ -107,9 +101,8 @@ class CurriculumView(BrowserExplorer):
         return self.max_tokens if unit == "token" else self.max_stage
 
     def still(self) -> Figure:
-        """All stages as a figure, a dozen at most; of a long problem, from the question's end."""
-        last = self._last + 1
-        stages = sorted({i * last // (MOST_ROWS - 1) for i in range(MOST_ROWS)})
+        """The first dozen of stages as a figure; of a long problem, from the question's end."""
+        stages = range(min(self._last + 2, MOST_ROWS))
         rows = [self.curriculum.encode(self.problem, self.tokenizer, stage) for stage in stages]
         over = max(len(row.labels) for row in rows) - MOST_COLUMNS
         cut = max(0, min(over, len(self.data["question"]) - 4))
@@ -119,15 +112,13 @@ class CurriculumView(BrowserExplorer):
 
     @traitlets.validate("method", "stage", "thoughts_per_step", "max_stage", "max_tokens")
     def _check(self, proposal: Any) -> Any:
-        name = proposal["trait"].name
-        choices = {
-            "method": lambda: list(self.data["methods"]),
-            "stage": lambda: range(self._last + 2),
-            "thoughts_per_step": lambda: range(1, MOST_THOUGHTS + 1),
-            "max_stage": lambda: range(self.data["units"]["step"][1] + 1),
-            "max_tokens": lambda: range(self.data["units"]["token"][1] + 1),
-        }[name]()
-        return checked(proposal, choices)
+        name, units = proposal["trait"].name, self.data["units"]
+        if name == "method":
+            return checked(proposal, list(self.data["methods"]))
+        if name == "thoughts_per_step":
+            return checked(proposal, range(1, MOST_THOUGHTS + 1))
+        most = {"max_stage": units["step"][1], "max_tokens": units["token"][1]}
+        return checked(proposal, range(most.get(name, self._last + 1) + 1))
 
     @traitlets.observe("method", "max_stage", "max_tokens")
     def _stay_within_reach(self, _: object) -> None:

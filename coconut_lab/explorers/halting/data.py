@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 
-from coconut_lab.curriculum.in_words import count
 from coconut_lab.inference.halting import HaltError
 from coconut_lab.inference.halting_tradeoff import HaltStudy
 
@@ -34,11 +33,16 @@ VERDICTS = (
     ("late", "too late", "was right after fewer thoughts"),
     ("never", "never", "wrong after any number of thoughts"),
 )
-LABELS = {
-    FIXED: "a fixed number of thoughts",
-    "entropy": "confident: entropy",
-    "margin": "confident: margin",
-}
+#: What a rule is called, and when it stops; any other is a learned halt.
+RULES = {
+    FIXED: ("a fixed number of thoughts", "Stop after {:.0f} thought{s}, whatever the problem"),
+    "entropy": (
+        "confident: entropy", "Stop when the forced answer has an entropy of at most {:.3g} nats"
+    ),
+    "margin": (
+        "confident: margin", "Stop when the forced answer leads by a margin of at least {:.4g}"
+    ),
+}  # fmt: skip
 MOST_ROWS, PER_HOPS = 36, 6  # of the sample, and of each number of steps
 
 
@@ -95,17 +99,15 @@ def halt_data(
     best = int(study.best_fixed().threshold)
     rules = []
     for rule in (FIXED, *study.signals):
-        given = best if rule == FIXED else chosen.get(rule)
-        if rule == FIXED:
-            line = [float(k) for k in range(study.max_thoughts + 1)]
-        else:
-            found = {*study.thresholds(rule, thresholds), *([] if given is None else [given])}
-            # At a higher entropy, and at a lower probability or margin, a rule stops earlier.
-            line = sorted(found, reverse=rule == "entropy")
+        fixed = rule == FIXED
+        given = best if fixed else chosen.get(rule)
+        found = range(study.max_thoughts + 1) if fixed else study.thresholds(rule, thresholds)
+        # At a higher entropy, and at a lower probability or margin, a rule stops earlier.
+        line = sorted({*found, *([] if given is None else [given])}, reverse=rule == "entropy")
         rules.append({
             "name": rule,
-            "label": LABELS.get(rule, f"learned: {rule}"),
-            "chosen": None if rule == FIXED or given is None else line.index(given),
+            "label": RULES[rule][0] if rule in RULES else f"learned: {rule}",
+            "chosen": None if fixed or given is None else line.index(given),
             "start": len(line) // 2 if given is None else line.index(given),
             "settings": [setting(rule, threshold) for threshold in line],
         })  # fmt: skip
@@ -129,12 +131,8 @@ def halt_data(
 
 def in_words(rule: str, threshold: float) -> str:
     """Say when a rule stops, with its threshold."""
-    if rule == FIXED:
-        return f"Stop after {count(int(threshold), 'thought')}, whatever the problem"
-    if rule == "entropy":
-        return f"Stop when the forced answer has an entropy of at most {threshold:.3g} nats"
-    if rule == "margin":
-        return f"Stop when the forced answer leads by a margin of at least {threshold:.4g}"
+    if rule in RULES:
+        return RULES[rule][1].format(threshold, s="" if threshold == 1 else "s")
     return f"Stop when the learned halt “{rule}” says {threshold:.4g} or more"
 
 

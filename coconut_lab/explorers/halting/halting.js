@@ -1,5 +1,5 @@
 import { count, dropDown, follow, frame, make, roving, say, set } from "../browser/shared.js";
-import { arrows, figures, reading, setting, slider } from "../browser/controls.js";
+import { arrows, figures, parsed, setting, slider } from "../browser/controls.js";
 
 // The halt explorer. Its traits and its data: widget.py and data.py. All is drawn here, without the
 // kernel: `data` has every rule at every threshold.
@@ -11,14 +11,14 @@ const listed = (items) => (items.length > 1 ? `${items.slice(0, -1).join(", ")} 
 
 function render({ model, el }) {
   const root = frame(el, "halt", "Halting rules");
-  const change = setting(model), read = reading(model);
-  let data = read(), now = null, built = null, best = null, problems = [], x, y;
+  const change = setting(model);
+  let data = {}, now = null, read = null, best = null, problems = [], x, y;
 
   const title = make("h3"), meta = make("p", { class: "meta" });
   const choose = (name) => change({ rule: name, threshold: data.rules.find((one) => one.name === name).start });
   const step = (to) => change({ threshold: to });
   const rules = dropDown("Rule", choose), threshold = slider("Threshold", 0, step);
-  const facts = make("dl", { class: "figures" }), said = make("p", { class: "said", role: "status" });
+  const facts = make("div", { class: "figures" }), said = make("p", { class: "said", role: "status" });
   const strip = make("div", { class: "strip" }), shown = make("h4"), detail = make("p", { class: "detail meta" });
   const curve = make("svg", { class: "curve", role: "img" });
   const table = make("table"), notes = make("p", { class: "meta" });
@@ -66,7 +66,7 @@ function render({ model, el }) {
     const lowest = Math.min(0.9, Math.floor(10 * Math.min(...data.rules.flatMap((rule) => rule.settings.map((one) => one.accuracy[1])))) / 10);
     x = (thoughts) => LEFT + ((right - LEFT) * thoughts) / Math.max(1, data.most);
     y = (share) => BOTTOM - ((BOTTOM - TOP) * (share - lowest)) / (1 - lowest);
-    const line = (d, name) => make("path", { class: name, d }), words = (at, up, text, name = "") => make("text", { x: at, y: up, class: name }, text);
+    const line = (d, name) => make("path", { class: name, d }), words = (at, up, text, anchor = "start", name = "") => make("text", { x: at, y: up, "text-anchor": anchor, class: name }, text);
     const points = ({ settings }, part = 0) => settings.map((one) => `${x(one.thoughts).toFixed(1)} ${y(one.accuracy[part]).toFixed(1)}`);
     // With its ends, so that no point hides it.
     const interval = ({ thoughts, accuracy: [, low, high] }, name) => line(`M${x(thoughts)} ${y(low)}V${y(high)}M${x(thoughts) - 6} ${y(low)}h12M${x(thoughts) - 6} ${y(high)}h12`, name);
@@ -82,11 +82,11 @@ function render({ model, el }) {
     if (mark) parts.push(line(`M${x(mark.thoughts)} ${y(mark.accuracy[0]) - 8}l8 8l-8 8l-8 -8Z`, "chosen"));
     for (const [k, one] of fixed.settings.entries()) {
       const [left, up] = [x(one.thoughts), y(one.accuracy[0])], last = k === data.most;
-      parts.push(interval(one, "interval"), make("rect", { class: "fixed", x: left - 4, y: up - 4, width: 8, height: 8 }), words(left + (last ? -9 : 9), up + 15, k, last ? "number end" : "number"));
+      parts.push(interval(one, "interval"), make("rect", { class: "fixed", x: left - 4, y: up - 4, width: 8, height: 8 }), words(left + (last ? -9 : 9), up + 15, k, last ? "end" : "start", "number"));
     }
     const far = setting.thoughts > data.most / 2;
-    curve.replaceChildren(...parts, line(`M${at[0]} ${BOTTOM}V${at[1]}H${LEFT}`, "guide"), interval(setting, "interval now"), make("circle", { class: "current", cx: at[0], cy: at[1], r: 4 }),
-      words(at[0] + (far ? -10 : 10), at[1] - 9, `S ${percent(setting.accuracy[0])}`, far ? "now end" : "now"));
+    curve.replaceChildren(...parts, line(`M${at[0]} ${BOTTOM}V${at[1]}H${LEFT}`, "guide"), interval(setting, "interval now"), make("circle", { class: "current now", cx: at[0], cy: at[1], r: 4 }),
+      words(at[0] + (far ? -10 : 10), at[1] - 9, `S ${percent(setting.accuracy[0])}`, far ? "end" : "start", "now"));
   }
 
   function drawTable() {
@@ -100,14 +100,14 @@ function render({ model, el }) {
   }
 
   function draw() {
-    data = read();
+    const fresh = read !== model.get("data");
+    if (fresh) data = parsed(read = model.get("data"));
     if (!data.rules) return;
     const rule = data.rules.find((one) => one.name === model.get("rule")) ?? data.rules[0];
     const place = Math.min(model.get("threshold"), rule.settings.length - 1), setting = rule.settings[place];
     now = { rule, place, setting };
     best = data.rules[0].settings.reduce((most, one) => (one.accuracy[0] > most.accuracy[0] ? one : most));
-    if (built !== data) buildStrip();
-    built = data;
+    if (fresh) buildStrip();
     const [accuracy, low, high] = setting.accuracy, { thoughts, passes } = setting;
     say(title, setting.words);
     say(meta, `${data.total.toLocaleString("en")} problems`);

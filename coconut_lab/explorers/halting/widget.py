@@ -8,13 +8,7 @@ from typing import Any
 import traitlets
 from matplotlib.figure import Figure
 
-from coconut_lab.explorers.browser.explorer import (
-    AS_TEXT,
-    BrowserExplorer,
-    checked,
-    module,
-    style,
-)
+from coconut_lab.explorers.browser.explorer import BrowserExplorer, checked, large, module, style
 from coconut_lab.explorers.halting.data import FIXED, halt_data
 from coconut_lab.figures import draw_stops
 from coconut_lab.inference.halting import HaltError
@@ -47,7 +41,7 @@ class HaltExplorer(BrowserExplorer):
     _esm = module("browser/controls.js", "halting/halting.js")
     _css = style("browser/controls.css", "halting/halting.css")
 
-    data = traitlets.Dict().tag(sync=True, **AS_TEXT)
+    data = large()
     rule = traitlets.Unicode().tag(sync=True)
     threshold = traitlets.Int(0).tag(sync=True)
 
