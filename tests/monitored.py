@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pictures import every
-
 from coconut_lab.explorers.monitor.widget import REDRAW_SECONDS
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training.recipe import CurriculumPart, ModelPart, Phase, ProblemsPart, Recipe
@@ -105,9 +103,12 @@ def small_trainer(folder: Path, steps: int, holds_at: int = -1) -> Trainer:
     return trainer
 
 
-def scores(value: str) -> dict[tuple[int, str], str]:
-    """Step and number of thoughts → the number that is in the cell."""
-    return {
-        (int(e.get("data-step")), e.get("data-thoughts")): e.find("{*}text").text
-        for e in every(value, "score")
-    }
+def scores(monitor) -> dict[tuple[int, str], float]:
+    """Steps done and number of thoughts → accuracy, as the monitor shows it."""
+    return {(one["step"], key): share for one in monitor.data["scores"]
+            for key, share in one["accuracy"].items()}  # fmt: skip
+
+
+def steps_of(monitor) -> list[int]:
+    """How many steps are done after each point of the curve."""
+    return [done for done, *_ in monitor.data["points"]]

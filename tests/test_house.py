@@ -17,13 +17,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from coconut_lab.explorers import (
-    CurriculumView,
-    HaltExplorer,
-    ModelComparison,
-    SearchTree,
-    ThoughtStepper,
-)
+from coconut_lab import explorers
 
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 
@@ -221,8 +215,8 @@ def test_a_copy_that_is_not_trusted_shows_every_drawing(path: Path) -> None:
 @each_notebook
 def test_kept_explorers_are_those_of_the_package(path: Path) -> None:
     """A notebook keeps the module and the style that draw its explorers without a kernel."""
-    drawn = (CurriculumView, HaltExplorer, ModelComparison, SearchTree, ThoughtStepper)
-    now = {one._esm: one._css for one in drawn}
+    every = [getattr(explorers, name) for name in explorers.__all__]
+    now = {one._esm: one._css for one in every if hasattr(one, "_esm")}
     kept = read(path).metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
     for one in kept.values():
         if "_esm" in one["state"]:

@@ -1,14 +1,12 @@
 """Explorers: widgets that show what a model does, in JupyterLab and without a network.
 
-All but `monitor/` are drawn in the browser, by anywidget: `data.py` says what is shown (a pure
+All are drawn in the browser, by anywidget: `data.py` says what is shown (a pure
 function that gives a plain dictionary), `widget.py` has what a reader can set and what needs the
 model, and a `.js` and a `.css` file draw. `browser/` has what such explorers share; begin with
 `browser/explorer.py` to add one.
 
-`monitor/` is drawn in Python: `state.py` says what a picture is made from, `drawing.py` draws it
-with a pure function, `widget.py` has the controls. It has `base.py`, `html.py` (cards), `svg.py`
-(drawings) and `picture.py` (what a notebook keeps of it). `modes.svg` is the picture that
-notebooks 00 and 01 begin with.
+`picture.py` and `svg.py` draw the still pictures that stand where no widget can be drawn, and
+`modes.svg` is the picture that notebooks 00 and 01 begin with.
 """
 
 from coconut_lab.explorers.comparison.widget import ModelComparison

@@ -1,14 +1,52 @@
 """The explorers' pictures: shapes and texts that add up to an `<svg>`, scales, shades."""
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from html import escape
 
-from coconut_lab.explorers.html import BLUE, FAINT, FONT, GREEN, INK, MUTED, PAPER, safe, tag
-
+# Okabe and Ito's colours, which colour-blind people can tell apart.
+BLUE, VERMILLION, GREEN = "#0072b2", "#d55e00", "#009e73"
+INK, MUTED, LINE, PAPER = "#1d2530", "#56616e", "#8b95a1", "#ffffff"
+FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
+# What XML cannot hold: control characters and lone surrogates.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_OURS = {"style", "font_family"}  # never from a problem or a log, and full of quotes
 _STAR = (
     (0, -1), (0.27, -0.36), (0.95, -0.31), (0.43, 0.14), (0.59, 0.81), (0, 0.45),
     (-0.59, 0.81), (-0.43, 0.14), (-0.95, -0.31), (-0.27, -0.36),
 )  # fmt: skip
+
+
+def safe(content: str) -> str:
+    """Escape a text for HTML and SVG, also inside attributes."""
+    return escape(_UNPRINTABLE.sub("\ufffd", content), quote=True)
+
+
+def tag(name: str, *children: str, **attributes: object) -> str:
+    """Write an element.
+
+    Args:
+        name: such as `rect`.
+        children: markup, so texts must be `safe`; without any the element closes itself.
+        attributes: in this order; `class_` is `class`, every other `_` is a `-`. Texts are
+            escaped, a float gets one decimal, and None leaves the attribute out.
+    """
+    start = name
+    for key, value in attributes.items():
+        if value is None:
+            continue
+        if isinstance(value, float):
+            value = f"{value:.1f}"
+        elif isinstance(value, str) and key not in _OURS:
+            value = safe(value)
+        start += f' {key.rstrip("_").replace("_", "-")}="{value}"'
+    return f"<{start}>{''.join(children)}</{name}>" if children else f"<{start}/>"
+
+
+def shortened(content: str, longest: int) -> str:
+    """Cut a text to at most that many characters, with an ellipsis."""
+    return content if len(content) <= longest else content[: longest - 1] + "…"
 
 
 class Drawing:
@@ -66,18 +104,6 @@ class Drawing:
         yield
         self.parts = [*outside, tag("g", *self.parts, **attributes)]
 
-    def bar(
-        self, x: int, y: int, width: int, share: float, fill: str = BLUE, height: int = 11
-    ) -> None:
-        """Draw a horizontal bar on its track; `share` of the width, 0 to 1, is filled."""
-        self.rect(x, y, width, height, rx=2, fill=FAINT)
-        self.rect(x, y, width * clamped(share), height, rx=2, fill=fill)
-
-    def interval(self, x: float, low: float, high: float, half: int, **more: object) -> None:
-        """Draw an interval from `low` to `high`, with ends that reach `half` to each side."""
-        ends = "".join(f"M{x - half:.1f} {end:.1f}h{2 * half}" for end in (low, high))
-        self.path(f"M{x:.1f} {low:.1f}V{high:.1f}{ends}", **more)
-
     def mark(self, role: str, x: float, y: float) -> None:
         """Draw the shape of a role around (x, y): triangle, star or cross."""
         if role == "root":
@@ -103,11 +129,6 @@ class Drawing:
 def clamped(share: float) -> float:
     """Bring a share between 0 and 1."""
     return min(max(share, 0.0), 1.0)
-
-
-def scale(start: float, end: float, low: float = 0, high: float = 1) -> Callable[[float], float]:
-    """Map the values from `low` to `high` to the places from `start` to `end`."""
-    return lambda value: start + (end - start) * (value - low) / (high - low)
 
 
 def shade(probability: float) -> str:

@@ -6,23 +6,21 @@ import signal
 from types import SimpleNamespace
 
 import pytest
-from monitored import STEPS, FakeTrainer, scores, small_trainer
-from pictures import said
+from monitored import STEPS, FakeTrainer, scores, small_trainer, steps_of
+from traitlets import TraitError
 
 from coconut_lab.checkpoints import shipped as checkpoints
 from coconut_lab.explorers import TrainingMonitor
 from coconut_lab.explorers.monitor import widget
-from coconut_lab.explorers.monitor.drawing import render
-from coconut_lab.explorers.monitor.state import Status, elapsed, read_log
+from coconut_lab.explorers.monitor.data import elapsed, monitor_data, read_log
 
 
 def test_a_whole_run_prints_nothing(capsys) -> None:
     trainer = FakeTrainer()
     monitor = TrainingMonitor(trainer)
     assert monitor.train() == "the model"
-    assert monitor.state.status == Status.DONE
-    assert said(monitor, "status") == "done"
-    assert said(monitor, "pace").startswith("step 40 of 40 · 0:40 of training")
+    assert monitor.data["status"] == "done"
+    assert (monitor.data["done"], monitor.data["points"][-1][-1]) == (40, 40)
     assert trainer.progress, "the bar was only off while the monitor watched"
     assert capsys.readouterr() == ("", "")
 
@@ -34,10 +32,9 @@ def test_it_is_drawn_often_enough_and_not_more_often(monkeypatch) -> None:
         widget, "time", SimpleNamespace(monotonic=lambda: trainer.step * widget.REDRAW_SECONDS / 10)
     )
     monitor = TrainingMonitor(trainer)
-    monitor.picture.observe(lambda change: drawn.append(trainer.step), "value")
+    monitor.observe(lambda change: drawn.append(trainer.step), "data")
     monitor.train()
     assert drawn == [0, 10, 20, 30, 40, 40]
-    assert monitor.picture.value == render(monitor.state)
 
 
 def test_stop_in_the_background_and_go_on(tmp_path) -> None:
@@ -45,18 +42,18 @@ def test_stop_in_the_background_and_go_on(tmp_path) -> None:
     monitor = TrainingMonitor(trainer)
     assert monitor.start() is None
     trainer.held.wait()
-    assert not monitor.stop_button.disabled
+    assert (monitor.data["status"], monitor.data["waits"]) == ("running", False)
     for again in (monitor.train, monitor.start):
         with pytest.raises(RuntimeError, match="runs already"):
             again()
-    monitor.stop_button.click()
+    monitor.asked_to_stop = True  # as the button does
     with pytest.raises(KeyboardInterrupt, match="run again to go on"):
         monitor.wait()
-    assert said(monitor, "status") == "stopped at step 6; run again to go on"
-    assert monitor.stop_button.disabled
+    assert (monitor.data["status"], monitor.data["done"]) == ("stopped", 6)
     assert monitor.train() == "the model"
-    assert [entry.step for entry in monitor.state.entries] == list(range(STEPS))
-    assert elapsed(monitor.state.entries) == STEPS
+    assert not monitor.asked_to_stop
+    assert steps_of(monitor) == list(range(1, STEPS + 1))
+    assert elapsed(read_log(tmp_path / "log.jsonl")) == monitor.data["points"][-1][-1] == STEPS
 
 
 def test_a_stop_that_comes_before_the_run_has_begun_is_not_lost() -> None:
@@ -77,26 +74,23 @@ def test_a_stop_that_comes_before_the_run_has_begun_is_not_lost() -> None:
 
 
 @pytest.mark.usefixtures("usual_interrupts")
-def test_a_cell_that_waits_takes_the_button_away_and_an_interrupt_stops_the_run() -> None:
-    trainer = FakeTrainer(holds_at=5)
+def test_while_a_cell_waits_the_monitor_says_so_and_an_interrupt_stops_the_run() -> None:
+    trainer, seen = FakeTrainer(holds_at=5), []
     monitor = TrainingMonitor(trainer)
     monitor.start()
     trainer.held.wait()
-    assert not monitor.stop_button.disabled and not monitor.hint.value
-    seen = []
+    assert not monitor.data["waits"]
 
     def interrupt(change) -> None:
-        if change.new and not seen:
-            seen.append((monitor.stop_button.disabled, change.new))
+        if change.new["waits"] and not seen:
+            seen.append(change.new["status"])
             os.kill(os.getpid(), signal.SIGINT)
 
-    monitor.hint.observe(interrupt, "value")
+    monitor.observe(interrupt, "data")
     with pytest.raises(KeyboardInterrupt, match="stopped after step 5"):
         monitor.wait()
-    disabled, hint = seen[0]
-    assert disabled and "interrupt the kernel" in hint
-    assert monitor.hint.value == ""
-    assert monitor.state.status == Status.STOPPED
+    assert seen == ["running"]
+    assert (monitor.data["status"], monitor.data["waits"]) == ("stopped", False)
 
 
 def test_a_run_that_goes_on_does_some_steps_again(tmp_path) -> None:
@@ -107,19 +101,17 @@ def test_a_run_that_goes_on_does_some_steps_again(tmp_path) -> None:
             file.write(json.dumps(first.entry(step, 1.0 * step)) + "\n")
     first.step = 12
     monitor = TrainingMonitor(first)
-    assert "not started again; the log ends at step 20" in said(monitor, "status")
+    assert (monitor.data["status"], monitor.data["done"]) == ("ready", 20)
     monitor.train()
-    assert [entry.step for entry in monitor.state.entries] == list(range(STEPS))
+    assert steps_of(monitor) == list(range(1, STEPS + 1))
 
 
 def test_a_failure_is_shown_and_raised() -> None:
     monitor = TrainingMonitor(FakeTrainer(fails_at=7))
     with pytest.raises(ArithmeticError, match="nan at step 7"):
         monitor.train()
-    value = monitor.picture.value
-    assert said(value, "status") == (
-        "failed after step 7: the loss is nan at step 7; <no> checkpoint"
-    )
+    assert (monitor.data["status"], monitor.data["done"]) == ("failed", 7)
+    assert monitor.data["message"] == "the loss is nan at step 7; <no> checkpoint"
     monitor.start()
     with pytest.raises(ArithmeticError):
         monitor.wait()
@@ -131,12 +123,15 @@ def test_what_cannot_be_done_says_so() -> None:
         TrainingMonitor()
     monitor = TrainingMonitor(FakeTrainer())
     monitor.stop()  # nothing runs, nothing happens
-    assert monitor.state.status == Status.READY
+    assert monitor.data["status"] == "ready"
     with pytest.raises(RuntimeError, match="no training was started"):
         monitor.wait()
     shown = TrainingMonitor.from_log(checkpoints.FOLDER / "tiny-coconut", "tiny-coconut")
     with pytest.raises(RuntimeError, match="shows a log"):
         shown.train()
+    for bad in (-1, shown.plan["total"] + 1):
+        with pytest.raises(TraitError, match="or None"):
+            shown.upto = bad
 
 
 # --- a real trainer, of a tiny model ------------------------------------------------------------
@@ -147,9 +142,9 @@ def test_a_real_trainer(tmp_path, capsys) -> None:
     monitor = TrainingMonitor(trainer)
     model = monitor.train()
     assert model is trainer.model
-    assert monitor.state.status == Status.DONE
-    assert monitor.state.entries == tuple(read_log(trainer.folder / "log.jsonl"))
-    assert {step for step, _ in scores(monitor.picture.value)} == {2, 5, 8, 11}
+    logged = read_log(trainer.folder / "log.jsonl")
+    assert monitor.data == monitor_data(monitor.plan, logged, "done", waits=True)
+    assert {step for step, _ in scores(monitor)} == {3, 6, 9, 12}
     assert capsys.readouterr() == ("", "")
 
 
@@ -166,17 +161,15 @@ def test_a_real_trainer_is_stopped_and_goes_on(tmp_path, by) -> None:
         if entry["step"] == 4 and interrupted:
             os.kill(os.getpid(), signal.SIGINT)
         elif entry["step"] == 4:
-            monitor.stop_button.click()
+            monitor.asked_to_stop = True
 
     monitor.update = update
     if not interrupted:
         monitor.start()
     with pytest.raises(KeyboardInterrupt):
         monitor.train() if interrupted else monitor.wait()
-    assert said(monitor, "status") == "stopped at step 5; run again to go on"
-    assert (trainer.step, monitor.state.status) == (5, Status.STOPPED)
+    assert (trainer.step, monitor.data["done"], monitor.data["status"]) == (5, 5, "stopped")
     assert list(trainer.folder.glob("step-*")), "a checkpoint was written"
     monitor.update = really
     monitor.train()
-    assert [entry.step for entry in monitor.state.entries] == list(range(12))
-    assert monitor.state.status == Status.DONE
+    assert steps_of(monitor) == list(range(1, 13)) and monitor.data["status"] == "done"

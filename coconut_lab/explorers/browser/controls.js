@@ -20,7 +20,8 @@ export function slider(label, min, go) {
 /** Let ← → Home End step from anywhere in an explorer, but where a field needs these keys itself. */
 export function arrows(root, at, last, go) {
   root.addEventListener("keydown", (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input:not([type=checkbox]), select")) return;
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.target.closest("input:not([type=checkbox]), select")) return;
     const to = { ArrowLeft: at() - 1, ArrowRight: at() + 1, Home: 0, End: last() }[event.key];
     if (to === undefined) return;
     event.preventDefault();
@@ -31,16 +32,9 @@ export function arrows(root, at, last, go) {
 /** Read data that comes as text (`large` in explorer.py). */
 export const parsed = (data) => (typeof data === "string" ? JSON.parse(data) : data);
 
-/** Set traits of a model, and tell the kernel where there is one. */
-export function setting(model) {
-  return (values) => {
-    for (const [trait, value] of Object.entries(values)) model.set(trait, value);
-    model.save_changes();
-  };
-}
-
 /** Fill a row with figures: [name, number, note], …. */
 export function figures(row, all) {
   row.replaceChildren(...all.map(([name, number, note]) =>
-    make("p", {}, make("span", { class: "meta" }, name), make("b", { "data-fact": name }, String(number)), make("span", { class: "meta" }, note))));
+    make("p", {}, make("span", { class: "meta" }, name), make("b", { "data-fact": name }, String(number)),
+      make("span", { class: "meta" }, note))));
 }

@@ -1,8 +1,8 @@
 """What explorers share that are drawn in the browser: anywidget, one ES module, one style sheet.
 
 An explorer has a folder with `data.py` (a pure function that gives a plain dictionary), `widget.py`
-(traits, and what needs the model) and two plain files, `NAME.js` and `NAME.css`. The module begins
-with one line, `import { … } from "../browser/shared.js";`, and ends with
+(traits, and what needs the model) and two plain files, `NAME.js` and `NAME.css`. The module
+begins with `import { … } from "../browser/shared.js";` and ends with
 `export default { render };`, where `render({ model, el })` draws `model.get("data")` into `el`.
 """
 
@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from coconut_lab.explorers.picture import png
 
 ROOM = Path(__file__).resolve().parents[1]
-_IMPORT = re.compile(r'^import .* from "\.{1,2}/.*";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import [^;]* from "\.{1,2}/[^;]*;\n', re.MULTILINE)
 
 
 def module(*paths: str) -> str:

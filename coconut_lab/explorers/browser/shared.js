@@ -17,7 +17,7 @@ export function set(element, attributes) {
   for (const [key, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(key, value);
     else if (key.startsWith("--")) element.style.setProperty(key, value);
-    else if (value === null || value === false) element.removeAttribute(key);
+    else if (value === undefined || value === null || value === false) element.removeAttribute(key);
     else if (element.getAttribute(key) !== String(value)) element.setAttribute(key, value);
   }
   return element;
@@ -31,8 +31,12 @@ export function say(element, text) {
 /** Write a probability with two digits. */
 export const digits = (share) => share.toFixed(2);
 
-/** Write a number with its thing: "1 thought", "2 thoughts". */
-export const count = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
+/** Write a number with its thing: "1 thought", "2 thoughts", "2 branches". */
+export const count = (number, thing) =>
+  `${number} ${thing}${number === 1 ? "" : /(ch|ss)$/.test(thing) ? "es" : "s"}`;
+
+/** Join the names of classes that are there. */
+export const names = (...all) => all.filter(Boolean).join(" ");
 
 /** Cut a text to at most that many characters, with an ellipsis. */
 export function shortened(text, longest) {
@@ -52,7 +56,8 @@ export function frame(el, name, label) {
 
 /** Make a labelled drop-down list. `options` are [value, text] pairs, or values; any JSON. */
 export function dropDown(label, choose) {
-  const select = make("select", { "aria-label": label, change: () => choose(JSON.parse(select.value)) });
+  const change = () => choose(JSON.parse(select.value));
+  const select = make("select", { "aria-label": label, change });
   const element = make("label", { class: "field" }, make("span", {}, label), select);
   return {
     element,
@@ -61,11 +66,22 @@ export function dropDown(label, choose) {
       const wanted = JSON.stringify(pairs);
       if (select.dataset.options !== wanted) {
         select.dataset.options = wanted;
-        select.replaceChildren(...pairs.map(([value, text]) => make("option", { value: JSON.stringify(value) }, text)));
+        select.replaceChildren(...pairs.map(([value, text]) =>
+          make("option", { value: JSON.stringify(value) }, text)));
       }
       select.value = JSON.stringify(chosen);
     },
   };
+}
+
+/** Make a labelled field for a whole number of a trait, from 0 to the field's `max`. */
+export function numberField(model, label, trait, choose) {
+  const input = make("input", { type: "number", min: 0, change: () => {
+    const value = Math.round(Number(input.value));
+    if (input.value !== "" && value >= input.min && value <= input.max) choose({ [trait]: value });
+    else input.value = model.get(trait);
+  } });
+  return [make("label", { class: "field" }, make("span", {}, label), input), input];
 }
 
 /**
@@ -90,6 +106,14 @@ export function roving(container, items) {
   return { refresh: () => stop(items().find((item) => item.tabIndex === 0) ?? items()[0]) };
 }
 
+/** Set traits of a model, and tell the kernel where there is one. */
+export function setting(model) {
+  return (values) => {
+    for (const [trait, value] of Object.entries(values)) model.set(trait, value);
+    model.save_changes();
+  };
+}
+
 /** Call `draw` once for many changes of a model; gives a function that ends it. */
 export function follow(model, names, draw) {
   let waiting = false;
@@ -104,7 +128,8 @@ export function follow(model, names, draw) {
 
 /** Keep the writing direction of a text from its surroundings. */
 export function isolated(text) {
-  return /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufefc]/.test(text) ? `\u2068${text}\u2069` : text;
+  const turns = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufefc]/;
+  return turns.test(text) ? `\u2068${text}\u2069` : text;
 }
 
 /** Draw through points: level across a column, a smooth curve between columns; room for the tip. */

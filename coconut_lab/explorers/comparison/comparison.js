@@ -1,5 +1,6 @@
-import { count, curve, digits, follow, frame, isolated, make, say, set, shortened, tip } from "../browser/shared.js";
-import { graphOf, roleOf } from "../browser/graph.js";
+import { count, digits, follow, frame, isolated, make, names, say, set,
+  setting } from "../browser/shared.js";
+import { fillNode, graphOf, questionOf, roleOf } from "../browser/graph.js";
 
 // One problem through several models. Traits and data: widget.py and data.py. Another problem asks
 // the models; all else is drawn here.
@@ -7,14 +8,10 @@ import { graphOf, roleOf } from "../browser/graph.js";
 const TRAITS = ["data", "index", "thought", "guess", "tally"];
 
 function render({ model, el }) {
-  const root = frame(el, "comparison", "Which of these models is Coconut?");
+  const root = frame(el, "comparison", "Which of these models is Coconut?"), change = setting(model);
   let data = model.get("data"), panels = [], built = "";
   const name = (node) => isolated(data.names[node]);
   const last = () => data.models[0].thoughts.length;
-  const change = (values) => {
-    for (const [trait, value] of Object.entries(values)) model.set(trait, value);
-    model.save_changes();
-  };
   const step = (to) => change({ thought: Math.max(1, Math.min(last(), to)) });
   const guess = (panel) => {
     if (model.get("guess") >= 0) return;
@@ -24,33 +21,38 @@ function render({ model, el }) {
   };
 
   const title = make("h3"), meta = make("p", { class: "meta" }), place = make("output", { class: "place" });
-  const slider = make("input", { type: "range", min: 1, "aria-label": "Thought", input: () => step(Number(slider.value)) });
-  const next = make("button", { type: "button", click: () => change({ index: (model.get("index") + 1) % model.get("count"), thought: 1 }) }, "Next problem");
+  const slide = () => step(Number(slider.value));
+  const slider = make("input", { type: "range", min: 1, "aria-label": "Thought", input: slide });
+  const go = () => change({ index: (model.get("index") + 1) % model.get("count"), thought: 1 });
+  const next = make("button", { type: "button", click: go }, "Next problem");
   const row = make("div", { class: "panels" }), said = make("p", { class: "said", role: "status" });
-  root.append(make("header", {}, title, meta), make("div", { class: "flow stepping" }, slider, place, make("span", { class: "meta" }, "← →"), next), row, said);
+  const keys = make("span", { class: "meta" }, "← →");
+  root.append(make("header", {}, title, meta),
+    make("div", { class: "flow stepping" }, slider, place, keys, next), row, said);
 
   root.addEventListener("keydown", (event) => {
     if (event.target === slider || event.altKey || event.ctrlKey || event.metaKey) return;
-    const go = { ArrowLeft: model.get("thought") - 1, ArrowRight: model.get("thought") + 1, Home: 1, End: last() }[event.key];
-    if (go === undefined) return;
-    step(go);
+    const now = model.get("thought");
+    const to = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 1, End: last() }[event.key];
+    if (to === undefined) return;
+    step(to);
     event.preventDefault();
   });
   const point = (node) => {
-    for (const panel of panels) for (const [at, group] of panel.graph.nodes.entries()) group.classList.toggle("lit", at === node);
+    for (const group of panels.flatMap((panel) => panel.graph.nodes)) {
+      group.classList.toggle("lit", group.dataset.node === node);
+    }
   };
-  root.addEventListener("pointerover", (event) => {
-    const found = event.target.closest?.("[data-node]");
-    point(found ? Number(found.dataset.node) : null);
-  });
-  root.addEventListener("pointerleave", () => point(null));
+  root.addEventListener("pointerover", (event) => point(event.target.closest?.("[data-node]")?.dataset.node));
+  root.addEventListener("pointerleave", () => point());
 
   function build() {
     panels = data.models.map((_, at) => {
       const letter = "ABC"[at], graph = graphOf(data, `Model ${letter}`);
       const heading = make("h4"), answer = make("p", { class: "meta" });
       const button = make("button", { type: "button", click: () => guess(at) }, `${letter} is Coconut`);
-      return { graph, heading, answer, button, element: make("div", { class: "panel" }, heading, graph.picture, button, answer) };
+      const element = make("div", { class: "panel" }, heading, graph.picture, button, answer);
+      return { letter, graph, heading, answer, button, element };
     });
     row.replaceChildren(...panels.map((panel) => panel.element));
   }
@@ -61,33 +63,44 @@ function render({ model, el }) {
     const wanted = JSON.stringify([data.names, data.facts, data.asked, data.source]);
     if (wanted !== built) build();
     built = wanted;
-    const k = Math.min(model.get("thought"), last()), guessed = model.get("guess"), open = guessed >= 0;
-    say(title, `Is ${name(data.asked)} a ${name(data.options[0])} or a ${name(data.options[1])}?`);
+    const k = Math.min(model.get("thought"), last());
+    say(title, questionOf(data));
     say(meta, data.source);
     set(slider, { max: last(), "aria-valuetext": `thought ${k} of ${last()}` });
     slider.value = k;
     say(place, `Thought ${k} of ${last()}`);
-    next.hidden = !open;
-    for (const [at, panel] of panels.entries()) {
-      const one = data.models[at], letter = "ABC"[at], shares = one.thoughts[k - 1];
-      say(panel.heading, open ? `${letter}: ${one.name}` : `Model ${letter}`);
-      set(panel.element, { class: ["panel", open && at === data.coconut && "coconut", open && at === guessed && "guessed"].filter(Boolean).join(" ") });
-      panel.button.hidden = open;
-      const pair = one.answers.at(-1), best = pair[0] >= pair[1] ? 0 : 1;
-      say(panel.answer, open ? `${one.in_words}. After ${count(last(), "thought")} it says ${pair[0] + pair[1] < 0.5 ? "something else" : `${name(data.options[best])} with ${digits(pair[best])}`}.` : "");
-      for (const [node, group] of panel.graph.nodes.entries()) {
-        const frontier = data.distances[node] === k, role = roleOf(data, node);
-        set(group, { "--p": shares[node], class: ["node", frontier && "frontier", shares[node] > 0.7 && "dark"].filter(Boolean).join(" ") });
-        say(group.lastChild, digits(shares[node]) + (role ? ` ${role[0]}` : ""));
-      }
-      const frontier = data.distances.flatMap((hops, node) => (hops === k ? [node] : []));
-      const mass = frontier.reduce((sum, node) => sum + shares[node], 0);
-      set(panel.graph.picture, { "aria-label": `Model ${letter}, thought ${k}: ${digits(mass)} on the frontier` });
+    next.hidden = model.get("guess") < 0;
+    for (const [at, panel] of panels.entries()) drawPanel(panel, data.models[at], at, k);
+    said.replaceChildren(caption(k));
+  }
+
+  function drawPanel({ letter, graph, heading, answer, button, element }, one, at, k) {
+    const guessed = model.get("guess"), open = guessed >= 0, shares = one.thoughts[k - 1];
+    say(heading, open ? `${letter}: ${one.name}` : `Model ${letter}`);
+    const right = open && at === data.coconut;
+    set(element, { class: names("panel", right && "coconut", at === guessed && "guessed") });
+    button.hidden = open;
+    const pair = one.answers.at(-1), best = pair[0] >= pair[1] ? 0 : 1;
+    const says = pair[0] + pair[1] < 0.5 ? "something else"
+      : `${name(data.options[best])} with ${digits(pair[best])}`;
+    say(answer, open ? `${one.in_words}. After ${count(last(), "thought")} it says ${says}.` : "");
+    let mass = 0;
+    for (const [node, group] of graph.nodes.entries()) {
+      const frontier = data.distances[node] === k;
+      if (frontier) mass += shares[node];
+      const classes = [frontier && "frontier"];
+      fillNode(data, group, { share: shares[node], role: roleOf(data, node), classes });
     }
-    const [right, asked] = model.get("tally"), score = asked ? ` ${right} of ${count(asked, "guess")} right.`.replace("guesss", "guesses") : "";
-    said.replaceChildren(open
-      ? `${guessed === data.coconut ? "Right." : `No, it was ${"ABC"[data.coconut]}.`}${score} Two options and a coin: a model that guesses is right half of the time.`
-      : `Step the thoughts, then say which model was trained to think.${score} Orange: the nodes ${count(k, "hop")} from ${name(data.asked)}.`);
+    set(graph.picture, { "aria-label": `Model ${letter}, thought ${k}: ${digits(mass)} on the frontier` });
+  }
+
+  function caption(k) {
+    const guessed = model.get("guess"), [right, asked] = model.get("tally");
+    const score = asked ? ` ${right} of ${count(asked, "guess")} right.` : "";
+    if (guessed < 0) return "Step the thoughts, then say which model was trained to think." +
+      `${score} Orange: the nodes ${count(k, "hop")} from ${name(data.asked)}.`;
+    const verdict = guessed === data.coconut ? "Right." : `No, it was ${"ABC"[data.coconut]}.`;
+    return `${verdict}${score} Two options and a coin: a model that guesses is right half of the time.`;
   }
 
   const end = follow(model, TRAITS, draw);

@@ -10,12 +10,10 @@ import traitlets
 from coconut_lab.checkpoints import shipped
 from coconut_lab.explorers.browser.explorer import BrowserExplorer, module, style
 from coconut_lab.explorers.comparison.data import comparison_data
-from coconut_lab.explorers.stepper.data import Question
+from coconut_lab.explorers.stepper.data import LIST_LENGTH, LIST_SEED, Question
 from coconut_lab.explorers.stepper.drawing import still
 from coconut_lab.explorers.stepper.reading import read, thoughts_trained
 from coconut_lab.tasks.prosqa import generate_prosqa
-
-LIST_LENGTH, LIST_SEED = 100, 424242  # the first of the problems that cards are measured on
 
 
 class ModelComparison(BrowserExplorer):

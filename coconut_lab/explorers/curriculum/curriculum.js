@@ -1,5 +1,6 @@
-import { count, dropDown, follow, frame, isolated, make, roving, say, set, shortened } from "../browser/shared.js";
-import { arrows, figures, parsed, setting, slider } from "../browser/controls.js";
+import { count, dropDown, follow, frame, isolated, make, roving, say, set, setting,
+  shortened } from "../browser/shared.js";
+import { arrows, figures, parsed, slider } from "../browser/controls.js";
 
 // The curriculum view. Its traits and its data: widget.py and data.py. All is drawn here, without
 // the kernel: `data` has every method at every setting.

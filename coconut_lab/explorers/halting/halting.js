@@ -1,5 +1,5 @@
-import { count, dropDown, follow, frame, make, roving, say, set } from "../browser/shared.js";
-import { arrows, figures, parsed, setting, slider } from "../browser/controls.js";
+import { count, dropDown, follow, frame, make, roving, say, set, setting } from "../browser/shared.js";
+import { arrows, figures, parsed, slider } from "../browser/controls.js";
 
 // The halt explorer. Its traits and its data: widget.py and data.py. All is drawn here, without the
 // kernel: `data` has every rule at every threshold.

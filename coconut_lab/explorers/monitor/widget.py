@@ -8,24 +8,27 @@ import time
 from collections.abc import Mapping
 from concurrent import futures
 from concurrent.futures import Future
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import ipywidgets as widgets
+import traitlets
 
-from coconut_lab.explorers.base import Explorer, button, row, slider
-from coconut_lab.explorers.monitor.drawing import render
-from coconut_lab.explorers.monitor.state import MonitorState, Plan, Status, read_entry, read_log
+from coconut_lab.explorers.browser.explorer import BrowserExplorer, module, style
+from coconut_lab.explorers.monitor.data import (
+    RUNNING,
+    monitor_data,
+    plan_of,
+    read_entry,
+    read_log,
+)
 from coconut_lab.training.recipe import Recipe, load_recipe
 from coconut_lab.training.run_folder import LOG_FILE
 from coconut_lab.training.trainer import Trainer
 
 REDRAW_SECONDS = 0.25
-_HINT = "A cell waits for this run: to stop it, interrupt the kernel (■ in the toolbar)."
 
 
-class TrainingMonitor(Explorer):
+class TrainingMonitor(BrowserExplorer):
     """Shows a training run: stage, progress, loss, accuracy per number of thoughts, time left.
 
     Display it, then call `train()` for a cell that lasts as long as the training: an interrupt of
@@ -35,40 +38,46 @@ class TrainingMonitor(Explorer):
 
     Args:
         trainer: the `Trainer`, or None for a run that is over (see `from_log`).
-        plan: what the run does, if there is no trainer.
+        plan: what the run does, if there is no trainer, as `plan_of` gives it.
 
-    Attributes:
-        state: what is drawn now, a `MonitorState`.
-        trainer: the trainer.
-        stop_button: ends a run in the background.
-        hint: an `HTML` widget: how else a run can be stopped.
-        upto: with `from_log`, the slider over the steps.
+    Attributes: (all but `trainer` and `plan` are traits: `observe` them, `jslink` them)
+        upto: shows the run as it was after that many steps; None for all that is done.
+        asked_to_stop: the Stop button sets it, and so can you.
+        data: what is shown; the schema is in `data.py`.
+        trainer, plan: what trains, and what it is going to do.
 
     Raises:
         ValueError: neither a trainer nor a plan.
+        TraitError: `upto` was set to more steps than the run has, or less than 0.
     """
 
-    def __init__(self, trainer: Trainer | None = None, *, plan: Plan | None = None) -> None:
-        super().__init__(render)
+    _esm = module("monitor/monitor.js")
+    _css = style("monitor/monitor.css")
+
+    data = traitlets.Dict().tag(sync=True)
+    upto = traitlets.Int(None, allow_none=True).tag(sync=True)
+    asked_to_stop = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(
+        self, trainer: Trainer | None = None, *, plan: Mapping[str, Any] | None = None
+    ) -> None:
         if trainer is not None:
-            plan = Plan.of(trainer.recipe)
+            plan = plan_of(trainer.recipe)
         if plan is None:
             raise ValueError("there is nothing to monitor; give a trainer, or use from_log")
         self.trainer: Any = trainer
         self.plan = plan
+        super().__init__()
         self._entries = self._logged()
-        self._status, self._message = Status.READY, ""
+        self._status, self._message = "ready", ""
         self._fresh = False  # whether this session has not logged yet
         self._asked = threading.Event()
         self._ending: Future[Any] | None = None  # what the run that `start` began gives or raises
-        self._blocking = False  # whether a cell lasts as long as the run
+        self._waits = False  # whether a cell lasts as long as the run
         self._drawn = 0.0
         self._drawing = threading.RLock()  # training and the button come from two threads
-        tooltip = "End after this step, with a checkpoint"
-        self.stop_button = button("Stop", tooltip, "100px", self.stop, disabled=True)
-        self.hint = widgets.HTML()
-        self.children = [row(self.stop_button, self.hint, gap=12), self.picture]
         self._draw()
+        self.observe(lambda change: self.stop() if change.new else None, "asked_to_stop")
 
     @classmethod
     def from_log(
@@ -90,30 +99,13 @@ class TrainingMonitor(Explorer):
         """
         if isinstance(recipe, str):
             recipe = load_recipe(recipe)
-        monitor, path = cls(plan=Plan.of(recipe)), Path(path)
-        entries = read_log(path / LOG_FILE if path.is_dir() else path)
-        steps = [entry.step + 1 for entry in entries] or [0]
-        gaps = {after - before for before, after in pairwise(steps)}
-        monitor.upto = slider(
-            "Up to step", "Show the run as it was after this step", "460px", steps[0], steps[-1],
-            steps[-1], step=gaps.pop() if len(gaps) == 1 else 1,
-        )  # fmt: skip
-
-        def look(done: int) -> None:
-            monitor._entries = [entry for entry in entries if entry.step < done]
-            monitor._draw()
-
-        monitor._on(monitor.upto, look)
-        monitor.children = [monitor.upto, monitor.picture]
-        monitor._status = Status.LOG
-        look(steps[-1])
+        monitor, path = cls(plan=plan_of(recipe)), Path(path)
+        monitor._entries = read_log(path / LOG_FILE if path.is_dir() else path)
+        monitor._show("log")
         return monitor
 
-    def _repr_png_(self) -> bytes | None:
-        return super()._repr_png_() if self._entries else None  # a run that has not begun
-
     def _summary(self) -> str:
-        return f"{self.plan.name}, {self.plan.total} steps"
+        return f"{self.plan['name']}, {self.plan['total']} steps"
 
     def train(self) -> Any:
         """Train in this cell, and return when it is done; an interrupt of the kernel stops it.
@@ -126,7 +118,7 @@ class TrainingMonitor(Explorer):
             RuntimeError: it runs already, or nothing was started.
             TrainingError: as the trainer raises it; the picture says it too.
         """
-        ending = self._begin(blocking=True)
+        ending = self._begin(waits=True)
         self._run(ending)
         return ending.result()
 
@@ -141,22 +133,21 @@ class TrainingMonitor(Explorer):
             raise RuntimeError("no training was started; call start() or train() first")
         # Not join(), which after an interrupt takes a running thread for one that has ended.
         try:
-            self._block(True)
+            self._wait(True)
             futures.wait([self._ending])
         except KeyboardInterrupt:
             self.stop()
             futures.wait([self._ending])
         finally:
-            self._block(False)
+            self._wait(False)
         return self._ending.result()
 
     def stop(self) -> None:
         """End the run after its current step, with a checkpoint; nothing happens if none runs."""
-        if self._status in (Status.RUNNING, Status.STOPPING):
+        if self._status in RUNNING:
             self._asked.set()
-            self._status = Status.STOPPING
             self.trainer.stop()
-            self._draw()
+            self._show("stopping")
 
     def update(self, entry: Mapping[str, Any]) -> None:
         """Take a log entry as the trainer writes it, which calls this after each step."""
@@ -170,36 +161,35 @@ class TrainingMonitor(Explorer):
         if time.monotonic() - self._drawn >= REDRAW_SECONDS:
             self._draw()
 
-    def _block(self, blocking: bool) -> None:
+    def _wait(self, waits: bool) -> None:
         """Note whether a cell keeps the kernel from answering the button, and say so."""
-        self._blocking = blocking
+        self._waits = waits
         self._draw()
 
-    def _begin(self, *, blocking: bool = False) -> Future[Any]:
+    def _begin(self, *, waits: bool = False) -> Future[Any]:
         if self.trainer is None:
             raise RuntimeError("this monitor shows a log; give it a trainer to train")
-        if self._status in (Status.RUNNING, Status.STOPPING):
+        if self._status in RUNNING:
             raise RuntimeError("the training runs already; press Stop, or call wait()")
         self._asked.clear()
         self._entries, self._fresh = self._logged(), True
-        self._blocking = blocking
-        self._status, self._message = Status.RUNNING, ""
-        self._draw()
+        self._waits = waits
+        self.upto, self.asked_to_stop = None, False
+        self._show("running")
         return Future()
 
     def _run(self, ending: Future[Any]) -> None:
         # The picture shows the progress, so the trainer's own bar would only print.
         bar, self.trainer.progress = getattr(self.trainer, "progress", None), False
-        model, error = None, None
+        model, error, status, message = None, None, "done", ""
         try:
-            model, self._status = self.trainer.train(on_step=self.update), Status.DONE
+            model = self.trainer.train(on_step=self.update)
         except BaseException as failure:
-            error, self._message = failure, str(failure) or type(failure).__name__
-            stopped = isinstance(failure, KeyboardInterrupt)
-            self._status = Status.STOPPED if stopped else Status.FAILED
+            error, message = failure, str(failure) or type(failure).__name__
+            status = "stopped" if isinstance(failure, KeyboardInterrupt) else "failed"
         self.trainer.progress = bar
         try:
-            self._draw()
+            self._show(status, message)
         finally:
             ending.set_exception(error) if error else ending.set_result(model)
 
@@ -209,10 +199,19 @@ class TrainingMonitor(Explorer):
         log = folder and Path(folder) / LOG_FILE
         return read_log(log) if log and log.is_file() else []
 
+    def _show(self, status: str, message: str = "") -> None:
+        self._status, self._message = status, message
+        self._draw()
+
     def _draw(self) -> None:
         with self._drawing:
-            running = self._status == Status.RUNNING
-            self.stop_button.disabled = self._blocking or not running
-            self.hint.value = _HINT if self._blocking and running else ""
-            self._show(MonitorState(self.plan, tuple(self._entries), self._status, self._message))
+            shown = (tuple(self._entries), self._status, self._message)
+            self.data = monitor_data(self.plan, *shown, waits=self._waits)
             self._drawn = time.monotonic()
+
+    @traitlets.validate("upto")
+    def _check(self, proposal: Any) -> Any:
+        value = proposal["value"]
+        if value is not None and not 0 <= value <= self.plan["total"]:
+            raise traitlets.TraitError(f"upto={value}; give 0 to {self.plan['total']}, or None")
+        return value

@@ -9,7 +9,7 @@ import traitlets
 from coconut_lab.checkpoints import shipped
 from coconut_lab.explorers.browser.explorer import BrowserExplorer, module, style
 from coconut_lab.explorers.search_tree.data import tree_data
-from coconut_lab.explorers.stepper.data import Question
+from coconut_lab.explorers.stepper.data import LIST_LENGTH, LIST_SEED, Question
 from coconut_lab.explorers.stepper.drawing import still
 from coconut_lab.explorers.stepper.reading import read, thoughts_trained
 from coconut_lab.interpretability.search_tree import search_tree
@@ -17,7 +17,6 @@ from coconut_lab.tasks.notation import is_symbolic
 from coconut_lab.tasks.problems import Problem
 from coconut_lab.tasks.prosqa import generate_prosqa
 
-LIST_LENGTH, LIST_SEED = 100, 424242  # the first of the problems that cards are measured on
 DEEPEST, THINNEST = 4, 0.005  # how deep trees are computed, and down to which value
 KINDS = ("language", "bare")
 

@@ -3,10 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-from coconut_lab.explorers.html import INK, LINE, MUTED, PAPER, VERMILLION, safe, shortened, tag
 from coconut_lab.explorers.stepper.data import Question, stepper_data
 from coconut_lab.explorers.stepper.layout import NODE_HEIGHT, NODE_WIDTH
-from coconut_lab.explorers.svg import Drawing, ink_on, shade
+from coconut_lab.explorers.svg import (
+    INK,
+    LINE,
+    MUTED,
+    PAPER,
+    VERMILLION,
+    Drawing,
+    ink_on,
+    safe,
+    shade,
+    shortened,
+    tag,
+)
 from coconut_lab.tasks.problems import Problem
 
 _LABEL_WIDTHS = {"root": 44, "target": 54, "distractor": 74}

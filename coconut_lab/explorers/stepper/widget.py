@@ -16,7 +16,7 @@ from coconut_lab.checkpoints.shipped import Checkpoint
 from coconut_lab.curriculum.methods import METHODS
 from coconut_lab.curriculum.tokenizer import TokenizerError
 from coconut_lab.explorers.browser.explorer import BrowserExplorer, module, style
-from coconut_lab.explorers.stepper.data import Question, stepper_data
+from coconut_lab.explorers.stepper.data import LIST_LENGTH, LIST_SEED, Question, stepper_data
 from coconut_lab.explorers.stepper.drawing import still
 from coconut_lab.explorers.stepper.reading import read, readings_through, thoughts_trained
 from coconut_lab.interpretability.thinking import untrained
@@ -24,8 +24,6 @@ from coconut_lab.model.outputs import ModelError
 from coconut_lab.tasks.problems import Problem, ProblemError, parse_problem
 from coconut_lab.tasks.prosqa import generate_prosqa
 
-# The first of the problems that cards are measured on.
-LIST_LENGTH, LIST_SEED = 100, 424242
 MOST_LETTERS = 10_000  # far more than any model here reads
 OWN_TEXT = """\
 Tom is a cat. Tom is a guest. Every cat is a mammal. Every cat is a hunter.
@@ -77,8 +75,8 @@ class ThoughtStepper(BrowserExplorer):
         TraitError: a trait was set to what it cannot be.
     """
 
-    _esm = module("stepper/stepper.js")
-    _css = style("stepper/stepper.css")
+    _esm = module("browser/graph.js", "stepper/stepper.js")
+    _css = style("browser/graph.css", "stepper/stepper.css")
 
     data = traitlets.Dict().tag(sync=True)
     original = traitlets.Dict().tag(sync=True)

@@ -1,5 +1,6 @@
-import { digits, dropDown, follow, frame, isolated, make, roving, say, set, shortened, tip } from "../browser/shared.js";
-import { graphOf, roleOf } from "../browser/graph.js";
+import { digits, dropDown, follow, frame, isolated, make, roving, say, set, setting, shortened, tip }
+  from "../browser/shared.js";
+import { fillNode, graphOf, questionOf, roleOf } from "../browser/graph.js";
 
 // The editor of thoughts. Its traits and its data: widget.py and data.py. Every edit asks the model;
 // until it answers the newest wish waits, so that a bar can be dragged.
@@ -12,7 +13,7 @@ const ALONE = "No kernel answers, so this edit was not made: what you see is the
 const OWN = "Tom is a cat. Every cat is a hunter. Eva is a fish. Every fish is a diver. Is Tom a hunter or diver?";
 
 function render({ model, el }) {
-  const root = frame(el, "editor", "Thought editor");
+  const root = frame(el, "editor", "Thought editor"), change = setting(model);
   let data = model.get("data"), built = "", view = null, look = 1, seen = model.get("answered");
   let wanted = {}, sent = {}, waiting = null; // what will be asked, what was asked, since when
   const name = (node) => isolated(data.names[node]);
@@ -22,11 +23,6 @@ function render({ model, el }) {
   const far = (share, was) => Math.abs(share - was) >= 0.005; // two digits show it
 
   // --- what a hand can do -------------------------------------------------------------------------
-
-  function change(values) {
-    for (const [trait, value] of Object.entries(values)) model.set(trait, value);
-    model.save_changes();
-  }
 
   function send() {
     [sent, wanted] = [wanted, {}];
@@ -143,8 +139,8 @@ function render({ model, el }) {
     if (!view.graph) return;
     const { fed } = data.edited.thoughts[look - 1], changes = data.rewirings[data.settings.rewired] ?? [], places = data.layout.nodes;
     for (const [node, group] of view.graph.nodes.entries()) {
-      set(group, { "--p": fed[node], class: ["node", data.distances[node] === look && "frontier", fed[node] > 0.7 && "dark"].filter(Boolean).join(" ") });
-      say(group.lastChild, `${digits(fed[node])} ${roleOf(data, node).slice(0, 1)}`);
+      const classes = [data.distances[node] === look && "frontier"];
+      fillNode(data, group, { share: fed[node], role: roleOf(data, node), classes });
     }
     for (const [n, edge] of view.graph.edges.entries()) edge.classList.toggle("gone", changes.some(([fact]) => fact === n));
     view.fresh.replaceChildren(...changes.map(([fact, child]) => {
@@ -206,7 +202,7 @@ function render({ model, el }) {
     if (shape !== built) build();
     built = shape;
     const wish = now(), hops = Object.keys(data.rewirings), message = model.get("message");
-    say(title, `Is ${name(data.asked)} a ${name(data.options[0])} or a ${name(data.options[1])}?`);
+    say(title, questionOf(data));
     say(meta, `${data.source} · ${data.model}`);
     set(index, { max: model.get("count") - 1 });
     index.value = wish.index;

@@ -15,7 +15,7 @@ from coconut_lab.checkpoints import shipped
 from coconut_lab.checkpoints.shipped import Checkpoint
 from coconut_lab.curriculum.tokenizer import TokenizerError
 from coconut_lab.explorers.browser.explorer import BrowserExplorer, module, style
-from coconut_lab.explorers.stepper.data import Question
+from coconut_lab.explorers.stepper.data import LIST_LENGTH, LIST_SEED, Question
 from coconut_lab.explorers.stepper.drawing import still
 from coconut_lab.explorers.stepper.naming import for_model
 from coconut_lab.explorers.stepper.reading import thoughts_trained
@@ -28,7 +28,6 @@ from coconut_lab.tasks.counterfactuals import rewire, twin
 from coconut_lab.tasks.problems import Problem, ProblemError, graph_of, parse_problem
 from coconut_lab.tasks.prosqa import generate_prosqa
 
-LIST_LENGTH, LIST_SEED = 100, 424242  # the first of the problems that cards are measured on
 FARTHEST = 5  # a dose
 _SETTINGS = ("whose", "words", "doses", "direction", "rewired", "since")
 
