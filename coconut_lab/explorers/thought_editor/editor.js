@@ -17,7 +17,8 @@ function render({ model, el }) {
   let data = model.get("data"), built = "", view = null, look = 1, seen = model.get("answered");
   let wanted = {}, sent = {}, waiting = null; // what will be asked, what was asked, since when
   const name = (node) => isolated(data.names[node]);
-  const now = () => ({ index: data.index, ...data.settings, ...sent, ...wanted });
+  const settled = () => ({ index: data.index, text: model.get("text"), ...data.settings });
+  const now = () => ({ ...settled(), ...sent, ...wanted });
   const best = ({ answers: [first, second] }) => (second > first ? 1 : 0);
   const flipped = () => best(data.plain) !== best(data.edited);
   const far = (share, was) => Math.abs(share - was) >= 0.005; // two digits show it
@@ -25,7 +26,10 @@ function render({ model, el }) {
   // --- what a hand can do -------------------------------------------------------------------------
 
   function send() {
-    [sent, wanted] = [wanted, {}];
+    const old = settled(); // what is no change would get no answer
+    sent = Object.fromEntries(Object.entries(wanted).filter(([trait, value]) => JSON.stringify(value) !== JSON.stringify(old[trait])));
+    wanted = {};
+    if (!Object.keys(sent).length) return;
     waiting = setTimeout(() => { // the controls go back to what is shown
       [sent, wanted, waiting, alone.hidden] = [{}, {}, null, false];
       draw();
@@ -44,7 +48,7 @@ function render({ model, el }) {
     seen = model.get("answered");
     clearTimeout(waiting);
     [sent, waiting, alone.hidden] = [{}, null, true];
-    if (Object.keys(wanted).length) send();
+    send();
   }
 
   const put = (trait, k, value) => ask({ [trait]: now()[trait].map((old, at) => (at === k - 1 ? value : old)) });
@@ -195,9 +199,9 @@ function render({ model, el }) {
   }
 
   function draw() {
-    answered();
     data = model.get("data");
     if (!data.names) return;
+    answered();
     const shape = JSON.stringify([data.names, data.facts, data.asked, data.source]);
     if (shape !== built) build();
     built = shape;

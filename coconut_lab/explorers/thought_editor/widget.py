@@ -143,6 +143,7 @@ class ThoughtEditor(BrowserExplorer):
         self._question, self._what, self._plain, self._note = question, what, plain, note
         self._given, self._donors = {"zero": torch.zeros_like(own)}, [*DONORS]
         self._changed: dict[int, Problem] = {}
+        self._rewirings: dict[str, list[list[int]]] = {}
         try:
             self._twin = twin(read)
         except ProblemError:
@@ -153,6 +154,9 @@ class ThoughtEditor(BrowserExplorer):
                 self._changed[hop] = rewire(read, hop)
             except ProblemError:
                 continue
+            facts = enumerate(Question.of(self._changed[hop]).facts)
+            new = [[n, fact[1]] for n, fact in facts if fact != question.facts[n]]
+            self._rewirings[str(hop)] = new
 
     def _donor(self, who: str) -> Tensor:
         """The thoughts (n, d) of a donor, thought once for each problem."""
@@ -201,25 +205,18 @@ class ThoughtEditor(BrowserExplorer):
         if (chosen := (self.index, self.text)) != self._chosen:
             self._choose(parse_problem(self.text) if self.text else self.problems[self.index])
             self._chosen, self._settings = chosen, {}
-            # What an edit of the last problem means here: names are others.
-            self.words, self.tries = [{}] * self._n, []
-            self.whose = [who if who in self._donors else "own" for who in self.whose]
-            self.rewired = self.rewired if self.rewired in self._changed else 0
+            with self.hold_trait_notifications():  # what was done to the last problem
+                self.words, self.tries = [{}] * self._n, []
+                self.whose = [who if who in self._donors else "own" for who in self.whose]
+                self.rewired = self.rewired if self.rewired in self._changed else 0
         settings = {name: getattr(self, name) for name in _SETTINGS}
         if settings == self._settings:
             return
         edited, _ = run(*self._what, self._edit, self._changed.get(self.rewired), self.since)
-        self._settings, old = settings, self._question.facts
-        rewirings = {
-            str(hop): [
-                [n, fact[1]]
-                for n, fact in enumerate(Question.of(changed).facts) if fact != old[n]
-            ]
-            for hop, changed in self._changed.items()
-        }  # fmt: skip
+        self._settings = settings
         self.data = editor_data(
             self._question, settings, self._table, plain=self._plain, edited=edited,
-            rewirings=rewirings, directions=[*self._directions], model=self._name,
+            rewirings=self._rewirings, directions=[*self._directions], model=self._name,
             donors=[[who, DONORS[who]] for who in self._donors], index=self.index,
             source="your own problem" if self.text else f"problem {self.index} of {self.count}",
             note=self._note.strip(),
