@@ -17,7 +17,7 @@ from coconut_lab.inference.scoring import score
 from coconut_lab.interpretability.values import frontier_mass
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
-from coconut_lab.tasks.prosqa import generate_prosqa
+from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 from coconut_lab.training.data import graded_stages
 from coconut_lab.training.recipe import Recipe, load_recipe
 from coconut_lab.training.run_folder import LOG_FILE
@@ -28,9 +28,11 @@ UNSEEN = 1000
 UNSEEN_SEED = 424242
 
 
-def unseen_problems(preset: str, count: int = UNSEEN) -> list[Problem]:
+def unseen_problems(
+    preset: str, count: int = UNSEEN, hops: tuple[int, int] | None = None
+) -> list[Problem]:
     """Make the problems that cards are measured on; no recipe trains on their seed."""
-    return generate_prosqa(count, UNSEEN_SEED, preset)
+    return generate_prosqa(count, UNSEEN_SEED, preset, hops=hops)
 
 
 def run_path(runs: Path, recipe: Recipe) -> Path:
@@ -87,8 +89,12 @@ def build(name: str, *, runs: Path = Path("runs"), folder: Path | None = None) -
         },
     }
     if recipe.objective == "curriculum":
-        problems = unseen_problems(recipe.problems.preset)
+        hops = recipe.problems.hops
+        if hops and any(hops[0] <= usual <= hops[1] for usual in PRESETS[card["preset"]].hops):
+            hops = None  # the preset's own, unless the model was trained on none of those
+        problems = unseen_problems(card["preset"], hops=hops)
         card["problems"] = f"{len(problems)} unseen problems, seed {UNSEEN_SEED}"
+        card["problems"] += f", {hops[0]} to {hops[1]} hops" if hops else ""
         card |= measure(model, trainer.curriculum, problems)
     # One line in ten is enough to draw the curve, and keeps the package small.
     save(folder or FOLDER / name, model, trainer.curriculum, card, {LOG_FILE: "".join(lines[::10])})

@@ -139,3 +139,16 @@ def test_what_notebook_04_says_of_the_reset_is_what_was_measured():
     assert sum(gap < 0 for gap in gaps["11-50"]) == 6
     assert all(abs(gap) < 0.05 for gap in gaps["11-50"])
     assert all(round(abs(gap), 2) <= 0.02 for gap in gaps["51-100"])
+
+
+def test_a_thought_per_hop_is_best_where_hops_are_mixed():
+    cells = read_results("hops-and-thoughts", RESULTS)["results"]
+    assert {cell["model"] for cell in cells} == {"tiny-coconut", "tiny-mixed"}
+    for cell in cells:
+        assert [(row["nodes"], row["hops"]) for row in cell["by_hops"]] == [
+            (nodes, hops) for nodes in (10, 12) for hops in range(1, nodes // 2)
+        ]
+        for row in cell["by_hops"]:
+            assert max(row["right"]) <= PER_HOP
+            if cell["model"] == "tiny-mixed":
+                assert row["right"].index(max(row["right"])) + 1 == row["hops"]
