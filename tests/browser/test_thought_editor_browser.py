@@ -79,12 +79,20 @@ def test_a_donor_a_bar_and_a_dose_by_keyboard_and_the_game(page):
     page.keyboard.press("Backspace")
     settle(page)
     assert editor.words[0] == {}
-    page.keyboard.press("ArrowDown")
-    assert page.evaluate("document.activeElement.ariaLabel") != bar.get_attribute("aria-label")
     page.get_by_role("slider", name="dose for thought 2").focus()
     page.keyboard.press("End")
     settle(page)
     assert editor.doses == [0, 5, 0] and "thought 2: +5 × mine" in said(page)
+
+    page.get_by_role("spinbutton", name="Problem").fill("7")
+    page.keyboard.press("Enter")
+    settle(page)
+    assert editor.index == 7 and editor.data["source"] in page.locator("header").inner_text()
+    bars = page.locator("td.bar[data-thought='1'] input")
+    bars.nth(1).focus()
+    page.keyboard.press("ArrowDown")
+    wanted = bars.nth(2).get_attribute("aria-label")
+    assert page.evaluate("document.activeElement.ariaLabel") == wanted
 
 
 def test_a_bar_is_dragged_and_facts_are_rewired(page):

@@ -1,4 +1,4 @@
-import { digits, dropDown, follow, frame, isolated, make, roving, say, set, setting, shortened, tip }
+import { digits, dropDown, follow, frame, isolated, make, names, numberField, roving, say, set, setting, shortened, tip }
   from "../browser/shared.js";
 import { fillNode, graphOf, questionOf, roleOf } from "../browser/graph.js";
 
@@ -14,7 +14,7 @@ const OWN = "Tom is a cat. Every cat is a hunter. Eva is a fish. Every fish is a
 
 function render({ model, el }) {
   const root = frame(el, "editor", "Thought editor"), change = setting(model);
-  let data = model.get("data"), built = "", view = null, look = 1, seen = model.get("answered");
+  let data = model.get("data"), built = "", view = null, stops = null, look = 1, seen = model.get("answered");
   let wanted = {}, sent = {}, waiting = null; // what will be asked, what was asked, since when
   const name = (node) => isolated(data.names[node]);
   const settled = () => ({ index: data.index, text: model.get("text"), ...data.settings });
@@ -66,16 +66,12 @@ function render({ model, el }) {
 
   // --- parts that stay ------------------------------------------------------------------------------
 
-  const [title, seenHead, table, picture, answers, tries] = ["h3", "h4", "table", "div", "div", "ol"].map((kind) => make(kind));
-  const [meta, note] = [0, 0].map(() => make("p", { class: "meta" })), over = make("p", { class: "over" });
+  const [title, seenHead, table, picture, tries] = ["h3", "h4", "table", "div", "ol"].map((kind) => make(kind));
+  const [meta, note] = [0, 0].map(() => make("p", { class: "meta" })), over = make("p", { class: "over" }), answers = make("div", { class: "answers" });
   const [said, told] = ["said", "meta"].map((kind) => make("p", { class: kind, role: "status" }));
   const alert = make("p", { class: "alert", role: "alert" }), alone = make("p", { class: "alert", role: "status", hidden: "" }, ALONE);
   const button = (text, click) => make("button", { type: "button", click }, text);
-  const index = make("input", { type: "number", min: 0, "aria-label": "problem of the list", change: () => {
-    const value = Math.round(Number(index.value));
-    if (index.value !== "" && value >= 0 && value < model.get("count")) ask({ index: value, text: "" });
-    else index.value = data.index;
-  } });
+  const [indexField, index] = numberField(model, "Problem", "index", (value) => ask({ ...value, text: "" }));
   const text = make("textarea", { rows: 3, spellcheck: "false", "aria-label": "My own problem" }, OWN);
   const own = make("details", {}, make("summary", {}, "my own"), text, button("Ask this", () => ask({ text: text.value })));
   const lists = { rewired: "Rewire", since: "from the pass that reads", direction: "Vector" };
@@ -84,14 +80,13 @@ function render({ model, el }) {
   const board = make("div", { class: "board" }, make("p", {}, RULE), make("div", { class: "flow" }, button("Hand in this edit", handIn), told), tries);
   root.append(
     make("header", {}, title, meta),
-    make("div", { class: "flow tools" }, make("label", { class: "field" }, make("span", {}, "Problem"), index), own, ...Object.values(lists).map((one) => one.element), back),
+    make("div", { class: "flow tools" }, indexField, own, ...Object.values(lists).map((one) => one.element), back),
     alert, alone,
     make("div", { class: "views" },
       make("div", {}, make("h4", {}, "Each thought in words, as it is fed back: drag a bar, or choose whose thought it is"), make("div", { class: "wide" }, table), make("p", { class: "meta" }, KEYS)),
       make("div", {}, seenHead, picture, make("h4", {}, "The answer"), answers, said, over)),
     make("div", { class: "game" }, playing, board), note,
   );
-  set(answers, { class: "answers" });
   root.addEventListener("keydown", (event) => {
     const bar = event.target.closest("td.bar");
     if (!bar || !["Backspace", "Delete"].includes(event.key)) return;
@@ -111,14 +106,13 @@ function render({ model, el }) {
     const numbers = data.settings.whose.map((_, at) => at + 1), hops = (node) => data.distances[node] ?? Infinity;
     const order = data.names.map((_, node) => node).sort((a, b) => hops(a) - hops(b) || a - b);
     const first = (at) => !at || hops(order[at - 1]) !== hops(order[at]);
-    const range = (k, how) => make("input", { type: "range", ...how, "data-thought": k });
     const ends = (label, cells) => make("tr", {}, make("td"), make("th", { scope: "row" }, label), ...cells);
     view = { bars: [], graph: data.layout && graphOf(data, "Graph of the facts") };
     view.lists = numbers.map((k) => dropDown(`Thought ${k}`, (value) => put("whose", k, value)));
     view.others = numbers.map(() => make("td", { class: "meta" }));
-    view.doses = numbers.map((k) => range(k, { min: -5, max: 5, step: 0.1, input: (event) => put("doses", k, Number(event.target.value)) }));
+    view.doses = numbers.map((k) => make("input", { type: "range", min: -5, max: 5, step: 0.1, "aria-label": `dose for thought ${k}`, input: (event) => put("doses", k, Number(event.target.value)) }));
     const bar = (k, node) => {
-      const input = range(k, { min: 0, max: 1, step: 0.05, input: () => move(k, node, Number(input.value)) });
+      const input = make("input", { type: "range", min: 0, max: 1, step: 0.05, input: () => move(k, node, Number(input.value)) });
       const cell = make("td", { "data-thought": k, "data-node": node, dblclick: () => unmove(k, node) }, make("span"), input);
       view.bars.push({ k, node, cell, input });
       return cell;
@@ -129,7 +123,7 @@ function render({ model, el }) {
         make("td", { class: "meta" }, first(at) ? String(data.distances[node] ?? "none") : ""),
         make("th", { scope: "row" }, make("bdi", {}, data.names[node]), ` ${roleOf(data, node).slice(0, 1)}`), ...numbers.map((k) => bar(k, node))))),
       make("tfoot", {}, ends("other words", view.others), data.directions.length ? ends("dose", view.doses.map((input) => make("td", { class: "dose" }, input, make("output")))) : null));
-    view.stops = numbers.map((k) => roving(table, () => view.bars.filter((one) => one.k === k).map((one) => one.input)));
+    stops ??= numbers.map((k) => roving(table, () => view.bars.filter((one) => one.k === k).map((one) => one.input)));
     picture.replaceChildren(view.graph?.picture ?? make("p", { class: "meta" }, "Too many names to draw."));
     view.fresh = view.graph?.picture.insertBefore(make("g"), view.graph.nodes[0]);
     view.answers = data.options.map(() => make("div", {}, make("span")));
@@ -142,10 +136,7 @@ function render({ model, el }) {
     say(seenHead, `Thought ${look} as it is fed back, on the graph of the facts`);
     if (!view.graph) return;
     const { fed } = data.edited.thoughts[look - 1], changes = data.rewirings[data.settings.rewired] ?? [], places = data.layout.nodes;
-    for (const [node, group] of view.graph.nodes.entries()) {
-      const classes = [data.distances[node] === look && "frontier"];
-      fillNode(data, group, { share: fed[node], role: roleOf(data, node), classes });
-    }
+    for (const [node, group] of view.graph.nodes.entries()) fillNode(data, group, { share: fed[node], role: roleOf(data, node), classes: [data.distances[node] === look && "frontier"] });
     for (const [n, edge] of view.graph.edges.entries()) edge.classList.toggle("gone", changes.some(([fact]) => fact === n));
     view.fresh.replaceChildren(...changes.map(([fact, child]) => {
       const from = places[data.facts[fact][0]], to = [places[child][0] - 40, places[child][1]];
@@ -155,14 +146,15 @@ function render({ model, el }) {
 
   /** Draw a bar: what is, and a mark at what was. */
   function fill(cell, share, was, ...classes) {
-    set(cell, { "--p": share, "--was": was, class: ["bar", far(share, was) && "different", ...classes].filter(Boolean).join(" ") });
+    set(cell, { "--p": share, "--was": was, class: names("bar", far(share, was) && "different", ...classes) });
     say(cell.firstChild, digits(share));
   }
 
   function drawBars() {
     const { whose, words, doses } = now();
     for (const { k, node, cell, input } of view.bars) {
-      const share = data.edited.thoughts[k - 1].fed[node], was = data.plain.thoughts[k - 1].made[node], hand = new Map(Object.entries(words[k - 1])).get(data.names[node]);
+      const share = data.edited.thoughts[k - 1].fed[node], was = data.plain.thoughts[k - 1].made[node];
+      const hand = new Map(Object.entries(words[k - 1])).get(data.names[node]); // a name may be anything
       fill(cell, share, was, data.distances[node] === k && "frontier", hand !== undefined && "moved");
       input.value = hand ?? share;
       set(input, { "aria-label": `${data.names[node]} in thought ${k}`, "aria-valuetext": digits(share) + (far(share, was) ? `, unedited ${digits(was)}` : "") + (hand === undefined ? "" : `, moved to ${digits(hand)}`) });
@@ -172,10 +164,9 @@ function render({ model, el }) {
       list.element.classList.toggle("changed", data.edited.changed.includes(at + 1));
       say(view.others[at], data.edited.thoughts[at].others.map(([word, share]) => `${isolated(shortened(word, 9))} ${digits(share)}`).join(", ") || "none");
       view.doses[at].value = doses[at];
-      set(view.doses[at], { "aria-label": `dose for thought ${at + 1}` });
       if (view.doses[at].nextSibling) say(view.doses[at].nextSibling, doses[at].toFixed(1));
     }
-    for (const stop of view.stops) stop.refresh();
+    for (const stop of stops) stop.refresh();
   }
 
   function drawAnswers() {
