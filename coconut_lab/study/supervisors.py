@@ -42,7 +42,7 @@ def supervisors_cell(recipe: str, seed: int, runs: Path) -> dict[str, Any]:
     table = compare_edits(model, problems, curriculum, {"twin": put(twins, 1)})
     counts = (table[["right", "distractor"]] * len(problems)).round().astype(int)
     frontier = {
-        name: masses(node_values(one, problems, curriculum)).frontier.round(4).tolist()
+        name: [round(float(x), 4) for x in masses(node_values(one, problems, curriculum)).frontier]
         for name, one in (("frontier", model), ("frontier of the base", base))
     }
     found = measured(model, curriculum, problems) | {"seconds": seconds}
