@@ -217,9 +217,8 @@ def name_basis(model: Coconut, problems: Sequence[Problem], *, read: bool = Fals
     With `read`, of the head's rows for them: the same where a model's embeddings are tied.
     """
     names = sorted({name for problem in problems for name in graph_of(problem).names})
-    embeddings = model.language_model.get_input_embeddings()
-    if read:
-        embeddings = model.language_model.get_output_embeddings()
+    inner = model.language_model
+    embeddings = inner.get_output_embeddings() if read else inner.get_input_embeddings()
     weight = embeddings.weight.detach().float().cpu()
     return torch.linalg.qr(weight[[one_token(model, name) for name in names]].T).Q
 

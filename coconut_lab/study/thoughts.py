@@ -109,18 +109,16 @@ def measure(
         for name, vectors in given.items():
             edits |= {f"{name} {k}": put(vectors, k) for k in range(1, last + 1)}
             edits[f"{name} all"] = put(vectors)
-        read, names = (name_basis(model, problems, read=how) for how in (True, False))
+        bases = {"names": name_basis(model, problems)}
         if not model.config.tie_word_embeddings:
-            edits["read names kept"] = split(read, outside=given["zero"])
-            edits["read names dropped"] = split(read, inside=given["zero"])
-            edits["read names from the twin"] = split(read, inside=given["twin"])
-            edits["the rest of reading from the twin"] = split(read, outside=given["twin"])
-        edits["names kept"] = split(names, outside=given["zero"])
-        edits["names dropped"] = split(names, inside=given["zero"])
-        edits["names from the twin"] = split(names, inside=given["twin"])
-        edits["the rest from the twin"] = split(names, outside=given["twin"])
+            bases["read names"] = name_basis(model, problems, read=True)
+        for name, basis in bases.items():
+            edits[f"{name} kept"] = split(basis, outside=given["zero"])
+            edits[f"{name} dropped"] = split(basis, inside=given["zero"])
+            edits[f"{name} from the twin"] = split(basis, inside=given["twin"])
+        edits["the rest from the twin"] = split(bases["names"], outside=given["twin"])
         for seed in range(3):
-            random = random_basis(names.shape[0], names.shape[1], seed)
+            random = random_basis(*bases["names"].shape, seed)
             edits[f"random kept {seed}"] = split(random, outside=given["zero"])
             edits[f"random dropped {seed}"] = split(random, inside=given["zero"])
         edits["likeliest word"] = from_words(model, 1.0)
