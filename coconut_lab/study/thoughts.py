@@ -117,8 +117,9 @@ def measure(
             edits[f"{name} dropped"] = split(basis, inside=given["zero"])
             edits[f"{name} from the twin"] = split(basis, inside=given["twin"])
         edits["the rest from the twin"] = split(bases["names"], outside=given["twin"])
+        width, rank = bases["names"].shape
         for seed in range(3):
-            random = random_basis(*bases["names"].shape, seed)
+            random = random_basis(width, rank, seed)
             edits[f"random kept {seed}"] = split(random, outside=given["zero"])
             edits[f"random dropped {seed}"] = split(random, inside=given["zero"])
         edits["likeliest word"] = from_words(model, 1.0)

@@ -146,9 +146,8 @@ def test_a_thought_per_hop_is_best_where_hops_are_mixed():
     cells = read_results("hops-and-thoughts", RESULTS)["results"]
     assert {cell["model"] for cell in cells} == {"tiny-coconut", "tiny-mixed"}
     for cell in cells:
-        assert [(row["nodes"], row["hops"]) for row in cell["by_hops"]] == [
-            (nodes, hops) for nodes in (10, 12) for hops in range(1, nodes // 2)
-        ]
+        rows = [(row["nodes"], row["hops"]) for row in cell["by_hops"]]
+        assert rows == [(nodes, hops) for nodes in (10, 12) for hops in range(1, nodes // 2)]
         for row in cell["by_hops"]:
             assert max(row["right"]) <= PER_HOP
             if cell["model"] == "tiny-mixed":
@@ -170,3 +169,21 @@ def test_supervisors_were_trained_by_the_recipes_of_the_package():
     )
     best = next(row for row in table.rows if row[:2] == ("tiny-frontier", "0"))
     assert best[2:4] == ("98.8", "99.1")
+
+
+if cell["model"] == "tiny-mixed":  # up to five problems in 500
+    assert row["right"][row["hops"] - 1] >= max(row["right"]) - 5
+
+
+def test_a_model_with_pauses_is_right_without_what_is_in_them():
+    cells = read_results("thoughts-and-pauses", RESULTS)["results"]
+    assert {cell["model"] for cell in cells} == {"tiny-mixed", "tiny-pause-one-hop"}
+    for cell in cells:
+        edits, steps = cell["edits"], cell["staircase"]["1"]
+        assert edits["none"][0] == edits["own"][0] >= 990
+        if cell["model"] == "tiny-mixed":
+            assert edits["twin"][1] >= 990 and edits["twin's columns"][1] >= 990
+            assert steps[0] <= 0.01 and min(steps[1:]) >= 0.99
+        else:
+            assert edits["zero"][0] >= 990 and edits["twin's columns"][0] >= 990
+            assert max(steps[:-1]) <= 0.01 and steps[-1] >= 0.99
