@@ -18,7 +18,6 @@ from coconut_lab.figures import draw_stages
 from coconut_lab.tasks.problems import Problem
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
 
-EXAMPLE_SEED, EXAMPLE_HOPS = 424242, 3
 MOST_COLUMNS, MOST_ROWS = 60, 12  # of the still picture
 
 
@@ -67,12 +66,10 @@ class CurriculumView(BrowserExplorer):
         *,
         stage: int = 1,
     ) -> None:
-        known = f"choose from {', '.join(METHODS)}"
-        if unknown := [name for name in methods if name not in METHODS]:
-            raise ValueError(f"unknown method {unknown[0]!r}; {known}")
-        if not methods:
-            raise ValueError(f"no method to show; {known}")
-        self.problem = problem or generate_prosqa(1, EXAMPLE_SEED, hops=EXAMPLE_HOPS)[0]
+        if (unknown := [name for name in methods if name not in METHODS]) or not methods:
+            wrong = f"unknown method {unknown[0]!r}" if unknown else "no method to show"
+            raise ValueError(f"{wrong}; choose from {', '.join(METHODS)}")
+        self.problem = problem or generate_prosqa(1, 424242, hops=3)[0]
         names = [*PRESETS["tiny"].entities, *PRESETS["tiny"].concepts]
         tokenizer = word_tokenizer(names) if tokenizer is None else copy.deepcopy(tokenizer)
         add_thought_tokens(tokenizer)

@@ -6,34 +6,40 @@ import { arrows, figures, parsed, slider } from "../browser/controls.js";
 
 const TRAITS = ["data", "rule", "threshold"];
 const LEFT = 46, TOP = 30, BOTTOM = 342, HEIGHT = 390, WIDEST = 640; // of the curve, in pixels
+const HINT = "Point at a problem, or reach it with Tab and ↑ ↓. A column of the table lights its problems.";
 const percent = (share) => `${(100 * share).toFixed(1)}%`;
-const listed = (items) => (items.length > 1 ? `${items.slice(0, -1).join(", ")} and ${items.at(-1)}` : items.join(""));
+const thousands = (number) => number.toLocaleString("en");
+const listed = (items) => items.join(", ").replace(/, ([^,]*)$/, " and $1");
+const disc = () => make("b", { class: "disc" }, "S");
+const cell = (right, more = "") => make("i", { class: right ? `right ${more}` : more }, right ? "r" : "w");
 
 function render({ model, el }) {
-  const root = frame(el, "halt", "Halting rules");
-  const change = setting(model);
+  const root = frame(el, "halt", "Halting rules"), change = setting(model);
   let data = {}, now = null, read = null, best = null, problems = [], x, y;
 
-  const title = make("h3"), meta = make("p", { class: "meta" });
-  const choose = (name) => change({ rule: name, threshold: data.rules.find((one) => one.name === name).start });
+  const title = make("h3"), meta = make("p", { class: "meta" }), facts = make("div", { class: "figures" });
+  const start = (name) => data.rules.find((one) => one.name === name).start;
+  const rules = dropDown("Rule", (name) => change({ rule: name, threshold: start(name) }));
   const step = (to) => change({ threshold: to });
-  const rules = dropDown("Rule", choose), threshold = slider("Threshold", 0, step);
-  const facts = make("div", { class: "figures" }), said = make("p", { class: "said", role: "status" });
-  const strip = make("div", { class: "strip" }), shown = make("h4"), detail = make("p", { class: "detail meta" });
-  const curve = make("svg", { class: "curve", role: "img" });
-  const table = make("table"), notes = make("p", { class: "meta" });
+  const threshold = slider("Threshold", 0, step), strip = make("div"), shown = make("h4");
+  const curve = make("svg", { class: "curve", role: "img" }), table = make("table");
+  const detail = make("p", { class: "detail meta" }), said = make("p", { class: "said", role: "status" });
+  const notes = make("p", { class: "meta" }), legend = (...all) => make("p", { class: "legend meta" }, ...all);
   root.append(
     make("header", {}, title, meta),
-    make("div", { class: "flow stepping" }, rules.element, threshold.element, make("span", { class: "meta" }, "← →")),
+    make("div", { class: "flow stepping" }, rules.element, threshold.element,
+      make("span", { class: "meta" }, "← →")),
     facts,
     make("div", { class: "views" },
-      make("div", {}, shown, strip, make("p", { class: "legend meta" },
-        make("i", { class: "right" }, "r"), " right, ", make("i", {}, "w"), " wrong if <eot> comes after k thoughts · ", make("b", { class: "disc" }, "S"),
-        " the rule stops here · dashed: as many thoughts as the problem has steps"), detail),
-      make("div", {},
-        make("h4", {}, "What it costs and what it gains; click or drag along the line"), curve,
-        make("p", { class: "legend meta" }, make("b", { class: "disc" }, "S"), " this setting · squares: that many thoughts for every problem · bars and the band: 95% Wilson intervals · dotted: the best fixed number · thin lines: the other rules · ◆ chosen on other problems"),
-        make("h4", {}, "Stopped too early, on time, too late"), make("div", { class: "scrolling", tabindex: 0, role: "group", "aria-label": "Table of what came of the stops" }, table), notes)),
+      make("div", {}, shown, strip,
+        legend(cell(true), " right, ", cell(false), " wrong if <eot> comes after k thoughts · ", disc(),
+          " the rule stops here · dashed: as many thoughts as the problem has steps"), detail),
+      make("div", {}, make("h4", {}, "What it costs and what it gains; click or drag along the line"), curve,
+        legend(disc(), " this setting · squares: that many thoughts for every problem · bars and the band: " +
+          "95% Wilson intervals · dotted: the best fixed number · thin lines: the other rules · ◆ chosen on " +
+          "other problems"),
+        make("h4", {}, "Stopped too early, on time, too late"),
+        make("div", { class: "scrolling", tabindex: 0, role: "group", "aria-label": "Stops" }, table), notes)),
     said,
   );
   const stops = roving(strip, () => problems.map((one) => one.element));
@@ -44,18 +50,20 @@ function render({ model, el }) {
     const columns = Array.from({ length: data.most + 1 }, (_, k) => k);
     set(strip, { "--columns": columns.length, class: columns.length > 12 ? "strip dense" : "strip" });
     problems = data.sample.map((one) => {
-      const stop = make("b", { class: "disc" }, "S"), track = make("span", { class: "track" }), came = make("span", { class: "came" });
-      const cells = columns.map((k) => make("i", { class: [one.right[k] && "right", k === one.hops && "due"].filter(Boolean).join(" ") }, one.right[k] ? "r" : "w"));
-      return { one, stop, track, came, element: make("div", { class: "problem", role: "img", tabindex: -1, "data-row": one.number }, make("span", { class: "cells" }, ...cells, track, stop), came) };
+      const came = make("span", { class: "came" });
+      const cells = columns.map((k) => cell(one.right[k], k === one.hops ? "due" : ""));
+      const row = make("span", { class: "cells" }, ...cells, make("span", { class: "track" }), disc());
+      return { one, came, element: make("div", { class: "problem", role: "img", tabindex: -1 }, row, came) };
     });
-    strip.replaceChildren(make("div", { class: "head", "aria-hidden": true }, make("span", { class: "cells" }, ...columns.map((k) => make("span", {}, k === 0 ? "k=0" : String(k))))),
-      ...data.hops.flatMap((hops) => {
-        const group = problems.filter(({ one }) => one.hops === hops);
-        return group.length ? [make("div", { class: "group" }, make("b", {}, count(hops, "step")), make("div", {}, ...group.map(({ element }) => element)))] : [];
-      }));
-    say(shown, `Where ${count(problems.length, "problem")} of ${data.total.toLocaleString("en")} stop`);
+    const heads = columns.map((k) => make("span", {}, k ? String(k) : "k=0"));
+    const groups = data.hops.map((hops) => make("div", { class: "group" }, make("b", {}, count(hops, "step")),
+      make("div", {}, ...problems.filter(({ one }) => one.hops === hops).map(({ element }) => element))));
+    strip.replaceChildren(make("div", { class: "head" }, make("span", { class: "cells" }, ...heads)), ...groups);
+    say(shown, `Where ${count(problems.length, "problem")} of ${thousands(data.total)} stop`);
     stops.refresh();
-    notes.replaceChildren(...data.verdicts.flatMap(([name, meaning], n) => [n ? " · " : "", make("b", { "data-verdict": n }, name), `: ${meaning}`]));
+    const meanings = data.verdicts.map(([name, meaning], n) =>
+      [n ? " · " : "", make("b", { "data-verdict": n }, name), `: ${meaning}`]);
+    notes.replaceChildren(...meanings.flat());
   }
 
   /** Draw accuracy against mean thoughts: fixed numbers, the rule in its band, the others thin. */
@@ -63,40 +71,60 @@ function render({ model, el }) {
     const width = Math.min(curve.parentElement.clientWidth, WIDEST) || WIDEST, right = width - 14;
     set(curve, { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT });
     // The tenth below every interval of every rule, so that the axis never moves.
-    const lowest = Math.min(0.9, Math.floor(10 * Math.min(...data.rules.flatMap((rule) => rule.settings.map((one) => one.accuracy[1])))) / 10);
+    const lows = data.rules.flatMap((rule) => rule.settings.map((one) => one.accuracy[1]));
+    const lowest = Math.min(9, Math.floor(10 * Math.min(...lows))) / 10, fixed = data.rules[0];
     x = (thoughts) => LEFT + ((right - LEFT) * thoughts) / Math.max(1, data.most);
     y = (share) => BOTTOM - ((BOTTOM - TOP) * (share - lowest)) / (1 - lowest);
-    const line = (d, name) => make("path", { class: name, d }), words = (at, up, text, anchor = "start", name = "") => make("text", { x: at, y: up, "text-anchor": anchor, class: name }, text);
-    const points = ({ settings }, part = 0) => settings.map((one) => `${x(one.thoughts).toFixed(1)} ${y(one.accuracy[part]).toFixed(1)}`);
-    // With its ends, so that no point hides it.
-    const interval = ({ thoughts, accuracy: [, low, high] }, name) => line(`M${x(thoughts)} ${y(low)}V${y(high)}M${x(thoughts) - 6} ${y(low)}h12M${x(thoughts) - 6} ${y(high)}h12`, name);
-    const parts = [words(4, 15, "accuracy"), words((LEFT + right) / 2, BOTTOM + 40, "mean thoughts per problem", "middle")];
-    for (let tenth = 10; tenth >= Math.round(10 * lowest); tenth -= lowest < 0.5 ? 2 : 1) {
-      parts.push(line(`M${LEFT} ${y(tenth / 10)}H${right}`, "grid"), words(LEFT - 8, y(tenth / 10) + 4.5, `${10 * tenth}%`, "end"));
+    const parts = [], line = (name, d) => parts.push(make("path", { class: name, d }));
+    const words = (left, up, text, anchor = "start", name = "") =>
+      parts.push(make("text", { x: left, y: up, "text-anchor": anchor, class: name }, text));
+    const place = (one, part = 0) => [x(one.thoughts), y(one.accuracy[part])];
+    const along = (settings, part) => settings.map((one) => place(one, part).join(" ")).join("L");
+    const interval = (name, one) => { // with its ends, so that no point hides it
+      const [left, low] = place(one, 1), high = place(one, 2)[1];
+      line(name, `M${left} ${low}V${high}M${left - 6} ${low}h12M${left - 6} ${high}h12`);
+    };
+    words(4, 15, "accuracy");
+    words((LEFT + right) / 2, BOTTOM + 40, "mean thoughts per problem", "middle");
+    for (let tenth = 10; tenth >= 10 * lowest; tenth -= lowest < 0.5 ? 2 : 1) {
+      line("grid", `M${LEFT} ${y(tenth / 10)}H${right}`);
+      words(LEFT - 8, y(tenth / 10) + 4.5, `${10 * tenth}%`, "end");
     }
-    for (let k = 0; k <= data.most; k += Math.ceil((data.most + 1) / 12)) parts.push(words(x(k), BOTTOM + 19, k, "middle"));
-    const { rule, setting } = now, mark = rule.settings[rule.chosen], fixed = data.rules[0], at = [x(setting.thoughts), y(setting.accuracy[0])];
-    parts.push(line(`M${LEFT} ${y(best.accuracy[0])}H${right}`, "best"));
-    for (const other of data.rules.slice(1)) if (other !== rule) parts.push(line(`M${points(other).join("L")}`, "other"));
-    if (rule !== fixed) parts.push(line(`M${points(rule, 1).join("L")}L${points(rule, 2).reverse().join("L")}Z`, "band"), line(`M${points(rule).join("L")}`, "rule"));
-    if (mark) parts.push(line(`M${x(mark.thoughts)} ${y(mark.accuracy[0]) - 8}l8 8l-8 8l-8 -8Z`, "chosen"));
+    for (let k = 0; k <= data.most; k += Math.ceil((data.most + 1) / 12)) words(x(k), BOTTOM + 19, k, "middle");
+    const { rule, setting } = now, chosen = rule.settings[rule.chosen];
+    line("best", `M${LEFT} ${y(best.accuracy[0])}H${right}`);
+    for (const one of data.rules.slice(1)) if (one !== rule) line("other", `M${along(one.settings)}`);
+    if (rule !== fixed) {
+      line("band", `M${along(rule.settings, 1)}L${along([...rule.settings].reverse(), 2)}Z`);
+      line("rule", `M${along(rule.settings)}`);
+    }
+    if (chosen) line("chosen", `M${x(chosen.thoughts)} ${y(chosen.accuracy[0]) - 8}l8 8l-8 8l-8 -8Z`);
     for (const [k, one] of fixed.settings.entries()) {
-      const [left, up] = [x(one.thoughts), y(one.accuracy[0])], last = k === data.most;
-      parts.push(interval(one, "interval"), make("rect", { class: "fixed", x: left - 4, y: up - 4, width: 8, height: 8 }), words(left + (last ? -9 : 9), up + 15, k, last ? "end" : "start", "number"));
+      const [left, up] = place(one), last = k === data.most;
+      interval("interval", one);
+      parts.push(make("rect", { class: "fixed", x: left - 4, y: up - 4, width: 8, height: 8 }));
+      words(left + (last ? -9 : 9), up + 15, k, last ? "end" : "start", "number");
     }
-    const far = setting.thoughts > data.most / 2;
-    curve.replaceChildren(...parts, line(`M${at[0]} ${BOTTOM}V${at[1]}H${LEFT}`, "guide"), interval(setting, "interval now"), make("circle", { class: "current now", cx: at[0], cy: at[1], r: 4 }),
-      words(at[0] + (far ? -10 : 10), at[1] - 9, `S ${percent(setting.accuracy[0])}`, far ? "end" : "start", "now"));
+    const [left, up] = place(setting), far = setting.thoughts > data.most / 2;
+    line("guide", `M${left} ${BOTTOM}V${up}H${LEFT}`);
+    interval("interval now", setting);
+    parts.push(make("circle", { class: "current now", cx: left, cy: up, r: 4 }));
+    const label = `S ${percent(setting.accuracy[0])}`;
+    words(left + (far ? -10 : 10), up - 9, label, far ? "end" : "start", "now");
+    curve.replaceChildren(...parts);
   }
 
   function drawTable() {
+    const head = (text, attributes) => make("th", { scope: "col", ...attributes }, text);
     const rows = [...data.hops, "all"].map((hops, row) => {
-      const [accuracy, thoughts, ...came] = now.setting.groups[row], total = came.reduce((sum, one) => sum + one, 0);
-      return make("tr", { "data-hops": hops }, make("th", { scope: "row" }, String(hops)), make("td", {}, percent(accuracy)), make("td", {}, thoughts.toFixed(2)),
-        ...came.map((many, n) => make("td", { "data-verdict": n, "--share": many / total }, String(many))));
+      const [accuracy, thoughts, ...came] = now.setting.groups[row], total = came.reduce((a, b) => a + b);
+      const cells = came.map((many, n) => make("td", { "data-verdict": n, "--share": many / total }, many));
+      return make("tr", { "data-hops": hops }, make("th", { scope: "row" }, String(hops)),
+        make("td", {}, percent(accuracy)), make("td", {}, thoughts.toFixed(2)), ...cells);
     });
-    table.replaceChildren(make("thead", {}, make("tr", {}, ...["steps", "accuracy", "thoughts"].map((name) => make("th", { scope: "col" }, name)),
-      ...data.verdicts.map(([name], n) => make("th", { scope: "col", "data-verdict": n }, name)))), make("tbody", {}, ...rows));
+    const heads = ["steps", "accuracy", "thoughts"].map((name) => head(name));
+    heads.push(...data.verdicts.map(([name], n) => head(name, { "data-verdict": n })));
+    table.replaceChildren(make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
   }
 
   function draw() {
@@ -104,43 +132,57 @@ function render({ model, el }) {
     if (fresh) data = parsed(read = model.get("data"));
     if (!data.rules) return;
     const rule = data.rules.find((one) => one.name === model.get("rule")) ?? data.rules[0];
-    const place = Math.min(model.get("threshold"), rule.settings.length - 1), setting = rule.settings[place];
+    const last = rule.settings.length - 1, place = Math.min(model.get("threshold"), last);
+    const setting = rule.settings[place], { words, thoughts, passes } = setting;
+    const [accuracy, low, high] = setting.accuracy.map(percent), fixed = data.rules[0].settings;
     now = { rule, place, setting };
-    best = data.rules[0].settings.reduce((most, one) => (one.accuracy[0] > most.accuracy[0] ? one : most));
+    best = fixed.reduce((most, one) => (one.accuracy[0] > most.accuracy[0] ? one : most));
     if (fresh) buildStrip();
-    const [accuracy, low, high] = setting.accuracy, { thoughts, passes } = setting;
-    say(title, setting.words);
-    say(meta, `${data.total.toLocaleString("en")} problems`);
+    say(title, words);
+    say(meta, `${thousands(data.total)} problems`);
     rules.update(data.rules.map((one) => [one.name, one.label]), rule.name);
-    threshold.update(place, rule.settings.length - 1, { said: `${place + 1} of ${rule.settings.length}`, words: setting.words });
-    figures(facts, [["accuracy", percent(accuracy), `${percent(low)} to ${percent(high)}, n = ${data.total.toLocaleString("en")}`], ["thoughts", thoughts.toFixed(2), "mean per problem"], ["passes", passes.toFixed(2), "mean per problem, all included"]]);
-    for (const [at, { one, stop, track, came, element }] of problems.entries()) {
-      const k = setting.stops[at], verdict = setting.came[at], [name] = data.verdicts[verdict];
-      set(stop, { "--at": k });
-      set(track, { "--at": k });
-      set(came, { "data-verdict": verdict });
+    threshold.update(place, last, { said: `${place + 1} of ${last + 1}`, words });
+    figures(facts, [
+      ["accuracy", accuracy, `${low} to ${high}, n = ${thousands(data.total)}`],
+      ["thoughts", thoughts.toFixed(2), "mean per problem"],
+      ["passes", passes.toFixed(2), "mean per problem, all included"],
+    ]);
+    for (const [at, { one, came, element }] of problems.entries()) {
+      const stop = setting.stops[at], [name] = data.verdicts[setting.came[at]];
+      const label = `Problem ${one.number}, ${count(one.hops, "step")}: stops after ${stop}, ${name}`;
+      set(element, { "--at": stop, "data-stop": stop, "aria-label": label });
+      set(came, { "data-verdict": setting.came[at] });
       say(came, name);
-      set(element, { "data-stop": k, "aria-label": `Problem ${one.number}, ${count(one.hops, "step")}: stops after ${count(k, "thought")}, ${name}` });
     }
     drawCurve();
     drawTable();
-    const all = setting.groups.at(-1).slice(2);
-    const summary = `${setting.words}: ${percent(accuracy)} right (95% interval ${percent(low)} to ${percent(high)}) after ${thoughts.toFixed(2)} thoughts on average, ${passes.toFixed(2)} passes.`;
-    say(said, `${summary} The best fixed number of thoughts, ${Math.round(best.thoughts)}, is right on ${percent(best.accuracy[0])}. Of the stops, ${listed(all.map((many, n) => `${many.toLocaleString("en")} ${["are too early", "are on time", "are too late", "could never be right"][n]}`))}.`);
+    const summary = `${words}: ${accuracy} right (95% interval ${low} to ${high}) after ` +
+      `${thoughts.toFixed(2)} thoughts on average, ${passes.toFixed(2)} passes.`;
+    const ends = ["are too early", "are on time", "are too late", "could never be right"];
+    const all = setting.groups.at(-1).slice(2).map((many, n) => `${thousands(many)} ${ends[n]}`);
+    say(said, `${summary} The best fixed number of thoughts, ${best.thoughts}, is right on ` +
+      `${percent(best.accuracy[0])}. Of the stops, ${listed(all)}.`);
     set(curve, { "aria-label": `Accuracy against mean thoughts. ${summary}` });
-    point(null);
+    point(root.querySelector(".problem:focus"));
   }
 
   /** Say of a problem what the rule looked at, and light its row; of a verdict, light every row. */
   function point(target) {
-    const row = target?.closest?.(".problem"), verdict = target?.closest?.("[data-verdict]:not(.came)")?.dataset.verdict;
-    for (const { element, came } of problems) element.classList.toggle("lit", element === row || came.dataset.verdict === verdict);
+    const row = target?.closest?.(".problem");
+    const verdict = target?.closest?.("[data-verdict]:not(.came)")?.dataset.verdict;
+    for (const { element, came } of problems) {
+      element.classList.toggle("lit", element === row || came.dataset.verdict === verdict);
+    }
     root.classList.toggle("pointing", verdict !== undefined);
     const found = problems.find(({ element }) => element === row);
-    if (!found) return say(detail, "Point at a problem, or reach it with Tab and ↑ ↓; point at a column of the table to see its problems.");
-    const { one, came, element } = found, right = one.right.flatMap((good, k) => (good ? [k] : [])), stop = Number(element.dataset.stop);
-    const looked = one.seen[now.rule.name]?.slice(0, Math.min(stop, data.most - 1) + 1).map((value, k) => `${Number(value.toPrecision(2))} after ${k}`);
-    say(detail, `Problem ${one.number}, ${count(one.hops, "step")}: right after ${right.length ? listed(right) : "no number of"} thoughts.${looked ? ` The rule saw ${listed(looked)}.` : ""} It stops after ${stop}: ${came.textContent}.`);
+    if (!found) return say(detail, HINT);
+    const { number, hops, right, seen } = found.one, stop = Number(row.dataset.stop);
+    const good = right.flatMap((one, k) => (one ? [k] : []));
+    const looks = seen[now.rule.name]?.slice(0, Math.min(stop + 1, data.most)) ?? [];
+    const saw = looks.map((value, k) => `${Number(value.toPrecision(2))} after ${k}`);
+    const after = listed(good) || "no number of";
+    say(detail, `Problem ${number}, ${count(hops, "step")}: right after ${after} thoughts.` +
+      `${saw.length ? ` The rule saw ${listed(saw)}.` : ""} It stops after ${stop}: ${found.came.textContent}.`);
   }
   for (const event of ["pointerover", "focusin"]) root.addEventListener(event, (one) => point(one.target));
   root.addEventListener("pointerleave", () => point(null));
@@ -148,8 +190,9 @@ function render({ model, el }) {
   /** Go to the setting of the rule that is nearest to where the pointer is. */
   const drag = (event) => {
     if (!event.buttons) return;
-    const box = curve.getBoundingClientRect(), at = [event.clientX - box.left, event.clientY - box.top];
-    const far = now.rule.settings.map((one) => Math.hypot(x(one.thoughts) - at[0], (y(one.accuracy[0]) - at[1]) / 4));
+    const { left, top } = curve.getBoundingClientRect(), at = [event.clientX - left, event.clientY - top];
+    const far = now.rule.settings.map(({ thoughts, accuracy: [share] }) =>
+      Math.hypot(x(thoughts) - at[0], (y(share) - at[1]) / 4));
     step(far.indexOf(Math.min(...far)));
   };
   set(curve, { pointerdown: drag, pointermove: drag });
