@@ -78,14 +78,14 @@ function render({ model, el }) {
         start += size;
         return box(letter, size > 1 ? `${letter}×${size}` : letter, { style });
       }));
-      const told = parts.map(([letter, many]) => `${many} × ${LETTERS[letter]}`).join(", ");
-      const counted = parts.flatMap(([letter, many]) => ("BE".includes(letter) ? [] : `${many} ${letter}`));
+      const counted = parts.filter(([letter]) => !"BE".includes(letter));
       const grid = `grid-template-columns: repeat(${columns}, minmax(0, 1fr)); max-width: ${columns * 36}px`;
       return make("button", {
         type: "button", "data-stage": at, "aria-current": at === now.stage, click: () => toStage(at),
-        "aria-label": `${name}: ${told}`,
+        "aria-label": `${name}: ${counted.map(([letter, many]) => count(many, LETTERS[letter])).join(", ")}`,
       }, make("b", {}, name), box("Q", `Q×${data.question.length}`),
-      make("span", { class: "boxes", style: grid }, ...boxes), make("span", { class: "meta" }, counted.join(" · ")));
+      make("span", { class: "boxes", style: grid }, ...boxes),
+      make("span", { class: "meta" }, counted.map(([letter, many]) => `${many} ${letter}`).join(" · ")));
     }));
     rowStops.refresh();
     if (focused) all.querySelector("[aria-current]").focus();
@@ -93,12 +93,14 @@ function render({ model, el }) {
 
   /** Make a cell for every token that any stage of the method has: stepping then only changes them. */
   function build() {
-    const cell = (part, text) => make("span", { class: "cell", role: "img", "data-part": part, tabindex: -1 },
-      make("span", {}, isolated(shortened(text, 18))), make("b"));
+    const cell = (kind, text, n) => {
+      const token = make("span", {}, isolated(shortened(text, 18)));
+      return Object.assign(make("span", { role: "img", tabindex: -1 }, token, make("b")), { kind, n });
+    };
     const texts = { B: "<bot>", E: "<eot>", T: "thought", P: "pause" };
     const latent = latentRuns(now.most).flatMap(([letter, many]) =>
-      repeated(many, (n) => cell(letter, texts[letter] + ("TP".includes(letter) ? ` ${n + 1}` : ""))));
-    const named = (letter, list) => list.map(([, text]) => cell(letter, text));
+      repeated(many, (n) => cell(letter, texts[letter] + ("TP".includes(letter) ? ` ${n + 1}` : ""), n)));
+    const named = (letter, list) => list.map(([, text], n) => cell(letter, text, n));
     const parts = [
       ["Question", "masked", named("Q", data.question)],
       [now.stand_in === "P" ? "Pause tokens" : "Thoughts", "masked", latent],
@@ -116,17 +118,16 @@ function render({ model, el }) {
 
   /** Bring the cells to this stage; gives how many tokens there are. */
   function drawCells() {
-    const labels = [...data.steps, ...data.answer].map(([id]) => id), nth = {};
     let position = 0;
     for (const cell of cells) {
-      const part = cell.dataset.part, kind = "SA".includes(part) ? "language" : part;
-      const n = (nth[kind] = (nth[kind] ?? -1) + 1), letter = part === "S" && n < now.row.dropped ? "D" : part;
-      const off = part === now.stand_in && n >= now.row.latent;
+      const { kind, n } = cell, letter = kind === "S" && n < now.row.dropped ? "D" : kind;
+      const off = kind === now.stand_in && n >= now.row.latent;
       const there = !off && letter !== "D", at = there ? position++ : null;
       const where = there ? `, position ${at}` : "", text = cell.firstChild.textContent;
+      const label = { S: data.steps, A: data.answer }[kind]?.[n][0] ?? -100;
       set(cell, {
         class: off ? "cell off" : "cell", "data-letter": letter, "data-position": at, "aria-hidden": off,
-        "data-label": there ? (kind === "language" ? labels[n] : -100) : null,
+        "data-label": there ? label : null,
         "aria-label": off ? null : `${text}, ${letter}: ${LETTERS[letter]}${where}`,
       });
       say(cell.lastChild, letter);
