@@ -150,7 +150,7 @@ class Page:
         """Write the page as one file."""
         script = ""
         if self.explorers:
-            asks = any("models" in one["traits"] for one in self.explorers)
+            asks = any("original" in one["traits"] for one in self.explorers)
             data = {"explorers": self.explorers, **(self.known if asks else {})}
             parts = {
                 # In JSON, a "<" can be written so that it never begins a tag.

@@ -192,6 +192,24 @@ def test_the_explorer_of_a_notebook_answers_too(open_file) -> None:
     assert data["reading"]["answers"] != before
 
 
+def test_what_needs_no_model_steps(open_file) -> None:
+    page = open_file("05_inference.html")
+    page.get_by_role("slider", name="Threshold").press("Home")
+    assert "0 thoughts on average" in page.locator(".coconut-halt .said").inner_text()
+
+
+def test_an_explorer_whose_model_is_not_in_the_page_says_so(open_file) -> None:
+    page = open_file("06_inside_a_thought.html")
+    tree = page.locator(".coconut-tree")
+    before = tree.locator("h3").inner_text()
+    tree.get_by_role("slider", name="thoughts").press("End")
+    assert page.locator(".no-kernel").count() == 0
+    tree.get_by_role("spinbutton").fill("7")
+    tree.get_by_role("spinbutton").press("Enter")
+    assert "make lab" in page.locator(".no-kernel").inner_text()
+    assert tree.locator("h3").inner_text() == before
+
+
 def test_the_page_answers_as_the_kernel_does(open_file) -> None:
     """Whatever a reader asks for: the same dictionaries as from Python, to .01."""
     page, draw = open_file("index.html"), random.Random(0)

@@ -79,6 +79,21 @@ function thinker({ problems, models, inWords }, source) {
   };
 }
 
+const NEEDS_A_KERNEL = ["index", "model_name", "text", "whose", "words", "doses", "direction", "rewired"];
+
+/** Answer for an explorer whose model is not in the page: what asks it stays as it was, and why. */
+function withoutModel(el, traits) {
+  const kept = { ...traits };
+  return (_, changed) => {
+    const asking = NEEDS_A_KERNEL.filter((name) => changed.has(name));
+    if (asking.length && el.lastChild.className !== "no-kernel") {
+      const why = "No model answers in this page; for that, open the course with make lab.";
+      el.append(make("p", { class: "no-kernel", role: "status" }, why));
+    }
+    return Object.fromEntries(asking.map((name) => [name, kept[name]]));
+  };
+}
+
 /** Draw a row of names for each thought: it is written from those that are pressed. */
 function writeByHand(el, model) {
   const draw = () => {
@@ -107,7 +122,7 @@ function writeByHand(el, model) {
 export function start(modules, { explorers, ...known }) {
   return [...document.querySelectorAll("[data-explorer]")].map((el) => {
     const { module, traits } = explorers[el.dataset.explorer];
-    const answer = traits.models && thinker(known, traits.source);
+    const answer = traits.original ? thinker(known, traits.source) : withoutModel(el, traits);
     const model = standIn({ written: {}, ...traits }, answer);
     modules[module].render({ model, el });
     const hand = document.getElementById("by-hand");
