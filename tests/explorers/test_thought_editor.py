@@ -13,6 +13,7 @@ from traitlets import TraitError
 
 from coconut_lab import load
 from coconut_lab.explorers import ThoughtEditor
+from coconut_lab.explorers.thought_editor.data import COLUMNS
 from coconut_lab.interpretability.interventions import compare_edits, put
 from coconut_lab.interpretability.staircase import staircase
 from coconut_lab.interpretability.thinking import rows_with_thoughts, think
@@ -156,7 +157,7 @@ def test_own_problems_and_those_without_a_twin(editor):
     editor.whose = ["twin", "own", "own"]
     editor.text = NO_TWIN
     assert "no twin" in editor.data["note"] and editor.whose[0] == "own"
-    with pytest.raises(TraitError, match="give one of 'own', 'another problem'"):
+    with pytest.raises(TraitError, match="give one of own, another problem"):
         editor.whose = ["twin", "own", "own"]
     editor.index = 3
     assert (editor.text, editor.message) == ("", "") and ["twin", "the twin’s"] in editor.data[
@@ -168,10 +169,10 @@ def test_own_problems_and_those_without_a_twin(editor):
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [("index", 12, "give 0 to 11"), ("whose", ["own"], "give 3 items"),
-     ("whose", ["x"] * 3, "'own', 'twin'"), ("words", [{"x": 1}, {}, {}], "names of the problem"),
-     ("words", [{"Tom": 2}, {}, {}], "with 0 to 1"),
+     ("whose", ["x"] * 3, "own, twin"), ("words", [{"x": 1}, {}, {}], "name of the problem"),
+     ("words", [{"Tom": 2}, {}, {}], "0 to 1"),
      ("doses", [6.0, 0, 0], "give -5 to 5"), ("doses", [math.nan, 0, 0], "give -5 to 5"),
-     ("direction", "x", "one of 'mine'"), ("rewired", 9, "one of 0"), ("since", 5, "give 0 to 4")],
+     ("direction", "x", "give mine"), ("rewired", 9, "one of 0"), ("since", 5, "give 0 to 4")],
 )  # fmt: skip
 def test_traits(editor, name, value, says):
     before = getattr(editor, name)
@@ -190,6 +191,8 @@ def test_what_cannot_be_edited_is_refused():
         ThoughtEditor(directions={"x": torch.ones(3)})
     with pytest.raises(ValueError, match=r"the table lacks \['distractor'"):
         ThoughtEditor(table=pd.DataFrame({"right": [1.0]}))
+    with pytest.raises(ValueError, match="rows of one name"):
+        ThoughtEditor(table=pd.DataFrame(dict.fromkeys(COLUMNS, 1.0), index=["a", "a"]))
     with pytest.raises(ValueError, match="is empty"):
         ThoughtEditor(problems=[])
     assert repr(ThoughtEditor(problems=PROBLEMS)) == "ThoughtEditor(tiny-coconut, 12 problems)"

@@ -98,6 +98,8 @@ class ThoughtEditor(BrowserExplorer):
             raise ValueError("the list of problems to choose from is empty")
         if table is not None and (lacks := {*COLUMNS} - {*table.columns}):
             raise ValueError(f"the table lacks {sorted(lacks)}; give one of compare_edits")
+        if table is not None and not table.index.is_unique:
+            raise ValueError("the table has rows of one name; give each once")
         width = checkpoint.model.config.get_text_config().hidden_size
         self._directions = {}
         for key, value in (directions or {}).items():
@@ -111,7 +113,7 @@ class ThoughtEditor(BrowserExplorer):
         self._checkpoint, self._table, self._n = checkpoint, table, n
         self.problems, self._chosen = list(problems), (0, "")
         self._settings: dict[str, Any] = {}
-        readable = [for_model(problem, checkpoint.tokenizer)[0] for problem in problems]
+        readable = [for_model(one, checkpoint.tokenizer)[0].in_symbols() for one in problems]
         self._thoughts = think(checkpoint.model, readable, checkpoint.curriculum)  # (B, n, d)
         self._choose(self.problems[0])
         super().__init__(
@@ -229,27 +231,24 @@ class ThoughtEditor(BrowserExplorer):
         name, value = proposal["trait"].name, proposal["value"]
         if isinstance(value, list) and len(value) != self._n:
             raise traitlets.TraitError(f"{name}={value!r}; give {self._n} items, one per thought")
+        names, far = {*self._question.names}, FARTHEST * bool(self._directions)
+
+        def shares(one: Any) -> bool:
+            fit = (isinstance(share, int | float) and 0 <= share <= 1 for share in one.values())
+            return {*one} <= names and all(fit)
+
+        tests = {"words": shares, "doses": lambda one: -far <= one <= far}
         choices: Any = {
-            "index": range(len(self.problems)),
-            "whose": self._donors,
-            "direction": [*self._directions] or [""],
-            "rewired": [0, *self._changed],
-            "since": range(self._n + 2),
-        }.get(name)
-        far = FARTHEST * bool(self._directions)
-        for one in value if isinstance(value, list) else [value]:
-            if name == "words":
-                names = self._question.names
-                fits = {*one} <= {*names} and all(
-                    isinstance(share, int | float) and 0 <= share <= 1 for share in one.values()
-                )
-                give = "names of the problem, each with 0 to 1"
-            elif name == "doses":
-                fits, give = -far <= one <= far, f"{-far} to {far}" if far else "directions first"
-            else:
-                fits = one in choices
-                give = f"{choices[0]} to {choices[-1]}" if isinstance(choices, range) else (
-                    "one of " + ", ".join(map(repr, choices)))  # fmt: skip
-            if not fits:
-                raise traitlets.TraitError(f"{name}={value!r}; give {give}")
+            "index": range(len(self.problems)), "since": range(self._n + 2), "whose": self._donors,
+            "direction": [*self._directions] or [""], "rewired": [0, *self._changed],
+            "words": ["{name of the problem: 0 to 1}"],
+            "doses": range(-far, far + 1) if far else ["0.0: there are no directions"],
+        }[name]  # fmt: skip
+        fits = tests.get(name, lambda one: one in choices)
+        if not all(map(fits, value if isinstance(value, list) else [value])):
+            give = f"{choices[0]} to {choices[-1]}" if isinstance(choices, range) else ""
+            give = give or "one of " * (len(choices) > 1) + ", ".join(
+                str(one) or "''" for one in choices
+            )
+            raise traitlets.TraitError(f"{name}={value!r}; give {give}")
         return value
