@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from bare import settle, show
-from looking import PATIENCE
+from bare import settle
 
 from coconut_lab.explorers import ThoughtEditor
 
@@ -18,33 +17,14 @@ TABLE = {
 }
 
 
-@pytest.fixture(params=[(1280, True), (800, False)], ids=["wide-light", "narrow-dark"])
-def page(request, browser):
-    """A page of a width and a theme; nothing may go wrong in it, or stick out."""
-    width, light = request.param
-    context = browser.new_context(
-        viewport={"width": width, "height": 1000}, color_scheme="light" if light else "dark"
-    )
-    context.set_default_timeout(PATIENCE)
-    page, errors = context.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text))
-    page.on("request", lambda request: errors.append(request.url))
-    page.light = light
-    yield page
-    assert errors == []
-    assert not page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
-    context.close()
-
-
 def said(page):
     return page.locator(".said").inner_text()
 
 
-def test_a_donor_a_bar_and_a_dose_by_keyboard_and_the_game(page):
+def test_a_donor_a_bar_and_a_dose_by_keyboard_and_the_game(draw):
     table = pd.DataFrame(TABLE, index=["none", "twin 1"])
     editor = ThoughtEditor(table=table, directions={"mine": [1.0] * 64})
-    show(page, editor, light=page.light)
+    page = draw(editor)
     assert said(page).startswith("Unedited, it says ")
     donor = page.get_by_role("combobox", name="Thought 1")
     donor.focus()
@@ -95,9 +75,9 @@ def test_a_donor_a_bar_and_a_dose_by_keyboard_and_the_game(page):
     assert page.evaluate("document.activeElement.ariaLabel") == wanted
 
 
-def test_a_bar_is_dragged_and_facts_are_rewired(page):
+def test_a_bar_is_dragged_and_facts_are_rewired(draw):
     editor = ThoughtEditor()
-    show(page, editor, light=page.light)
+    page = draw(editor)
     cell = page.locator("td.bar[data-thought='2']").nth(3)
     box = cell.bounding_box()
     y = box["y"] + box["height"] / 2
@@ -118,12 +98,13 @@ def test_a_bar_is_dragged_and_facts_are_rewired(page):
     assert "hop 2 rewired from pass 1 on" in said(page)
 
 
-def test_own_problems_hostile_names_and_a_page_without_a_kernel(page):
+def test_own_problems_hostile_names_and_a_page_without_a_kernel(draw):
     editor = ThoughtEditor()
     editor.text = (
         "| <b>x</b> __proto__ | __proto__ rempus | Eva numpus [Q] rempus numpus [R] <b>x</b>"
     )
-    show(page, editor, light=page.light, connected=False)
+    page = draw(editor)
+    page.evaluate("() => { window.toPython = undefined; }")
     assert page.locator("section b:has-text('x')").count() == 0
     assert "<b>x</b>" in page.locator("table").inner_text()
     assert "no twin" in page.locator("section").inner_text()
