@@ -1,6 +1,4 @@
-"""How the browser tests look at a page: its sliders, its pictures, what does not fit into it."""
-
-import re
+"""How the browser tests look at a page: its pictures, what does not fit into it."""
 
 # Each wait ends as soon as the page shows what it waits for; a busy machine may take long.
 PATIENCE = 300_000  # milliseconds
@@ -23,12 +21,6 @@ FITS = """
 }
 """
 TWO_FRAMES = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
-
-
-def slider(page, label):
-    """The slider with this label, and a number after it."""
-    box = page.locator(".widget-slider").filter(has_text=re.compile(rf"^{label}\s*\d"))
-    return box.get_by_role("slider")
 
 
 def shows(page, picture, **data):
