@@ -185,6 +185,7 @@ class Batches:
         rng = random.Random(f"{self.seed}/mix/{step}")
         if mix_probability is not None:
             curriculum = dataclasses.replace(curriculum, mix_probability=mix_probability)
+        in_words = dataclasses.replace(curriculum, method="coconut")  # stage 0 has all steps
         examples, targets = [], []
         for index in self.rows(step):
             parts, problem = self.parts[index], self.problems[index]
@@ -192,7 +193,7 @@ class Batches:
             extra = curriculum.draw_extra(rng)
             examples.append(curriculum.arrange(parts, self.tokenizer, row_stage, extra))
             if supervisor == "teacher":
-                examples.append(curriculum.arrange(parts, self.tokenizer, 0))
+                examples.append(in_words.arrange(parts, self.tokenizer, 0))
             elif supervisor != "none":
                 count = curriculum.thoughts_in_training(len(parts.steps), row_stage)
                 given = (supervisor, problem, curriculum, count, self.tokenizer)
@@ -270,14 +271,14 @@ def row_sizes(
 ) -> Iterator[tuple[int, int, int, int]]:
     """Give each row that training may make: problem, stage, thoughts, tokens that are learned."""
     stages = {phase.stage for phase in recipe.phases}
-    if recipe.supervisor == "teacher":
-        stages.add(0)
     mixed = curriculum.mix_probability or any(phase.mix_probability for phase in recipe.phases)
     for index, part in enumerate(parts):
         for stage in sorted(stages | set(range(len(part.steps) + 1) if mixed else ())):
             thoughts = curriculum.thoughts_in_training(len(part.steps), stage)
             learned = len(curriculum.steps_kept(part.steps, stage)) + len(part.answer)
             yield index, stage, thoughts, learned
+        if recipe.supervisor == "teacher":
+            yield index, 0, 0, sum(map(len, part.steps)) + len(part.answer)
 
 
 def check_fit(
