@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 from bare import settle, show
 from explorer_models import random_checkpoint
-from looking import PATIENCE
 
 from coconut_lab.explorers import ThoughtStepper
 
@@ -17,23 +14,11 @@ CHECKPOINT = random_checkpoint()
 # --- alone in a page ------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=[(1280, True), (800, False)], ids=["wide-light", "narrow-dark"])
-def drawn(request, browser):
+@pytest.fixture
+def drawn(draw):
     """A stepper, drawn in a page of a width and a theme; nothing may go wrong in it."""
-    width, light = request.param
-    context = browser.new_context(
-        viewport={"width": width, "height": 1000}, color_scheme="light" if light else "dark"
-    )
-    context.set_default_timeout(PATIENCE)
-    page, errors = context.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text))
-    page.on("request", lambda request: errors.append(request.url))
     stepper = ThoughtStepper(CHECKPOINT, problem=1)
-    show(page, stepper, light=light)
-    yield page, stepper
-    assert errors == []
-    context.close()
+    return draw(stepper), stepper
 
 
 def agree(page, stepper) -> None:
@@ -263,29 +248,6 @@ def test_a_graph_too_large_to_draw_is_told_in_words(browser) -> None:
     page.get_by_text("names, too many to draw").wait_for()
     assert page.locator(".words tbody tr").count() == len(stepper.data["names"])
     page.close()
-
-
-def test_many_random_moves_leave_no_message_and_do_not_grow(drawn) -> None:
-    page, stepper = drawn
-    rng, sizes = random.Random(0), []
-    for turn in range(150):
-        move = rng.randrange(6)
-        if move < 2:
-            page.keyboard.press(rng.choice(["ArrowLeft", "ArrowRight", "Home", "End", "Escape"]))
-        elif move == 2:
-            page.locator(".facts button").nth(rng.randrange(5)).dispatch_event("click")
-        elif move == 3:
-            page.locator("g.node").nth(rng.randrange(8)).dispatch_event("click")
-        elif move == 4:
-            settle(page)  # a kernel hears one thing after the other
-            stepper.index = rng.randrange(4)
-        else:
-            page.locator("g.node, .words tbody button").nth(rng.randrange(12)).focus()
-        if turn % 10 == 9:
-            agree(page, stepper)
-            sizes.append(page.evaluate("document.querySelectorAll('*').length"))
-    assert max(sizes) < 900
-    page.evaluate("window.end()")
 
 
 # --- in JupyterLab --------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ function render({ model, el }) {
   function build() {
     pinned = null;
     const numbers = data.reading.thoughts.map((one) => one.number);
-    view = { numbers, nodes: [], edges: [], options: [] };
+    view = { numbers, nodes: [], edges: [], linked: [] };
     view.facts = data.facts.map(([parent, child], n) => {
       const chip = button("", () => toggle(n), { "data-fact": n });
       chip.append(make("bdi", {}, data.names[parent]), make("i", { "aria-hidden": "true" }, "→"),
