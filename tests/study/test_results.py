@@ -183,3 +183,16 @@ def test_a_model_with_pauses_is_right_without_what_is_in_them():
         else:
             assert edits["zero"][0] >= 990 and edits["twin's columns"][0] >= 990
             assert max(steps[:-1]) <= 0.01 and steps[-1] >= 0.99
+
+
+def test_without_tied_embeddings_thoughts_decide_but_are_no_sum_of_words():
+    cells = read_results("thoughts", RESULTS)["results"]
+    tied, untied = (
+        next(cell for cell in cells if (cell["model"], cell["seed"]) == (name, 0))
+        for name in ("tiny-coconut", "tiny-untied")
+    )
+    assert min(cell["edits"]["twin 1"][1] for cell in (tied, untied)) >= 940
+    assert tied["frontier's words"][0] > 4 * tied["random words"][0]
+    assert untied["frontier's words"][0] < 1.5 * untied["random words"][0]
+    edits = untied["edits"]  # what the head reads is what the twin hands over
+    assert edits["read names from the twin"][1] > 850 > 500 > edits["names from the twin"][1]
