@@ -69,6 +69,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     settings = home / "config" / "labconfig" / "page_config.json"
     settings.parent.mkdir(parents=True)
     settings.write_text(json.dumps({"disabledExtensions": {ANNOUNCEMENTS: True}}))
+    # What the package sets for all of an environment (shared-data in pyproject.toml).
+    ours = json.loads((ROOT / "coconut_lab/explorers/browser/jupyterlab.json").read_text())
+    for name, values in ours.items():
+        own = home / "settings" / f"{name.replace(':', '/')}.jupyterlab-settings"
+        own.parent.mkdir(parents=True)
+        own.write_text(json.dumps(values))
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "IPYTHON"))}
     environment |= {

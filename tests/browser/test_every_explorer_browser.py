@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bare import SKIPPED, settle, show
@@ -143,6 +144,18 @@ def test_lists_are_worked_by_keyboard_and_no_key_reaches_the_notebook(page) -> N
                 page.keyboard.press(key)
     page.evaluate(TWO_FRAMES)
     assert page.locator(".jp-Cell").count() == cells
+
+
+def test_a_notebook_that_is_saved_keeps_its_explorers(page, lab) -> None:
+    page.get_by_role("menuitem", name="File", exact=True).click()
+    page.get_by_text("Save Notebook", exact=True).click()
+    widgets = {}
+    while not widgets:
+        page.wait_for_timeout(50)
+        widgets = nbformat.read(lab.folder / NOTEBOOK, as_version=4).metadata.get("widgets", {})
+    (kept,) = widgets.values()
+    names = [one["state"].get("_anywidget_id", "").split(".")[-1] for one in kept["state"].values()]
+    assert sorted(filter(None, names)) == sorted(MADE)
 
 
 KEPT = {"00_start_here": "stepper", "03_curriculum": "curriculum", "04_training": "monitor",
