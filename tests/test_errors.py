@@ -10,13 +10,20 @@ from coconut_lab.checkpoints.shipped import CheckpointError, load
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.errors import LONGEST, ShortError
+from coconut_lab.inference.answers import numeric_answer
 from coconut_lab.inference.generation import generate
+from coconut_lab.inference.halting import LearnedHalt
+from coconut_lab.inference.halting_tradeoff import HaltingTradeoff
 from coconut_lab.inference.sampling import Sampling
+from coconut_lab.inference.scoring import compare_paired, score
+from coconut_lab.interpretability.thinking import think
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
+from coconut_lab.tasks.counterfactuals import twin
 from coconut_lab.tasks.loading import load_problems
-from coconut_lab.tasks.problems import Problem, ProblemError
+from coconut_lab.tasks.problems import Graph, Problem, ProblemError
 from coconut_lab.tasks.prosqa import generate_prosqa
+from coconut_lab.tasks.verify import verify_steps
 from coconut_lab.training.data import Batches
 from coconut_lab.training.estimate import find_gpu
 from coconut_lab.training.recipe import RecipeError, load_recipe
@@ -136,24 +143,45 @@ def test_settings_of_a_curriculum(settings, message):
 @pytest.mark.parametrize(
     ("use", "kind", "message"),
     [
-        (lambda c, r, f: generate(c.model, c.tokenizer, [[2]], "4"), ModelError, "is '4'; it must"),
+        (
+            lambda c, r, f: generate(c.model, c.tokenizer, [[2]], "4"),
+            ModelError,
+            "is '4'; give",
+        ),
         (lambda c, r, f: generate(c.model, c.tokenizer, [[2]], 4.5), ModelError, "a whole number"),
+        (
+            lambda c, r, f: generate(c.model, c.tokenizer, [[2]], 0),
+            ModelError,
+            "is 0; it must",
+        ),
         (
             lambda c, r, f: generate(c.model, c.tokenizer, [[2]], 4, sampling=0.7),
             ModelError,
-            "sampling is of type float, not Sampling",
+            "generate: sampling is 0.7; give a Sampling or None",
         ),
         (
             lambda c, r, f: generate(c.model.language_model, c.tokenizer, [[2]], 4),
             ModelError,
-            "the model is of type LlamaForCausalLM, not Coconut",
+            "model is of type LlamaForCausalLM; give a Coconut, such as load",
         ),
         (lambda c, r, f: Coconut("gpt2", c.tokenizer), ModelError, "str is neither a model nor"),
         (lambda c, r, f: Coconut(c.model.language_model, None), ModelError, "NoneType is neither"),
-        (lambda c, r, f: Trainer(r.to_dict(), f), RecipeError, "is of type dict, not Recipe"),
-        (lambda c, r, f: Trainer(r, f, start=c), RecipeError, "start is of type Checkpoint, not"),
+        (
+            lambda c, r, f: Trainer(r.to_dict(), f),
+            RecipeError,
+            "recipe is of type dict; give",
+        ),
+        (
+            lambda c, r, f: Trainer(r, f, start=c),
+            RecipeError,
+            "start is of type Checkpoint; gi",
+        ),
         (lambda c, r, f: Trainer(r, f, save_every=0), TrainingError, "save_every is 0; it must"),
-        (lambda c, r, f: Trainer(r, f, validation=["a"]), RecipeError, "type str, not Problem"),
+        (
+            lambda c, r, f: Trainer(r, f, validation=["a"]),
+            RecipeError,
+            r"n\[0\] is 'a'; give a",
+        ),
         (
             lambda c, r, f: Trainer(r, f, start=load("tiny-base").model.requires_grad_(False)),
             TrainingError,
@@ -211,3 +239,39 @@ def test_a_folder_that_lacks_a_file_is_refused_in_one_line(checkpoint, tmp_path,
     with pytest.raises(ModelError) as failure:
         Coconut.from_pretrained(tmp_path / "model")
     assert "cannot be loaded" in str(failure.value) and "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, 3, -1.5, b"x", [None], {}, object(), MANY], ids=lambda one: f"{one!r:.8}"
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda c, wrong: load(wrong),
+        lambda c, wrong: from_hub(wrong, "prosqa"),
+        lambda c, wrong: from_hub("tiny-base", "prosqa", weights=wrong or 0),
+        lambda c, wrong: load_problems(wrong),
+        lambda c, wrong: load_recipe(wrong),
+        lambda c, wrong: Coconut.from_pretrained(wrong),
+        lambda c, wrong: Trainer(wrong, "x"),
+        lambda c, wrong: LearnedHalt.load(wrong),
+        lambda c, wrong: HaltingTradeoff.load(wrong),
+        lambda c, wrong: generate(wrong, c.tokenizer, [[2]]),
+        lambda c, wrong: generate(c.model, wrong, [[2]]),
+        lambda c, wrong: generate(c.model, c.tokenizer, wrong),
+        lambda c, wrong: score(c.model, c.tokenizer, wrong, c.curriculum, 1),
+        lambda c, wrong: c.curriculum.encode(wrong, c.tokenizer, 1),
+        lambda c, wrong: collate(wrong, c.tokenizer),
+        lambda c, wrong: Graph(wrong, (), 0, 1, 2),
+        lambda c, wrong: Problem("q", ("a",), wrong if wrong != MANY else 3),
+        lambda c, wrong: twin(wrong),
+        lambda c, wrong: verify_steps(wrong or 0),
+        lambda c, wrong: think(c.model, wrong, c.curriculum),
+        lambda c, wrong: numeric_answer(wrong if wrong != MANY else 3),
+        lambda c, wrong: compare_paired([True], wrong or 0),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_in_one_line(checkpoint, use, wrong):
+    with pytest.raises((ShortError, ValueError)) as found:
+        use(checkpoint, wrong)
+    assert "\n" not in str(found.value) and len(str(found.value)) <= LONGEST + 10

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from coconut_lab.curriculum.tokenizer import BOT, EOT, PAUSE, THOUGHT, token_id
+from coconut_lab.errors import checks_kinds
 from coconut_lab.model.coconut import Coconut
 
 
@@ -63,6 +64,7 @@ def add_lora(peft: Any, language_model: Any, lora: Lora) -> None:
         )
 
 
+@checks_kinds(ValueError)
 def merge_lora(model: Coconut) -> int:
     """Add low-rank adapters to the weights beside them, so that the model is a plain one again.
 

@@ -36,6 +36,7 @@ from coconut_lab.curriculum.tokenizer import (
     add_thought_tokens,
     token_id,
 )
+from coconut_lab.errors import checks_kinds
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.modes import quiet_loading
 from coconut_lab.model.outputs import ModelError
@@ -72,6 +73,7 @@ REASONS = {
 }
 
 
+@checks_kinds(ModelError)
 def from_hub(
     name: str | Path,
     task: str | Curriculum,
@@ -248,6 +250,7 @@ def add_rows(language_model: Any, tokenizer: Any, new: list[int], source: int) -
             matrix[new] = matrix[source].clone()
 
 
+@checks_kinds(ModelError)
 def check_positions(
     model: Coconut,
     problems: Iterable[Problem],

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coconut_lab.curriculum.stages_and_masks import Curriculum
-from coconut_lab.errors import ShortError
+from coconut_lab.errors import ShortError, checks_kinds
 from coconut_lab.files import new_folder, sha256
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
@@ -48,6 +48,7 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in FOLDER.glob(f"*/{CARD_FILE}"))
 
 
+@checks_kinds(CheckpointError)
 def load(name: str | os.PathLike[str]) -> Checkpoint:
     """Load a shipped model, or a folder that `save` wrote.
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from transformers import PreTrainedTokenizerBase
+
 from coconut_lab.curriculum.methods import METHODS, Method
 from coconut_lab.curriculum.tokenizer import (
     ANSWER_MARK,
@@ -22,7 +24,7 @@ from coconut_lab.curriculum.tokenizer import (
     thought_tokens,
     words_known,
 )
-from coconut_lab.errors import check_whole
+from coconut_lab.errors import check_whole, checks_kinds
 from coconut_lab.tasks.problems import Problem, ProblemError
 
 IGNORED = -100
@@ -47,7 +49,8 @@ class Tokenized(NamedTuple):
     answer: list[int]
 
 
-def tokenize(problems: Iterable[Problem], tokenizer: Any) -> list[Tokenized]:
+@checks_kinds(ProblemError)
+def tokenize(problems: Iterable[Problem], tokenizer: PreTrainedTokenizerBase) -> list[Tokenized]:
     """Tokenize the parts of problems: question and every step end in a line break, `### answer`.
 
     Args:
@@ -191,6 +194,7 @@ class Curriculum:
             extra += 1
         return extra
 
+    @checks_kinds(ProblemError)
     def encode(self, problem: Problem, tokenizer: Any, stage: int) -> Example:
         """Encode one problem for training at a stage.
 
@@ -219,6 +223,7 @@ class Curriculum:
         learned = self.steps_kept(parts.steps, stage, extra) + parts.answer
         return Example(masked + learned, [IGNORED] * len(masked) + learned)
 
+    @checks_kinds(ProblemError)
     def prompt(self, problem: Problem, tokenizer: Any, stage: int) -> list[int]:
         """Encode one problem for inference: question, `<bot>`, placeholders, `<eot>`.
 

@@ -9,9 +9,9 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from coconut_lab.errors import ShortError
+from coconut_lab.errors import ShortError, checks_kinds
 
 BOT, EOT, THOUGHT, PAUSE = "<bot>", "<eot>", "<thought>", "<pause>"
 PAD, EOS = "<pad>", "<eos>"
@@ -33,6 +33,7 @@ class ThoughtTokens:
     thought: int
 
 
+@checks_kinds(TokenizerError)
 def word_tokenizer(names: Iterable[str]) -> PreTrainedTokenizerFast:
     """Make a word-level tokenizer for the symbolic notation.
 
@@ -64,7 +65,8 @@ def word_tokenizer(names: Iterable[str]) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def add_thought_tokens(tokenizer: Any) -> int:
+@checks_kinds(TokenizerError)
+def add_thought_tokens(tokenizer: PreTrainedTokenizerBase) -> int:
     """Append `<bot>`, `<eot>` and `<thought>`, in this order, to any Hugging Face tokenizer.
 
     Does nothing for tokens that are there already, so it can be called again. A language model
@@ -85,7 +87,8 @@ def add_thought_tokens(tokenizer: Any) -> int:
     return int(tokenizer.add_tokens(new)) if new else 0
 
 
-def thought_tokens(tokenizer: Any) -> ThoughtTokens:
+@checks_kinds(TokenizerError)
+def thought_tokens(tokenizer: PreTrainedTokenizerBase) -> ThoughtTokens:
     """Look up the ids of the thought tokens; TokenizerError says how to add one that is missing."""
     found = {token: token_id(tokenizer, token) for token in (BOT, EOT, THOUGHT)}
     missing = [token for token, index in found.items() if index is None]
@@ -97,7 +100,8 @@ def thought_tokens(tokenizer: Any) -> ThoughtTokens:
     return ThoughtTokens(*(index for index in found.values() if index is not None))
 
 
-def add_pause_token(tokenizer: Any) -> int:
+@checks_kinds(TokenizerError)
+def add_pause_token(tokenizer: PreTrainedTokenizerBase) -> int:
     """Append `<pause>`, which stands in for a thought in some baselines; idempotent.
 
     Args:

@@ -12,6 +12,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
+from coconut_lab.errors import checks_kinds
 from coconut_lab.tasks.arithmetic import numbers_of_answer
 from coconut_lab.tasks.notation import is_symbolic, read_sentence
 from coconut_lab.tasks.problems import Graph, Problem, ProblemError
@@ -40,6 +41,7 @@ def answer_of(text: str) -> str | None:
     return " ".join(answer.split()) if mark else None
 
 
+@checks_kinds(ProblemError)
 def path_class(text: str, problem: Problem, *, partial: bool = False) -> str:
     """Say in which of the six classes an output is.
 
@@ -81,6 +83,7 @@ def path_class(text: str, problem: Problem, *, partial: bool = False) -> str:
     return CORRECT_PATH if start + len(path) - 1 == graph.hops else LONGER_PATH
 
 
+@checks_kinds(ProblemError)
 def count_path_classes(
     texts: Sequence[str], problems: Sequence[Problem], *, partial: bool = False
 ) -> dict[str, int]:
@@ -103,6 +106,7 @@ def _read_path(steps: str, graph: Graph, symbolic: bool) -> list[int] | None:
     return [index[word] for word in words] if set(words) <= set(index) else None
 
 
+@checks_kinds(ProblemError)
 def numeric_answer(text: str) -> Fraction | None:
     """Take the number from an answer to a GSM8K problem, exactly.
 

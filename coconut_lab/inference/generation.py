@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
-from coconut_lab.errors import check_kind, check_whole
+from coconut_lab.errors import check_whole, checks_kinds
 from coconut_lab.inference.decoding import Batch, Row
 from coconut_lab.inference.halting import FixedThoughts, HaltError, Halting
 from coconut_lab.inference.prompts import check_positions, read_prompts, split_prompt
@@ -64,11 +64,12 @@ class Generation:
     thoughts: Tensor | None = field(default=None, compare=False, repr=False)
 
 
+@checks_kinds(ModelError)
 @give_back_memory()
 @torch.no_grad()
 def generate(
     model: Coconut,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int = 64,
     halting: Halting | FixedThoughts | None = None,
@@ -109,9 +110,6 @@ def generate(
             logits that are not numbers.
         HaltError: no halting rule, or one that was trained for another model.
     """
-    check_kind("the model", model, Coconut, "Coconut(language_model, tokenizer)", ModelError)
-    if sampling is not None:
-        check_kind("sampling", sampling, Sampling, "such as Sampling(temperature=0.7)", ModelError)
     for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
         if value is not None:
             check_whole(name, value, 1, ModelError)
@@ -153,7 +151,7 @@ def generate(
     return [
         Generation(
             token_ids=row.written,
-            text=tokenizer.decode(row.written),
+            text=str(tokenizer.decode(row.written)),
             thoughts_used=row.thoughts_used,
             finished=row.finished,
             stopped=END if row.finished else f"limit of {max_new_tokens} new tokens",

@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from coconut_lab.errors import ShortError
+from coconut_lab.errors import ShortError, check_whole, checks_kinds
 from coconut_lab.files import write_bytes
 from coconut_lab.model.coconut import Coconut
 
@@ -90,6 +90,7 @@ class FixedThoughts:
         return list(self.n)
 
 
+@checks_kinds(HaltError)
 @dataclass(frozen=True)
 class ConfidentHalt:
     """Stop when the answer, forced now, would be sure enough; needs no training.
@@ -114,7 +115,7 @@ class ConfidentHalt:
     def __post_init__(self) -> None:
         if self.measure not in MEASURES:
             raise HaltError(f"unknown measure {self.measure!r}; choose from {', '.join(MEASURES)}")
-        _check_max_thoughts(self.max_thoughts)
+        check_whole("max_thoughts", self.max_thoughts, 0, HaltError)
 
     def check(self, model: Coconut) -> None:
         """Any model will do."""
@@ -137,6 +138,7 @@ def answer_confidence(logits: Tensor) -> dict[str, Tensor]:
     }
 
 
+@checks_kinds(HaltError)
 @dataclass(frozen=True, eq=False)
 class LearnedHalt:
     """A binary classifier on the latent thought, the paper's strategy (a).
@@ -160,7 +162,7 @@ class LearnedHalt:
     about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_max_thoughts(self.max_thoughts)
+        check_whole("max_thoughts", self.max_thoughts, 0, HaltError)
 
     def probability(self, hidden: Tensor) -> Tensor:
         """Give the calibrated probability, (…) float64, of stopping at hidden states (…, d)."""
@@ -179,6 +181,7 @@ class LearnedHalt:
         """Classify the hidden states."""
         return self.probability(context.hidden) >= self.threshold
 
+    @checks_kinds(HaltError)
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a safetensors file, whole or not at all; beside the model is a good place."""
         weight = self.weight.cpu().contiguous()
@@ -188,6 +191,7 @@ class LearnedHalt:
         write_bytes(path, save({"weight": weight}, facts))
 
     @classmethod
+    @checks_kinds(HaltError)
     def load(cls, path: str | os.PathLike[str], model: Coconut | None = None) -> LearnedHalt:
         """Read what `save` wrote; it must belong to the model, if one is given.
 
@@ -222,8 +226,3 @@ def weights_hash(model: Coconut) -> str:
 
 def _digest(weight: Tensor, settings: str) -> str:
     return hashlib.sha256(weight.numpy().tobytes() + settings.encode()).hexdigest()
-
-
-def _check_max_thoughts(number: int) -> None:
-    if number < 0:
-        raise HaltError(f"the largest number of thoughts is {number}; it must be 0 or more")

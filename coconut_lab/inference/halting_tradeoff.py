@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
+from coconut_lab.errors import checks_kinds
 from coconut_lab.files import write_text
 from coconut_lab.inference.halting import MEASURES, HaltError, LearnedHalt, answer_confidence
 from coconut_lab.inference.scoring import Score
@@ -83,14 +84,13 @@ class HaltingTradeoff:
         """K."""
         return self.right.shape[1] - 1
 
+    @checks_kinds(HaltError)
     def stops(self, signal: str, threshold: float) -> Array:
         """Say after how many thoughts each problem stops: (N,) int, at most K.
 
         At the signal `"entropy"` a rule stops at or below the threshold, at others at or above it.
         """
-        if signal not in self.signals:
-            raise HaltError(f"unknown signal {signal!r}; there are {', '.join(self.signals)}")
-        values = self.signals[signal]
+        values = self._measured(signal)
         wants = values <= threshold if signal == "entropy" else values >= threshold
         wants[:, -1] = True  # at the largest number no rule is asked
         return wants.argmax(1)
@@ -107,6 +107,7 @@ class HaltingTradeoff:
         cases = {"early": ~right & after, "late": before & (right | ~after), "on_time": right}
         return np.select(list(cases.values()), list(cases), "never")
 
+    @checks_kinds(HaltError)
     def fixed(self, thoughts: int) -> OperatingPoint:
         """Look up a constant number of thoughts."""
         if not 0 <= thoughts <= self.max_thoughts:
@@ -114,8 +115,11 @@ class HaltingTradeoff:
         stops = np.full(len(self.hops), thoughts)
         return self._point(thoughts, stops, self.passes[:, thoughts])
 
+    @checks_kinds(HaltError)
     def best_fixed(self, within: float = 0.0) -> OperatingPoint:
         """Give the smallest constant number of thoughts that loses no more than `within`."""
+        if not within >= 0:
+            raise HaltError(f"within is {within}; it must be 0 or more")
         points = [self.fixed(thoughts) for thoughts in range(self.max_thoughts + 1)]
         goal = max(point.score.accuracy for point in points) - within
         return next(point for point in points if point.score.accuracy >= goal - 1e-12)
@@ -130,9 +134,10 @@ class HaltingTradeoff:
             passes = passes + np.minimum(stops + 1, self.max_thoughts)
         return self._point(threshold, stops, passes)
 
+    @checks_kinds(HaltError)
     def thresholds(self, signal: str, count: int = 50) -> list[float]:
         """Give quantiles of what was measured, and the threshold just outside: it never stops."""
-        values = self.signals[signal]
+        values = self._measured(signal)
         found = {float(value) for value in np.quantile(values, np.linspace(0, 1, count))}
         never = np.nextafter(*((values.min(), -1) if signal == "entropy" else (values.max(), 2)))
         return sorted(found | {float(never)})
@@ -142,6 +147,7 @@ class HaltingTradeoff:
         chosen = self.thresholds(signal) if thresholds is None else thresholds
         return [self.at(signal, threshold) for threshold in chosen]
 
+    @checks_kinds(HaltError)
     def choose(self, signal: str, within: float = 0.01) -> OperatingPoint:
         """Choose the threshold of a signal that needs the fewest mean thoughts.
 
@@ -154,6 +160,11 @@ class HaltingTradeoff:
         if not good:
             return max(points, key=lambda point: point.score.accuracy)
         return min(good, key=lambda point: point.score.thoughts or 0.0)
+
+    def _measured(self, signal: str) -> Array:
+        if signal not in self.signals:
+            raise HaltError(f"unknown signal {signal!r}; there are {', '.join(self.signals)}")
+        return self.signals[signal]
 
     def _of(self, table: Array, stops: Array) -> Array:
         return table[np.arange(len(stops)), stops]
@@ -175,6 +186,7 @@ class HaltingTradeoff:
             **{verdict: counts[verdict] for verdict in ("early", "on_time", "late", "never")},
         )
 
+    @checks_kinds(HaltError)
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the study as JSON, whole or not at all; signals keep seven digits."""
         tables = {name: getattr(self, name) for name in _TABLES}
@@ -188,6 +200,7 @@ class HaltingTradeoff:
         write_text(path, json.dumps(values, separators=(",", ":")) + "\n")
 
     @classmethod
+    @checks_kinds(HaltError)
     def load(cls, path: str | os.PathLike[str]) -> HaltingTradeoff:
         """Read what `save` wrote; HaltError if it is missing, or is no study."""
         try:
@@ -209,6 +222,7 @@ HaltPoint = OperatingPoint
 HaltStudy = HaltingTradeoff
 
 
+@checks_kinds(HaltError)
 @torch.no_grad()
 def study_halts(
     model: Coconut,

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from coconut_lab.curriculum.stages_and_masks import Curriculum
+from coconut_lab.errors import checks_kinds
 from coconut_lab.inference.halting import HaltError, LearnedHalt, weights_hash
 from coconut_lab.inference.states_and_answers import (
     answers_after,
@@ -35,6 +36,7 @@ FEWEST = 20
 BINS = 10
 
 
+@checks_kinds(HaltError)
 def train_halting(
     model: Coconut,
     curriculum: Curriculum,

@@ -12,6 +12,7 @@ from typing import Any
 
 from coconut_lab.curriculum.stages_and_masks import Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
+from coconut_lab.errors import checks_kinds
 from coconut_lab.inference.answers import answer_of, numeric_answer
 from coconut_lab.inference.generation import Generation, generate
 from coconut_lab.model.coconut import Coconut
@@ -141,6 +142,7 @@ class Comparison:
         )
 
 
+@checks_kinds(ValueError)
 def compare_paired(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
     """Compare two models by their outcomes on the same problems, as `Score.outcomes` has them.
 
@@ -164,12 +166,14 @@ def is_right(generation: Generation, problem: Problem) -> bool:
     return generation.finished and answer_of(generation.text) == " ".join(problem.answer.split())
 
 
+@checks_kinds(ValueError)
 def is_right_number(generation: Generation, problem: Problem) -> bool:
     """The same, with answers compared as numbers, for GSM8K."""
     number = numeric_answer(problem.answer)
     return generation.finished and number is not None and numeric_answer(generation.text) == number
 
 
+@checks_kinds(ValueError)
 def answer_limit(
     problems: Sequence[Problem], tokenizer: Any, curriculum: Curriculum, stage: int
 ) -> int:
@@ -185,6 +189,7 @@ def answer_limit(
     return max(FEWEST_TOKENS, max(lengths, default=0) * 3 // 2)
 
 
+@checks_kinds(ValueError)
 def write_answers(
     model: Coconut,
     tokenizer: Any,
@@ -228,6 +233,7 @@ def write_answers(
     return [dataclasses.replace(one, text=forced + one.text) for one in written]
 
 
+@checks_kinds(ValueError)
 def score(
     model: Coconut,
     tokenizer: Any,

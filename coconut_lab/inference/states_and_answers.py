@@ -12,6 +12,7 @@ from torch import Tensor
 
 from coconut_lab.curriculum.batching import pad_prompts
 from coconut_lab.curriculum.stages_and_masks import Curriculum
+from coconut_lab.errors import checks_kinds
 from coconut_lab.inference.halting import FixedThoughts
 from coconut_lab.inference.prompts import split_prompt
 from coconut_lab.inference.scoring import is_right, write_answers
@@ -19,6 +20,7 @@ from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
 
 
+@checks_kinds(ValueError)
 def heads_of(
     model: Coconut, curriculum: Curriculum, problems: Sequence[Problem]
 ) -> list[list[int]]:
@@ -44,6 +46,7 @@ def last_states(
         yield states.hidden[:, -count:]
 
 
+@checks_kinds(ValueError)
 def states_while_thinking(
     model: Coconut, heads: Sequence[Sequence[int]], max_thoughts: int, batch_size: int = 500
 ) -> Tensor:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from coconut_lab.curriculum.stages_and_masks import Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
+from coconut_lab.errors import checks_kinds
 from coconut_lab.inference.answers import answer_of
 from coconut_lab.inference.generation import generate
 from coconut_lab.inference.scoring import Score, compare_paired
@@ -165,6 +166,7 @@ def outcomes(
     return found
 
 
+@checks_kinds(ValueError)
 def compare_edits(
     model: Coconut,
     problems: Sequence[Problem],
@@ -211,6 +213,7 @@ def holm(p_values: pd.Series) -> pd.Series:
 # --- what a thought is made of --------------------------------------------------------------------
 
 
+@checks_kinds(ValueError)
 def name_basis(model: Coconut, problems: Sequence[Problem], *, read: bool = False) -> Tensor:
     """An orthonormal basis (d, r) of the span of the embeddings of all names in these problems.
 
@@ -223,6 +226,7 @@ def name_basis(model: Coconut, problems: Sequence[Problem], *, read: bool = Fals
     return torch.linalg.qr(weight[[one_token(model, name) for name in names]].T).Q
 
 
+@checks_kinds(ValueError)
 def random_basis(width: int, rank: int, seed: int = 0) -> Tensor:
     """An orthonormal basis (d, r) of a random subspace: the control of `name_basis`."""
     generator = torch.Generator().manual_seed(seed)
@@ -279,6 +283,7 @@ def with_logits(model: Coconut, hidden: Tensor, wanted: Tensor) -> Tensor:
     return hidden + (wanted - hidden @ weight.T) @ torch.linalg.pinv(weight).T
 
 
+@checks_kinds(ValueError)
 def set_words(
     model: Coconut, words: Sequence[Collection[str]], level: Sequence[Collection[str]]
 ) -> Edit:
@@ -302,6 +307,7 @@ def set_words(
     return edit
 
 
+@checks_kinds(ValueError)
 def write_words(model: Coconut, words: Sequence[Collection[str]]) -> Edit:
     """Write a thought by hand: the mean embedding of some names, as long as the thought was.
 

@@ -16,6 +16,7 @@ import torch
 
 from coconut_lab.curriculum.stages_and_masks import Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK
+from coconut_lab.errors import checks_kinds
 from coconut_lab.inference.answers import answer_of, count_path_classes
 from coconut_lab.inference.generation import generate
 from coconut_lab.interpretability.chances import chances, name_tokens
@@ -25,6 +26,7 @@ from coconut_lab.tasks.notation import is_symbolic
 from coconut_lab.tasks.problems import Problem, graph_of
 
 
+@checks_kinds(ValueError)
 @torch.no_grad()
 def search_tree(
     model: Coconut,
@@ -109,6 +111,7 @@ def _so_far(names: list[str], symbolic: bool) -> str:
     return steps + (f"Every {names[-1]} is a" if names else "Every")
 
 
+@checks_kinds(ValueError)
 def interpolate(
     model: Coconut,
     problems: Sequence[Problem],

@@ -18,12 +18,14 @@ from torch import Tensor
 from coconut_lab.curriculum.batching import pad_prompts
 from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.curriculum.tokenizer import pause_token, thought_tokens
+from coconut_lab.errors import checks_kinds
 from coconut_lab.inference.states_and_answers import heads_of
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.edits import Edit
 from coconut_lab.tasks.problems import Problem
 
 
+@checks_kinds(ValueError)
 def rows_with_thoughts(
     model: Coconut, problems: Sequence[Problem], curriculum: Curriculum, count: int
 ) -> list[list[int]]:
@@ -50,6 +52,7 @@ def editable(
     return dataclasses.replace(curriculum, method="coconut"), inputs
 
 
+@checks_kinds(ValueError)
 def thoughts_in(curriculum: Curriculum) -> int:
     """How many thoughts or pauses the prompts of the last stage hold; ValueError for none."""
     if curriculum.rule.stand_in is None:
@@ -57,6 +60,7 @@ def thoughts_in(curriculum: Curriculum) -> int:
     return curriculum.max_stage * curriculum.thoughts_per_step
 
 
+@checks_kinds(ValueError)
 @torch.no_grad()
 def think(
     model: Coconut,
@@ -127,6 +131,7 @@ def final_norm(model: Coconut) -> Any:
     )
 
 
+@checks_kinds(ValueError)
 def untrained(model: Coconut, seed: int = 0, std: float = 0.1) -> Coconut:
     """A copy of a model with random matrices, N(0, std²): the control that knows nothing."""
     copied = copy.deepcopy(model)

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from coconut_lab.curriculum.stages_and_masks import Curriculum, tokenize
 from coconut_lab.curriculum.tokenizer import ANSWER_MARK, thought_tokens
+from coconut_lab.errors import checks_kinds
 from coconut_lab.inference.scoring import Z
 from coconut_lab.interpretability.chances import chances, name_tokens
 from coconut_lab.interpretability.thinking import rows_with_thoughts, think, thoughts_in
@@ -42,6 +43,7 @@ CONTROLS = {
 BRANCH = 0.05
 
 
+@checks_kinds(ValueError)
 def node_values(
     model: Coconut,
     problems: Sequence[Problem],
@@ -175,6 +177,7 @@ def _after_eot(
     return tables
 
 
+@checks_kinds(ValueError)
 def masses(values: pd.DataFrame) -> pd.DataFrame:
     """Where the probability of each thought lies: a mean over problems and its 95% half-width.
 
@@ -233,6 +236,7 @@ def frontier_mass(
     ]
 
 
+@checks_kinds(ValueError)
 def by_group(values: pd.DataFrame) -> pd.DataFrame:
     """Mean value of a node by what it is to the search (Zhu et al. 2025, arXiv 2505.12514).
 
@@ -263,6 +267,7 @@ def _shares(values: pd.DataFrame) -> pd.DataFrame:
     return kept.assign(size=groups.transform("size"), share=kept.value / groups.transform("sum"))
 
 
+@checks_kinds(ValueError)
 def evenness(values: pd.DataFrame) -> pd.DataFrame:
     """How evenly a thought holds its frontier, problem by problem, given the frontier's size.
 
@@ -292,6 +297,7 @@ def evenness(values: pd.DataFrame) -> pd.DataFrame:
     return found.mean().assign(n=found.size())
 
 
+@checks_kinds(ValueError)
 def parallelism(
     values: pd.DataFrame,
     percentiles: Sequence[float] = (5, 10, 25, 50, 75, 90),
@@ -320,6 +326,7 @@ def parallelism(
     return table.quantile([p / 100 for p in percentiles]).unstack()
 
 
+@checks_kinds(ValueError)
 def by_height(values: pd.DataFrame, which: str = "shortest") -> pd.DataFrame:
     """The value of a frontier's nodes against their height, for right and for wrong ones.
 

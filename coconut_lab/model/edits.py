@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from coconut_lab.errors import checks_kinds
 from coconut_lab.model.outputs import ModelError
 
 #: `edit(k, h, rows) -> h`: gets thought k (1, 2, …) of some rows, h (b, d), and the numbers of the
@@ -19,6 +20,7 @@ from coconut_lab.model.outputs import ModelError
 Edit = Callable[[int, Tensor, Tensor], Tensor]
 
 
+@checks_kinds(ModelError)
 def apply_edit(edit: Edit, thought: Tensor, here: Tensor, numbers: Tensor) -> Tensor:
     """Let an edit change the thoughts (B, d) about to be fed back in one column.
 

@@ -97,7 +97,7 @@ class Passes:
         room: int | None = None,
     ) -> None:
         self.model, self.recompute, self.room = model, recompute, room or 0
-        self.attentions, self.layers = output_attentions, output_hidden_states
+        self.attentions, self.layers = output_attentions, bool(output_hidden_states)
         check_not_trained(model)
         self.attentive = attentive(model.backbone) if output_attentions else None
         # Without gradients, a Llama on a CPU has passes with less traffic through memory.

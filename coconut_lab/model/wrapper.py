@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from coconut_lab.curriculum.tokenizer import thought_tokens
+from coconut_lab.errors import checks_kinds
 from coconut_lab.files import new_folder
 from coconut_lab.model.modes import quiet_loading
 from coconut_lab.model.outputs import ModelError, unfit_weights
@@ -32,7 +33,7 @@ class Wrapper(nn.Module):
     def __init__(self, language_model: Any, tokenizer: Any, *, fast: bool = True) -> None:
         super().__init__()
         for value in (language_model, tokenizer):
-            if not hasattr(value, "from_pretrained"):
+            if isinstance(value, Wrapper) or not hasattr(value, "from_pretrained"):
                 kind = f"{type(value).__name__} is neither a model nor a tokenizer of transformers"
                 raise ModelError(f"{kind}; load them with AutoModelForCausalLM and AutoTokenizer")
         self.tokens = thought_tokens(tokenizer)
@@ -96,6 +97,7 @@ class Wrapper(nn.Module):
         """Whether there are low-rank adapters beside weights (`from_hub(…, lora=Lora())`)."""
         return any(hasattr(module, "get_base_layer") for module in self.language_model.modules())
 
+    @checks_kinds(ModelError)
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write weights (safetensors), configuration and tokenizer to a folder, all or nothing.
 
@@ -120,6 +122,7 @@ class Wrapper(nn.Module):
         (folder / FORMAT_FILE).write_text(json.dumps({"format": FORMAT}) + "\n")
 
     @classmethod
+    @checks_kinds(ModelError)
     def from_pretrained(cls, folder: str | os.PathLike[str], **options: Any) -> Self:
         """Load what `save_pretrained` wrote; nothing is fetched from anywhere.
 
@@ -137,7 +140,7 @@ class Wrapper(nn.Module):
 
 
 def _load_files(folder: Path, **options: Any) -> tuple[Any, Any]:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ModelError(f"there is no folder {folder}")
     try:
         found = json.loads((folder / FORMAT_FILE).read_text())["format"]
@@ -155,8 +158,7 @@ def _load_files(folder: Path, **options: Any) -> tuple[Any, Any]:
             )
         language_model = load_language_model(folder, local_files_only=True, **options)
     except Exception as error:  # the libraries raise many kinds, safetensors its own
-        said = " ".join(str(error).split())  # some of theirs take several lines
-        raise ModelError(f"{folder} cannot be loaded: {said}") from error
+        raise ModelError(f"{folder} cannot be loaded: {error}") from error
     return language_model, tokenizer
 
 

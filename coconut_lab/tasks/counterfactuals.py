@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from coconut_lab.errors import checks_kinds
 from coconut_lab.tasks.graph import Graph
 from coconut_lab.tasks.notation import (
     ProblemError,
@@ -23,6 +24,7 @@ from coconut_lab.tasks.notation import (
 from coconut_lab.tasks.problems import Problem, graph_of
 
 
+@checks_kinds(ProblemError)
 def twin(problem: Problem) -> Problem:
     """Ask about the other root: same facts, same options, and the other option is right.
 
@@ -49,6 +51,7 @@ def twin(problem: Problem) -> Problem:
     )
 
 
+@checks_kinds(ProblemError)
 def rewire(problem: Problem, hop: int) -> Problem:
     """Exchange the ends of two edges of one hop, so that the other option is right.
 

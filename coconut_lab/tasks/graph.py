@@ -7,9 +7,11 @@ from functools import cached_property
 
 import networkx as nx
 
+from coconut_lab.errors import checks_kinds
 from coconut_lab.tasks.notation import ProblemError, word_fault
 
 
+@checks_kinds(ProblemError)
 @dataclass(frozen=True)
 class Graph:
     """The directed acyclic graph of a ProsQA problem.
@@ -120,6 +122,7 @@ class Graph:
         """Nodes one hop above `node`, in the order of the edges."""
         return tuple(self._digraph.predecessors(node))
 
+    @checks_kinds(ProblemError)
     def distances(self, start: int) -> tuple[int | None, ...]:
         """Count the hops from one node to every node, None where no path leads."""
         hops = nx.single_source_shortest_path_length(self._digraph, start)
@@ -162,6 +165,7 @@ class Graph:
         layer = {node: place for place, nodes in enumerate(generations) for node in nodes}
         return tuple(layer[node] for node in range(len(self.names)))
 
+    @checks_kinds(ProblemError)
     def height(self, node: int, which: str = "shortest") -> int:
         """Count the hops from a node down to a leaf, 0 for a leaf itself.
 

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterable
 
+from coconut_lab.errors import checks_kinds
 from coconut_lab.tasks.arithmetic import number, read_equation, split_equation, write_number
 from coconut_lab.tasks.json_files import check_problem, write_rows
 from coconut_lab.tasks.notation import placed
@@ -58,6 +59,7 @@ def problem_of(line: str) -> Problem:
     return problem
 
 
+@checks_kinds(ProblemError)
 def write_gsm8k(problems: Iterable[Problem], path: str | os.PathLike[str]) -> None:
     """Write problems in iCoT's text format; otherwise as `write_json`."""
     write_rows(problems, path, _line_of, _text_of, problem_of)

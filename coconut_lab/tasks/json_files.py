@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from coconut_lab.errors import checks_kinds
 from coconut_lab.files import write_text
 from coconut_lab.tasks.arithmetic import number, write_number
 from coconut_lab.tasks.notation import ProblemError, placed
@@ -235,6 +236,7 @@ def write_rows(
     write_text(path, join(rows))
 
 
+@checks_kinds(ProblemError)
 def write_json(problems: Iterable[Problem], path: str | os.PathLike[str]) -> None:
     """Write problems as Coconut's JSON, as published byte for byte; whole or not at all.
 

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from coconut_lab.errors import checks_kinds
 from coconut_lab.files import write_text
 from coconut_lab.tasks import gsm8k, json_files, prontoqa
 from coconut_lab.tasks.notation import placed
@@ -48,6 +49,7 @@ _REACH = {
 }
 
 
+@checks_kinds(ProblemError)
 def load_problems(
     source: str | os.PathLike[str], split: str = "validation", limit: int | None = None
 ) -> list[Problem]:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
-from coconut_lab.errors import ShortError
+from coconut_lab.errors import ShortError, checks_kinds
 
 FACT, QUESTION, ROOT = "|", "[Q]", "[R]"
 # Words that mean something to a tokenizer or to the notation, so no node may have them as a name.
@@ -31,10 +31,6 @@ _ASK = re.compile(r"is\s+(\S+)\s+an?\s+(\S+?),?\s+or\s+(?:an?\s+)?(\S+)", re.IGN
 
 class ProblemError(ShortError, ValueError):
     """A problem, a graph or a file of problems is not well formed; the message names the place."""
-
-    def __init__(self, message: str) -> None:
-        """Keep it to one line, whatever a damaged file quotes."""
-        super().__init__(" ".join(message.splitlines()))
 
 
 @contextmanager
@@ -74,6 +70,7 @@ def is_symbolic(text: str) -> bool:
     return _MARK.search(text) is not None
 
 
+@checks_kinds(ProblemError)
 def read_statement(text: str) -> Statement:
     """Read a question with its facts in either notation; lines and blanks do not matter.
 
@@ -162,6 +159,7 @@ def write_english(statement: Statement) -> str:
     return " ".join([*facts, f"Is {statement.asked} a {first} or {second}?"])
 
 
+@checks_kinds(ProblemError)
 def write_symbols(statement: Statement) -> str:
     """Write a question in symbols: `| parent child … [Q] option option [R] root`."""
     facts = [f"{FACT} {parent} {child}" for parent, child in statement.facts]

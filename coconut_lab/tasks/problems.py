@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import networkx as nx
 
+from coconut_lab.errors import checks_kinds
 from coconut_lab.tasks.graph import Graph
 from coconut_lab.tasks.notation import (
     ProblemError,
@@ -24,6 +25,7 @@ from coconut_lab.tasks.notation import (
 )
 
 
+@checks_kinds(ProblemError)
 @dataclass(frozen=True)
 class Problem:
     """One problem of any task.
@@ -184,6 +186,7 @@ def _numbered_facts(statement: Statement) -> dict[tuple[str, str], int]:
     return numbers
 
 
+@checks_kinds(ProblemError)
 def parse_problem(text: str) -> Problem:
     """Make a problem from a learner's own text.
 

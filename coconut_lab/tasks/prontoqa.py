@@ -21,6 +21,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from coconut_lab.errors import checks_kinds
 from coconut_lab.tasks.json_files import check_problem, checked, write_rows
 from coconut_lab.tasks.notation import split_sentences
 from coconut_lab.tasks.problems import Problem, ProblemError
@@ -35,7 +36,7 @@ from coconut_lab.tasks.prontoqa_logic import (
     write_literal,
 )
 from coconut_lab.tasks.prosqa import CONCEPTS, ENTITIES
-from coconut_lab.tasks.randomness import Quota, Uniform, check_whole, coin, evenly, pick, shuffled
+from coconut_lab.tasks.randomness import Quota, Uniform, check_natural, coin, evenly, pick, shuffled
 
 # The properties found in files of the published generator.
 PROPERTIES: tuple[str, ...] = tuple(
@@ -80,6 +81,7 @@ def problem_of(example: Any) -> Problem:
     return problem
 
 
+@checks_kinds(ProblemError)
 def write_prontoqa(problems: Iterable[Problem], path: str | os.PathLike[str]) -> None:
     """Write problems as the published generator does; otherwise as `write_json`."""
     write_rows(problems, path, _example_of, _named, problem_of)
@@ -160,6 +162,7 @@ def answer_fault(problem: Problem) -> str | None:
 # --- making ----------------------------------------------------------------------------------
 
 
+@checks_kinds(ProblemError)
 def generate_prontoqa(
     count: int,
     seed: int,
@@ -186,7 +189,7 @@ def generate_prontoqa(
     Raises:
         ProblemError: an argument that cannot be; the message says which and what can.
     """
-    check_whole(count=count, seed=seed, distractors=distractors)
+    check_natural(count=count, seed=seed, distractors=distractors)
     if ordering not in ORDERINGS:
         raise ProblemError(f"ordering={ordering!r}; there are {', '.join(ORDERINGS)}")
     counts = evenly("hops", hops)

@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from random import Random
 
+from coconut_lab.errors import checks_kinds
 from coconut_lab.tasks.notation import Statement, write_symbols
 from coconut_lab.tasks.problems import Graph, Problem, ProblemError
 from coconut_lab.tasks.prosqa_graphs import Dag, DagSampler
-from coconut_lab.tasks.randomness import Quota, Uniform, Weighted, check_whole, evenly, shuffled
+from coconut_lab.tasks.randomness import Quota, Uniform, Weighted, check_natural, evenly, shuffled
 
 # The names found in the published data.
 ENTITIES: tuple[str, ...] = (
@@ -78,6 +79,7 @@ PRESETS: Mapping[str, Preset] = {
 }
 
 
+@checks_kinds(ProblemError)
 def generate_prosqa(
     count: int,
     seed: int,
@@ -108,7 +110,7 @@ def generate_prosqa(
     Raises:
         ProblemError: an argument that cannot be; the message says which and what can.
     """
-    check_whole(count=count, seed=seed)
+    check_natural(count=count, seed=seed)
     if notation not in ("symbols", "english"):
         raise ProblemError(f"notation={notation!r}; there are 'symbols' and 'english'")
     if isinstance(preset, str):

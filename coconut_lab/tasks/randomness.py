@@ -68,10 +68,10 @@ class Weighted:
         return self.values[bisect_right(self.cumulative, spot, 0, len(self.values) - 1)]
 
 
-def check_whole(**values: object) -> None:
-    """Refuse arguments that are not whole numbers from 0 on; the ProblemError names the first."""
+def check_natural(**values: int) -> None:
+    """Refuse arguments below 0; the ProblemError names the first."""
     for name, value in values.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        if value < 0:
             raise ProblemError(f"{name}={value!r}; give a whole number from 0 on")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
 
+from coconut_lab.errors import checks_kinds
 from coconut_lab.tasks import gsm8k, problems, prontoqa
 from coconut_lab.tasks.arithmetic import number
 from coconut_lab.tasks.notation import placed
@@ -76,6 +77,7 @@ class Verification:
             )
 
 
+@checks_kinds(ProblemError)
 def verify_steps(problems: Iterable[Problem]) -> Verification:
     """Check every step and answer of problems of any task, and report instead of raising.
 
@@ -111,6 +113,7 @@ def verify_steps(problems: Iterable[Problem]) -> Verification:
     )
 
 
+@checks_kinds(ProblemError)
 def shortcut_audit(problems: Iterable[Problem]) -> dict[str, float]:
     """Measure what simple rules score that do no reasoning, for problems of any one task.
 

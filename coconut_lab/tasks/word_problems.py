@@ -14,10 +14,11 @@ from operator import add, floordiv, mul, sub
 from random import Random
 from typing import NamedTuple
 
+from coconut_lab.errors import checks_kinds
 from coconut_lab.tasks.arithmetic import numbers_in
 from coconut_lab.tasks.problems import Problem, ProblemError
 from coconut_lab.tasks.prosqa import ENTITIES
-from coconut_lab.tasks.randomness import Quota, Uniform, check_whole, coin, evenly, pick, shuffled
+from coconut_lab.tasks.randomness import Quota, Uniform, check_natural, coin, evenly, pick, shuffled
 
 THINGS = ("apples", "books", "coins", "marbles", "pens", "stamps")
 
@@ -39,6 +40,7 @@ _RELATIONS = (
 )
 
 
+@checks_kinds(ProblemError)
 def generate_arithmetic(
     count: int,
     seed: int,
@@ -64,7 +66,7 @@ def generate_arithmetic(
     Raises:
         ProblemError: an argument that cannot be; the message says which and what can.
     """
-    check_whole(count=count, seed=seed, largest=largest)
+    check_natural(count=count, seed=seed, largest=largest)
     counts = evenly("steps", steps)
     longest = len(ENTITIES) // 2 - 1
     if max(counts) > longest:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from coconut_lab.curriculum.batching import collate
 from coconut_lab.curriculum.stages_and_masks import IGNORED, Curriculum, Tokenized, tokenize
+from coconut_lab.errors import checks_kinds
 from coconut_lab.tasks.loading import cache_file, load_problems
 from coconut_lab.tasks.problems import Problem
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
@@ -32,6 +33,7 @@ POOL = 16
 PUBLISHED = {"gsm8k-aug": 385_620, "prontoqa": 9_000, "prosqa": 17_886}
 
 
+@checks_kinds(RecipeError)
 def training_problems(recipe: Recipe) -> list[Problem]:
     """Make or load the problems of a recipe.
 
@@ -51,6 +53,7 @@ def training_problems(recipe: Recipe) -> list[Problem]:
     return problems
 
 
+@checks_kinds(RecipeError)
 def validation_problems(recipe: Recipe, count: int = 200) -> list[Problem]:
     """Make or load problems to score on while training; none of them is trained on.
 
@@ -74,6 +77,7 @@ def _generate(recipe: Recipe, count: int, seed: int) -> list[Problem]:
     return generate_prosqa(count, seed, part.preset, hops=part.hops, nodes=part.nodes)
 
 
+@checks_kinds(RecipeError)
 def count_problems(recipe: Recipe) -> int:
     """Count the training problems of a recipe; nothing is generated or fetched for that.
 
@@ -100,6 +104,7 @@ def names_of(recipe: Recipe) -> list[str]:
     return [*preset.entities, *preset.concepts]
 
 
+@checks_kinds(RecipeError)
 class Batches:
     """Training batches, each made from its step number and the seed alone.
 

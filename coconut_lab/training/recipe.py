@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, Strict, ValidationError
 
 from coconut_lab.curriculum.methods import METHODS
 from coconut_lab.curriculum.stages_and_masks import Curriculum
-from coconut_lab.errors import ShortError
+from coconut_lab.errors import ShortError, checks_kinds
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 
@@ -294,6 +294,7 @@ class UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+@checks_kinds(RecipeError)
 def load_recipe(source: str | os.PathLike[str], **changes: Any) -> Recipe:
     """Read and check a recipe.
 

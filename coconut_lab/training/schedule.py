@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from coconut_lab.curriculum.in_words import removed
 from coconut_lab.curriculum.stages_and_masks import Curriculum
+from coconut_lab.errors import checks_kinds
 from coconut_lab.tables import Table
 from coconut_lab.training.recipe import Phase, Recipe
 
@@ -21,6 +22,7 @@ class ScheduledStep(NamedTuple):
     ends_phase: bool
 
 
+@checks_kinds(ValueError)
 def schedule(recipe: Recipe, problems: int) -> Iterator[ScheduledStep]:
     """Give every optimizer step of a recipe, in order; `problems` of them make an epoch."""
     epoch = recipe.steps_per_epoch(problems)

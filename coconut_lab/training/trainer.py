@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from coconut_lab.checkpoints.lora import train_new_tokens
 from coconut_lab.curriculum.stages_and_masks import IGNORED
-from coconut_lab.errors import check_kind, check_whole
+from coconut_lab.errors import check_whole, checks_kinds
 from coconut_lab.files import new_folder
 from coconut_lab.inference.scoring import FEWEST_TOKENS, score
 from coconut_lab.model.coconut import Coconut
@@ -63,6 +63,7 @@ class Trainer:
         TrainingError: `tensorboard` is asked for and not installed.
     """
 
+    @checks_kinds(RecipeError)
     def __init__(
         self,
         recipe: Recipe,
@@ -74,11 +75,6 @@ class Trainer:
         progress: bool = True,
         tensorboard: bool = False,
     ) -> None:
-        check_kind("the recipe", recipe, Recipe, "load_recipe makes one", RecipeError)
-        if start is not None:
-            check_kind("start", start, Coconut, "such as load('tiny-base').model", RecipeError)
-        for problem in validation:
-            check_kind("validation", problem, Problem, "load_problems makes them", RecipeError)
         check_whole("save_every", save_every, 1, TrainingError)
         names = data.names_of(recipe)
         problems = data.training_problems(recipe)
@@ -147,6 +143,7 @@ class Trainer:
             ]
         )
 
+    @checks_kinds(RecipeError)
     def dry_run(self, gpu: Gpu | None = None) -> str:
         """Say what the run needs on a GPU: this machine's, or several, if none is named.
 
@@ -351,6 +348,7 @@ class Trainer:
         if self.accelerator.is_main_process:
             self._run.rewind(self.step)
 
+    @checks_kinds(RecipeError)
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model as `Coconut.save_pretrained`; to be called by all processes."""
         weights = distributed.whole_weights(self.model)

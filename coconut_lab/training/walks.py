@@ -7,10 +7,12 @@ from typing import Any
 
 from coconut_lab.curriculum.stages_and_masks import IGNORED, Example, Tokenized
 from coconut_lab.curriculum.tokenizer import thought_tokens
+from coconut_lab.errors import checks_kinds
 from coconut_lab.tasks.problems import Graph
 from coconut_lab.training.recipe import WalksPart
 
 
+@checks_kinds(ValueError)
 def encode_walks(
     graph: Graph | None,
     parts: Tokenized,

@@ -168,7 +168,7 @@ def test_bad_settings_and_words_are_named():
 
 @pytest.mark.parametrize("part", ["question", "step", "answer"])
 @pytest.mark.parametrize("token", ["<thought>", "<eot>", "<bot>", "<pause>", "<eos>"])
-@pytest.mark.parametrize("tokenizer", [BPE, word_tokenizer("ab")], ids=["bpe", "words"])
+@pytest.mark.parametrize("tokenizer", [BPE, word_tokenizer(["a", "b"])], ids=["bpe", "words"])
 def test_text_that_holds_a_special_token_is_refused(tokenizer, token, part):
     """It would add a thought, or end the row, without a word."""
     tokenizer = copy.deepcopy(tokenizer)

@@ -280,7 +280,7 @@ def test_bad_settings_are_named():
             FixedThoughts(bad)
     with pytest.raises(HaltError, match="unknown measure 'surprise'; choose from entropy, margin"):
         ConfidentHalt(1.0, "surprise")
-    with pytest.raises(HaltError, match="largest number of thoughts is -2"):
+    with pytest.raises(HaltError, match="max_thoughts is -2; it must be 0 or more"):
         ConfidentHalt(1.0, max_thoughts=-2)
 
 

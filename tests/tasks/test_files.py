@@ -197,7 +197,7 @@ def test_failed_writes_leave_the_old_file(file: Path) -> None:
     file.write_text("old")
     good = Problem("Sam has 4 pens.", ("<<4-2=2>>",), "2")
     for write, bad, error, message in (
-        (write_json, None, AttributeError, "question"),
+        (write_json, None, ProblemError, r"problems\[1\] is None; give a Problem"),
         (write_prontoqa, good, ProblemError, "problem 1: does not ask 'True or false:'"),
         (
             write_gsm8k,
