@@ -109,10 +109,9 @@ def skip_last_layer(backbone: Any) -> bool:
     right is for a trial to say; `keep_last_layer` undoes it.
     """
     family = _family(backbone)
-    if (
-        family is None
-        or type(preallocated_cache(backbone.config).layers[-1]) is not PreallocatedLayer
-    ):
+    if family is None or [*map(type, preallocated_cache(backbone.config).layers[-1:])] != [
+        PreallocatedLayer
+    ]:
         return False
     layer = getattr(backbone, family.layers)[-1]
     layer.forwards_on_trial = _forwards(layer)
