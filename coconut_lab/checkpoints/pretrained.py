@@ -221,7 +221,10 @@ def add_to_model(language_model: Any, tokenizer: Any, copy_from: str = "<<") -> 
     Both are changed in place; tokens that are there already keep their embeddings. Gives the token
     that was copied.
     """
-    ids = tokenizer(copy_from, add_special_tokens=False).input_ids
+    try:
+        ids = tokenizer(copy_from, add_special_tokens=False).input_ids
+    except Exception:  # what a word-level tokenizer without an unknown token raises
+        ids = []
     if not ids or ids[0] == tokenizer.unk_token_id:
         raise TokenizerError(
             f"copy_from={copy_from!r} is no token of this tokenizer; give a text that it knows"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from coconut_lab.curriculum.batching import pad_prompts
 from coconut_lab.curriculum.stages_and_masks import Curriculum
-from coconut_lab.errors import checks_kinds
+from coconut_lab.errors import check_whole, checks_kinds
 from coconut_lab.inference.halting import FixedThoughts
 from coconut_lab.inference.prompts import split_prompt
 from coconut_lab.inference.scoring import is_right, write_answers
@@ -62,6 +62,7 @@ def states_while_thinking(
         (N, K + 1, d): the last hidden state after k thoughts, k = 0 … K. That at k is what would be
         fed back as thought k + 1.
     """
+    check_whole("max_thoughts", max_thoughts, 0)
     rows = [[*head, *[model.tokens.thought] * max_thoughts] for head in heads]
     return torch.cat([*last_states(model, rows, max_thoughts + 1, batch_size)])
 

@@ -55,6 +55,8 @@ def search_tree(
         and answers (the chance that `###` comes next instead of another concept; nan at the last
         depth and in English).
     """
+    if not problems:
+        raise ValueError("there are no problems to grow a tree for")
     symbolic = is_symbolic(problems[0].question)
     heads = rows_with_thoughts(model, problems, curriculum, thoughts)
     heads = [[*head, model.tokens.eot] for head in heads]

@@ -84,6 +84,8 @@ def node_values(
     """
     if control is not None and control not in CONTROLS:
         raise ValueError(f"unknown control {control!r}; choose from {', '.join(CONTROLS)}")
+    if not problems:
+        raise ValueError("there are no problems to read thoughts of")
     if not (through in ("head", "inner product", "<eot>") or isinstance(through, int)):
         raise ValueError(
             f"through={through!r}; give 'head', 'inner product', '<eot>' or the number of a layer"

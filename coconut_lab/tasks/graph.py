@@ -125,6 +125,7 @@ class Graph:
     @checks_kinds(ProblemError)
     def distances(self, start: int) -> tuple[int | None, ...]:
         """Count the hops from one node to every node, None where no path leads."""
+        self._check_index("distances:", start)
         hops = nx.single_source_shortest_path_length(self._digraph, start)
         return tuple(map(hops.get, range(len(self.names))))
 
@@ -172,6 +173,7 @@ class Graph:
         The "shortest" way down is that of the paper's text, the "longest" that of its figure
         caption (section 5); a ProblemError refuses another `which`.
         """
+        self._check_index("height:", node)
         hops = nx.single_source_shortest_path_length(self._digraph, node)
         if which == "longest":
             return nx.dag_longest_path_length(self._digraph.subgraph(hops))
