@@ -18,10 +18,10 @@ from coconut_lab.interpretability.values import frontier_mass
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.tasks.problems import Problem
 from coconut_lab.tasks.prosqa import PRESETS, generate_prosqa
-from coconut_lab.training.data import graded_stages
 from coconut_lab.training.recipe import Recipe, load_recipe
 from coconut_lab.training.run_folder import LOG_FILE
 from coconut_lab.training.trainer import Trainer
+from coconut_lab.training.validation import graded_stages
 
 #: The problems that cards are measured on: another seed than any recipe's.
 UNSEEN = 1000

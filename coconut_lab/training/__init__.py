@@ -1,9 +1,10 @@
 """Training by recipe: `Trainer(load_recipe("tiny-coconut"), folder).train()`, or from a terminal.
 
 A recipe (`recipe.py`) becomes problems and batches (`data.py`, `walks.py`), steps (`schedule.py`)
-and a first model (`start.py`); the loop over them is `trainer.py`. What it leaves on disk is in
-`run_folder.py`, several processes in `distributed.py`, the command in `__main__.py`. What a run
-will need is estimated (`estimate.py`) from what a model costs (`costs.py`).
+and a first model (`start.py`); the loop over them is `trainer.py`, which scores now and then
+(`validation.py`). What it leaves on disk is in `run_folder.py`, several processes in
+`distributed.py`, the command in `__main__.py`. What a run will need is estimated (`estimate.py`)
+from what a model costs (`costs.py`).
 """
 
 from coconut_lab.training.data import (

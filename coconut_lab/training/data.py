@@ -92,12 +92,6 @@ def count_problems(recipe: Recipe) -> int:
     return len(load_problems(source, split="train"))
 
 
-def graded_stages(curriculum: Curriculum) -> Sequence[int]:
-    """List the stages at which prompts differ in their number of thoughts (or pauses)."""
-    graded = curriculum.rule.stand_in is not None and curriculum.rule.removes == "steps"
-    return range(curriculum.max_stage + 1) if graded else [curriculum.max_stage]
-
-
 def names_of(recipe: Recipe) -> list[str]:
     """List the names that nodes of a recipe's generated problems may have."""
     preset = PRESETS[recipe.problems.preset]

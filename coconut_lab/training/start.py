@@ -1,4 +1,4 @@
-"""Making the models that recipes start from."""
+"""What a run begins with: its model, and the optimizer of that."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from coconut_lab.checkpoints.shipped import load
 from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.curriculum.tokenizer import add_pause_token, pause_token, word_tokenizer
 from coconut_lab.model.coconut import Coconut
-from coconut_lab.training.recipe import ModelPart
+from coconut_lab.training.recipe import ModelPart, OptimizerPart
 
 
 def new_model(part: ModelPart, names: Sequence[str], seed: int) -> Coconut:
@@ -48,6 +48,23 @@ def first_model(
     if part.start is not None:
         return load(part.start).model
     return new_model(part, names, seed)
+
+
+def new_optimizer(model: Coconut, part: OptimizerPart) -> torch.optim.Optimizer:
+    """Make AdamW for the weights that are trained; it is to change no row that has to stay."""
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    groups = [{"params": trained, "weight_decay": part.weight_decay}]
+    if model.new_tokens_only:  # decay would shrink the rows that stay
+        train_new_tokens(model, keep=True)  # a copy of a model has lost its hook
+        table = model.language_model.get_input_embeddings().weight
+        others = [weight for weight in trained if weight is not table]
+        groups = [{**groups[0], "params": others}, {"params": [table], "weight_decay": 0.0}]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=part.lr,
+        betas=(part.beta1, part.beta2),
+        fused=True,
+    )
 
 
 def fingerprint(model: Coconut) -> str:

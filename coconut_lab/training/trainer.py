@@ -23,11 +23,9 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from coconut_lab.checkpoints.lora import train_new_tokens
 from coconut_lab.curriculum.stages_and_masks import IGNORED
 from coconut_lab.errors import check_whole, checks_kinds
 from coconut_lab.files import new_folder
-from coconut_lab.inference.scoring import FEWEST_TOKENS, score
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.modes import training_alone
 from coconut_lab.model.passes import give_back_memory
@@ -38,8 +36,9 @@ from coconut_lab.training.estimate import SHOWN, Gpu, detect_gpu, estimate_run, 
 from coconut_lab.training.recipe import Phase, Recipe, RecipeError
 from coconut_lab.training.run_folder import RunFolder, TrainingError, first_interrupt
 from coconut_lab.training.schedule import ScheduledStep, schedule, schedule_table
-from coconut_lab.training.start import add_pause, fingerprint, first_model
+from coconut_lab.training.start import add_pause, fingerprint, first_model, new_optimizer
 from coconut_lab.training.supervisors import check_supervisor, supervision
+from coconut_lab.training.validation import check_room, validate
 
 
 class Trainer:
@@ -108,15 +107,9 @@ class Trainer:
             problems, self.tokenizer, recipe.batch_size, recipe.seed, renamed, kept
         )
         check_supervisor(recipe, problems, self.tokenizer)
-        limit = self.model.positions
-        data.check_fit(self.recipe, self.curriculum, self.batches.parts, limit)
-        for problem in validation if recipe.objective == "curriculum" else ():
-            prompt = self.curriculum.prompt(problem, self.tokenizer, self.curriculum.max_stage)
-            if limit is not None and len(prompt) + FEWEST_TOKENS > limit:
-                raise RecipeError(
-                    f"problems.validation: a prompt of {len(prompt)} tokens leaves no room for an "
-                    f"answer of {FEWEST_TOKENS} in the model's {limit} positions; leave it out"
-                )
+        data.check_fit(self.recipe, self.curriculum, self.batches.parts, self.model.positions)
+        if recipe.objective == "curriculum":
+            check_room(self.model, self.validation, self.curriculum)
         shares = data.share_out(recipe, self.accelerator.num_processes)
         self._chunks = shares[self.accelerator.process_index]
         self.step = 0
@@ -228,7 +221,7 @@ class Trainer:
                 self.step = now.step + 1
                 if now.ends_phase and self.validation and self.recipe.objective != "walks":
                     if main or distributed.is_sharded(self.model):
-                        entry |= self._validate()
+                        entry |= validate(self.model, self.validation, self.curriculum)
                     self.accelerator.wait_for_everyone()
                 if main:
                     self._run.log(entry)
@@ -244,21 +237,8 @@ class Trainer:
 
     def _prepare(self) -> Any:
         """Give the model as `accelerate` wraps it, and make its optimizer."""
-        part = self.recipe.optimizer
         self.accelerator.free_memory()  # it keeps what it has prepared before
-        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
-        groups = [{"params": trained, "weight_decay": part.weight_decay}]
-        if self.model.new_tokens_only:  # decay would shrink the rows that stay
-            train_new_tokens(self.model, keep=True)  # a copy of a model has lost its hook
-            table = self.model.language_model.get_input_embeddings().weight
-            others = [weight for weight in trained if weight is not table]
-            groups = [{**groups[0], "params": others}, {"params": [table], "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(
-            [group for group in groups if group["params"]],
-            lr=part.lr,
-            betas=(part.beta1, part.beta2),
-            fused=True,
-        )
+        optimizer = new_optimizer(self.model, self.recipe.optimizer)
         # Together, because FSDP puts parts of the weights in their place.
         model, self._optimizer = self.accelerator.prepare(self.model, optimizer)
         if self.model.new_tokens_only and distributed.is_sharded(self.model):
@@ -355,22 +335,6 @@ class Trainer:
         if self.accelerator.is_main_process:
             with self._run.writing("the model to", Path(folder)), new_folder(folder) as temporary:
                 self.model.write_files(temporary, weights)
-
-    def _validate(self) -> dict[str, Any]:
-        """Score on the validation problems for every number of thoughts (or pauses).
-
-        Gives `accuracy`, and `cut_off` where some answers did not end by themselves.
-        """
-        self.model.eval()
-        curriculum, accuracy, cut_off = self.curriculum, {}, {}
-        for stage in data.graded_stages(curriculum):
-            thoughts = curriculum.thoughts_in_prompt(curriculum.max_stage, stage)
-            with distributed.whole_outside_layers(self.model):
-                result = score(self.model, self.tokenizer, self.validation, curriculum, stage)
-            accuracy[str(thoughts)] = round(result.accuracy, 4)
-            if result.cut_off:
-                cut_off[str(thoughts)] = result.cut_off
-        return {"accuracy": accuracy, "cut_off": cut_off} if cut_off else {"accuracy": accuracy}
 
     def _anyone_stopped(self) -> bool:
         """Whether any process was asked to stop: all of them end after the same step."""

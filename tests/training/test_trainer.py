@@ -94,7 +94,7 @@ def test_a_step_trains_with_dropout_of_its_own_and_a_clipped_gradient(
         assert not model.training
         return types.SimpleNamespace(accuracy=0.5, cut_off=0)
 
-    monkeypatch.setattr("coconut_lab.training.trainer.score", score)
+    monkeypatch.setattr("coconut_lab.training.validation.score", score)
     entries = []
     run.train(entries.append)
     assert len({seed for seed, _ in seen}) == 9 and all(training for _, training in seen)
