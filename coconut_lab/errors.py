@@ -42,10 +42,10 @@ def check_whole(name: str, value: Any, least: int, kind: type[Exception] = Value
         raise kind(f"{name} is {value}; it must be {least} or more")
 
 
-def checks_kinds(error: type[Exception]) -> Callable[[Used], Used]:
+def checks_kinds(error: type[Exception], *but: str) -> Callable[[Used], Used]:
     """Let a function, or a class being made, refuse what its annotations do not allow.
 
-    The error says in which argument, what is there, and what to give.
+    The error says in which argument, what is there, and what to give; `but` check themselves.
     """
 
     def decorate(function: Any) -> Any:
@@ -58,7 +58,8 @@ def checks_kinds(error: type[Exception]) -> Callable[[Used], Used]:
         def checked(*args: Any, **named: Any) -> Any:
             hints.update(hints or get_type_hints(function))
             for name, value in signature.bind(*args, **named).arguments.items():
-                if fault := _misfit(name, value, hints.get(name, Any)):
+                hint = Any if name in but else hints.get(name, Any)
+                if fault := _misfit(name, value, hint):
                     raise error(f"{function.__qualname__.removesuffix('.__init__')}: {fault}")
             return function(*args, **named)
 

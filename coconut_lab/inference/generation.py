@@ -64,7 +64,7 @@ class Generation:
     thoughts: Tensor | None = field(default=None, compare=False, repr=False)
 
 
-@checks_kinds(ModelError)
+@checks_kinds(ModelError, "prompts", "halting")
 @give_back_memory()
 @torch.no_grad()
 def generate(
