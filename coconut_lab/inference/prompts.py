@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Sequence
+from typing import Any
 
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.model.outputs import ModelError
@@ -13,7 +14,8 @@ def read_prompts(prompts: Sequence[Sequence[int]], model: Coconut) -> list[list[
     """Read prompts as lists of token ids that the model can go on from."""
     size = len(model.language_model.get_input_embeddings().weight)
     read = []
-    for index, prompt in enumerate(prompts):
+    several: Any = prompts if hasattr(prompts, "__iter__") else [prompts]
+    for index, prompt in enumerate(several):
         try:
             ids = [token.__index__() for token in prompt]
         except (AttributeError, TypeError):
