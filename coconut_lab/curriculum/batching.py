@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from coconut_lab.curriculum.stages_and_masks import IGNORED, Example
 from coconut_lab.curriculum.tokenizer import THOUGHT, padding_id, token_id
@@ -16,7 +15,7 @@ from coconut_lab.errors import checks_kinds
 
 
 @checks_kinds(ValueError)
-def collate(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
+def collate(examples: Sequence[Example], tokenizer: Any) -> dict[str, Tensor]:
     """Make a batch: padded on the left so that first thoughts share a column, then on the right.
 
     Positions count real tokens from 0; padded positions have position 0, label -100 and are not
