@@ -11,7 +11,7 @@ from torch import Tensor
 from coconut_lab.checks.engine import exercise
 from coconut_lab.tasks.counterfactuals import twin
 from coconut_lab.tasks.notation import read_statement
-from coconut_lab.tasks.problems import ProblemError, graph_of
+from coconut_lab.tasks.problems import graph_of
 from coconut_lab.tasks.prosqa import generate_prosqa
 
 Fact = tuple[str, str]
@@ -163,15 +163,13 @@ def decided(table: dict[str, tuple[int, int]]) -> list[str]:
 
 
 def ways() -> Iterator[tuple[list[Fact], list[str], list[str], int]]:
+    """Facts, the way to the answer, the twin's way, and each hop."""
     for problem in generate_prosqa(14, seed=3):
-        try:
-            graph, other = graph_of(problem), graph_of(twin(problem))
-        except ProblemError:
-            continue
         one, two = (
-            [g.names[node] for node in g.shortest_paths(limit=1)[0]] for g in (graph, other)
+            [graph.names[node] for node in graph.shortest_paths(limit=1)[0]]
+            for graph in map(graph_of, (problem, twin(problem)))
         )
-        for hop in range(1, graph.hops + 1):
+        for hop in range(1, len(one)):
             yield list(read_statement(problem.question).facts), one, two, hop
 
 

@@ -196,9 +196,12 @@ def pair_cell(model: str, seed: int, runs: Path) -> dict[str, Any]:
     return found
 
 
-def along_cell(steps: int, runs: Path) -> dict[str, Any]:
-    """Measure a run of tiny-coconut after some optimizer steps."""
+def along_cell(steps: int, runs: Path, mixed: bool = True) -> dict[str, Any]:
+    """Measure a run of tiny-coconut after some optimizer steps, with its stages mixed or not."""
     recipe = load_recipe("tiny-coconut")
+    if not mixed:
+        curriculum = recipe.to_dict()["curriculum"] | {"mix_probability": 0.0}
+        recipe = load_recipe("tiny-coconut", name="tiny-coconut-unmixed", curriculum=curriculum)
     folder = run_path(runs, recipe)
     trainer = Trainer(recipe, folder, progress=False)
 
@@ -223,6 +226,8 @@ def study_thoughts(seeds: Sequence[int], runs: Path) -> None:
     cells = [{"model": model, "seed": seed} for seed in seeds for model in MODELS]
     run("thoughts", [*cells, {"model": "tiny-untied", "seed": 0}], seeds_cell, facts, runs)
     run("along-training", [{"steps": steps} for steps in STEPS], along_cell, facts, runs)
+    unmixed = [{"steps": steps, "mixed": False} for steps in STEPS]
+    run("along-training-unmixed", unmixed, along_cell, facts, runs)
     study_hops(seeds, runs)
     study_pair(seeds[:3], runs)
 
