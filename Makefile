@@ -61,6 +61,7 @@ results: $(LAB_READY)  ## measure every method, and depth against hops (hours; g
 	$(PY) -m coconut_lab.study depth
 	$(PY) -m coconut_lab.study thoughts
 	$(PY) -m coconut_lab.study supervisors
+	$(PY) -m coconut_lab.study steering
 	$(PY) -m coconut_lab.study tables
 
 bench: $(TEST_READY)  ## print the measurements of tests/benchmarks

@@ -26,13 +26,14 @@ from coconut_lab.checks.nb07_what_matters import (
 )
 from coconut_lab.checks.nb08_is_it_reasoning import decided, erase, other_root, rewired
 from coconut_lab.checks.nb09_real_models import count_work, new_tokens, same_number
+from coconut_lab.checks.nb10_steering import backtrack, dose_curve, group_advantage, jacobi
 
 __all__ = [
-    "CheckFailed", "accumulate", "add_node", "align", "branches", "chain_holds", "choose_threshold",
-    "count_thoughts", "count_work", "decided", "encode_stage", "erase", "farther_option",
-    "fed_from", "feed_back", "frontier_mass", "grow", "halt_by_row", "longest_chain", "loss_share",
-    "make_labels", "mcnemar", "new_tokens", "node_value", "other_root", "plan", "rate_at", "reach",
-    "rewired", "same_number", "step_holds", "think_fixed", "think_with_cache",
-    "think_without_cache", "thought_gradients", "train_classifier", "train_part", "verdict",
-    "wilson", "wilson_interval", "write_on",
+    "CheckFailed", "accumulate", "add_node", "align", "backtrack", "branches", "chain_holds",
+    "choose_threshold", "count_thoughts", "count_work", "decided", "dose_curve", "encode_stage",
+    "erase", "farther_option", "fed_from", "feed_back", "frontier_mass", "group_advantage", "grow",
+    "halt_by_row", "jacobi", "longest_chain", "loss_share", "make_labels", "mcnemar", "new_tokens",
+    "node_value", "other_root", "plan", "rate_at", "reach", "rewired", "same_number", "step_holds",
+    "think_fixed", "think_with_cache", "think_without_cache", "thought_gradients",
+    "train_classifier", "train_part", "verdict", "wilson", "wilson_interval", "write_on",
 ]  # fmt: skip

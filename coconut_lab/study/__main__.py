@@ -13,6 +13,7 @@ from coconut_lab.curriculum.stages_and_masks import METHODS
 from coconut_lab.study.build_checkpoints import build
 from coconut_lab.study.build_halting import build_halts, summary
 from coconut_lab.study.methods_and_depth import study_depth, study_methods
+from coconut_lab.study.steering import study_steering
 from coconut_lab.study.supervisors import RECIPES, study_supervisors
 from coconut_lab.study.tables import print_tables
 from coconut_lab.study.thoughts import SEEDS, study_thoughts
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     one.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
 
+    commands.add_parser("steering", help="search for directions, think in parallel rounds")
     commands.add_parser("tables", help="print the tables of what was measured")
 
     chosen = parser.parse_args(arguments)
@@ -75,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         study_thoughts(chosen.seeds, chosen.runs)
     elif chosen.command == "supervisors":
         study_supervisors(chosen.recipes, chosen.seeds, chosen.runs)
+    elif chosen.command == "steering":
+        study_steering(Path("runs"))
     else:
         print_tables()
     return 0
