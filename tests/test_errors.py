@@ -8,7 +8,7 @@ import torch
 from coconut_lab.checkpoints.pretrained import from_hub
 from coconut_lab.checkpoints.shipped import CheckpointError, load
 from coconut_lab.curriculum.batching import collate
-from coconut_lab.curriculum.stages_and_masks import Curriculum
+from coconut_lab.curriculum.stages_and_masks import Curriculum, Example
 from coconut_lab.errors import LONGEST, ShortError
 from coconut_lab.inference.answers import numeric_answer
 from coconut_lab.inference.generation import generate
@@ -262,6 +262,7 @@ def test_a_folder_that_lacks_a_file_is_refused_in_one_line(checkpoint, tmp_path,
         lambda c, wrong: score(c.model, c.tokenizer, wrong, c.curriculum, 1),
         lambda c, wrong: c.curriculum.encode(wrong, c.tokenizer, 1),
         lambda c, wrong: collate(wrong, c.tokenizer),
+        lambda c, wrong: collate([Example([2], [2])], wrong),
         lambda c, wrong: Graph(wrong, (), 0, 1, 2),
         lambda c, wrong: Problem("q", ("a",), wrong if wrong != MANY else 3),
         lambda c, wrong: twin(wrong),
