@@ -34,7 +34,7 @@ def collate(examples: Sequence[Example], tokenizer: Any) -> dict[str, Tensor]:
     if not examples:
         raise ValueError("there is nothing to collate: the list of examples is empty")
     if not hasattr(tokenizer, "convert_tokens_to_ids"):
-        raise ValueError(f"tokenizer is of type {type(tokenizer).__name__}; AutoTokenizer loads one")
+        raise ValueError(f"tokenizer is of type {type(tokenizer).__name__}; load one")
     for index, example in enumerate(examples):
         if len(example.input_ids) != len(example.labels):
             raise ValueError(
