@@ -130,7 +130,7 @@ def test_what_cannot_be_done_says_so() -> None:
     with pytest.raises(RuntimeError, match="shows a log"):
         shown.train()
     for bad in (-1, shown.plan["total"] + 1):
-        with pytest.raises(TraitError, match="or None"):
+        with pytest.raises(TraitError, match="give 0 to"):
             shown.upto = bad
 
 

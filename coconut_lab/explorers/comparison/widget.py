@@ -8,7 +8,7 @@ from typing import Any
 import traitlets
 
 from coconut_lab.checkpoints import shipped
-from coconut_lab.explorers.browser.explorer import BrowserExplorer, module, style
+from coconut_lab.explorers.browser.explorer import BrowserExplorer, checked, module, style
 from coconut_lab.explorers.comparison.data import comparison_data
 from coconut_lab.explorers.stepper.data import LIST_LENGTH, LIST_SEED, Question
 from coconut_lab.explorers.stepper.drawing import still
@@ -76,11 +76,8 @@ class ModelComparison(BrowserExplorer):
 
     @traitlets.validate("index", "thought", "guess")
     def _check(self, proposal: Any) -> Any:
-        name, value = proposal["trait"].name, proposal["value"]
         low, high = {
-            "index": (0, LIST_LENGTH - 1), "thought": (1, self._most),
-            "guess": (-1, len(self._checkpoints) - 1),
-        }[name]  # fmt: skip
-        if not low <= value <= high:
-            raise traitlets.TraitError(f"{name}={value!r}; give {low} to {high}")
-        return value
+            "index": (0, LIST_LENGTH), "thought": (1, self._most + 1),
+            "guess": (-1, len(self._checkpoints)),
+        }[proposal["trait"].name]  # fmt: skip
+        return checked(proposal, range(low, high))

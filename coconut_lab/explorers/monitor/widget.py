@@ -13,7 +13,7 @@ from typing import Any
 
 import traitlets
 
-from coconut_lab.explorers.browser.explorer import BrowserExplorer, module, style
+from coconut_lab.explorers.browser.explorer import BrowserExplorer, checked, module, style
 from coconut_lab.explorers.monitor.data import (
     RUNNING,
     monitor_data,
@@ -211,7 +211,5 @@ class TrainingMonitor(BrowserExplorer):
 
     @traitlets.validate("upto")
     def _check(self, proposal: Any) -> Any:
-        value = proposal["value"]
-        if value is not None and not 0 <= value <= self.plan["total"]:
-            raise traitlets.TraitError(f"upto={value}; give 0 to {self.plan['total']}, or None")
-        return value
+        whole = range(self.plan["total"] + 1)
+        return None if proposal["value"] is None else checked(proposal, whole)
