@@ -136,8 +136,8 @@ TABLES: list[dict[str, tuple[int, int]]] = [
             "break", "continue"),
         "your p is one-sided. An edit may do harm or good, and you did not know which: twice the "
         "tail.": ("2 * tail", "tail"),
-        "only problems on which the two runs differ count: the chance is that of lost and won "
-        "under a fair coin.": ("range(min(lost, won) + 1)", "range(max(lost, won) + 1)"),
+        "only problems on which the two runs differ should count: the chance is that of lost and "
+        "won under a fair coin.": ("range(min(lost, won) + 1)", "range(max(lost, won) + 1)"),
         "more won than lost is an effect as well.": ("min(lost, won)", "won"),
         "you return the edits that did nothing.": (
             "return found", "return [name for name in table if name not in found]"),
@@ -178,7 +178,7 @@ def ways() -> Iterator[tuple[list[Fact], list[str], list[str], int]]:
     mistakes={
         "hop 1 is the fact from the root to the next name: path[hop - 1] and path[hop].": (
             "path[hop - 1], path[hop]", "path[hop - 2], path[hop - 1]"),
-        "the two facts exchange their ends: (a, b) and (c, d) become (a, d) and (c, b).": [
+        "the two facts should exchange their ends: (a, b) and (c, d) become (a, d) and (c, b).": [
             ("{(a, b): (a, d), (c, d): (c, b)}", "{(a, b): (c, d), (c, d): (a, b)}"),
             ("{(a, b): (a, d), (c, d): (c, b)}", "{(a, b): (a, d)}")],
         "facts keep their places. Where a fact stands is something a model sees, too.": (
