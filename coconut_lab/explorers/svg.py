@@ -74,9 +74,6 @@ class Drawing:
     def rect(self, x: float, y: float, width: object, height: float, **more: object) -> None:
         self.shape("rect", more, x=x, y=y, width=width, height=height)
 
-    def circle(self, x: float, y: float, r: float, **more: object) -> None:
-        self.shape("circle", more, cx=x, cy=y, r=r)
-
     def path(self, d: str, **more: object) -> None:
         self.shape("path", more, d=d)
 

@@ -23,7 +23,7 @@ def test_a_png_shows_what_the_svg_shows() -> None:
     drawing = Drawing()
     drawing.rect(0, 0, 40, 20, fill="#ff0000")
     with drawing.group(transform="translate(10 0)"):
-        drawing.circle(40, 10, 8, fill="#00ff00", stroke=("#000000", 2))
+        drawing.rect(32, 2, 16, 16, fill="#00ff00", stroke=("#000000", 2))
         drawing.polygon((60, 0), (80, 0), (80, 20), fill="#0000ff")
     drawing.path("M2 30H38V38h-36Z", fill="#ffff00")
     drawing.text(50, 38, "$x<\u2603\u0e01", size=14)
