@@ -60,7 +60,7 @@ results: $(LAB_READY)  ## measure every method, and depth against hops (hours; g
 	$(PY) -m coconut_lab.study methods
 	$(PY) -m coconut_lab.study depth
 	$(PY) -m coconut_lab.study thoughts
-	$(PY) -m coconut_lab.study supervisors
+	$(PY) -m coconut_lab.study leaderboard
 	$(PY) -m coconut_lab.study steering
 	$(PY) -m coconut_lab.study tables
 

@@ -12,9 +12,9 @@ from coconut_lab.checkpoints.shipped import FOLDER
 from coconut_lab.curriculum.stages_and_masks import METHODS
 from coconut_lab.study.build_checkpoints import build
 from coconut_lab.study.build_halting import build_halts, summary
+from coconut_lab.study.leaderboard import ROWS, study_leaderboard
 from coconut_lab.study.methods_and_depth import study_depth, study_methods
 from coconut_lab.study.steering import study_steering
-from coconut_lab.study.supervisors import RECIPES, study_supervisors
 from coconut_lab.study.tables import print_tables
 from coconut_lab.study.thoughts import SEEDS, study_thoughts
 
@@ -46,10 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_runs(one)
     one.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
 
-    one = commands.add_parser("supervisors", help="measure what supervises a thought, over seeds")
+    one = commands.add_parser("leaderboard", help="measure which methods use their thoughts")
     _add_runs(one)
-    one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    one.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
+    one.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    one.add_argument("--recipes", nargs="*", default=list(ROWS), choices=list(ROWS))
+    one.add_argument("--add", nargs="+", default=[], help="recipes of your own, as YAML files")
 
     commands.add_parser("steering", help="search for directions, think in parallel rounds")
     commands.add_parser("tables", help="print the tables of what was measured")
@@ -75,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         study_depth(chosen.methods, chosen.layers, chosen.seeds, chosen.runs)
     elif chosen.command == "thoughts":
         study_thoughts(chosen.seeds, chosen.runs)
-    elif chosen.command == "supervisors":
-        study_supervisors(chosen.recipes, chosen.seeds, chosen.runs)
+    elif chosen.command == "leaderboard":
+        print(study_leaderboard(chosen.recipes, chosen.seeds, chosen.runs, chosen.add))
     elif chosen.command == "steering":
         study_steering(Path("runs"))
     else:

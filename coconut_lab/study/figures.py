@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from coconut_lab.curriculum.stages_and_masks import METHODS
 from coconut_lab.inference.scoring import Score
+from coconut_lab.study.leaderboard import COLUMNS, ROWS, mean_and_half, ranked
 from coconut_lab.study.tables import CHANCE, MISSING, NAMES, Cells, above_chance
 
 # One mark per seed, told apart by shape as well as by colour (Okabe–Ito).
@@ -48,6 +49,34 @@ def draw_methods(scores: Mapping[str, Mapping[int, Score]]) -> Figure:
     if seeds:
         axes.legend(frameon=False, fontsize=8, loc="lower left")
     figure.tight_layout()
+    plt.close(figure)
+    return figure
+
+
+def draw_leaderboard(results: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw how much thoughts are used, and accuracy: a mark per seed, means and 95% intervals.
+
+    Args:
+        results: rows of `results/leaderboard.json`, or of `leaderboard_row` with recipe and seed.
+    """
+    rows = ranked(results)
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(9, 0.34 * len(rows) + 1.0), sharey=True, layout="constrained"
+    )
+    for axes, column, colour in ((left, "used", "#0072B2"), (right, "right %", "#E69F00")):
+        for place, seeds in enumerate(rows.values()):
+            found = [one for one in map(COLUMNS[column], seeds) if one is not None]
+            if not found:
+                axes.text(0.02, place, "no thoughts", va="center", fontsize=8, color="#666666")
+                continue
+            mean, half = mean_and_half(found)
+            axes.plot(found, [place] * len(found), "|", color=colour, markersize=9)
+            axes.errorbar(mean, place, xerr=half, fmt="o", color="black", markersize=4, capsize=3)
+        axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
+    right.axvline(100 * CHANCE, color="grey", linestyle="--", linewidth=1)
+    left.set_yticks(range(len(rows)), [ROWS.get(name, name) for name in rows])
+    left.set(xlim=(-0.02, 1.02), ylim=(len(rows) - 0.5, -0.5), xlabel="how much thoughts are used")
+    right.set(xlim=(40, 101), xlabel="right answers, % (dashed: chance)")
     plt.close(figure)
     return figure
 

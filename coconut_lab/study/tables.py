@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from itertools import combinations, starmap
 from pathlib import Path
 from statistics import fmean
@@ -210,6 +211,30 @@ def depth_table(cells: Cells) -> Table:
 def _span(by_seed: Mapping[int, Score]) -> str:
     shares = [100 * score.accuracy for score in by_seed.values()]
     return f"{fmean(shares):.1f} ({min(shares):.1f} to {max(shares):.1f})" if shares else MISSING
+
+
+def reproduction_table(folder: Path = FOLDER) -> Table:
+    """One row per figure: reported, by others, and here, read from the results file it names.
+
+    Here is the mean over seeds, and lowest to highest; a dash: it was not measured.
+    """
+    lines = []
+    for row in read_results("reproduction", folder)["rows"]:
+        others = " ".join(filter(None, (row["others"], *row["links"]))) or MISSING
+        here = _here(row["here"], folder) if row["here"] else MISSING
+        lines.append((row["figure"], row["reported"], row["source"], others, here, row["differs"]))
+    return Table(("figure", "reported", "by", "by others", "here", "what differs"), tuple(lines))
+
+
+def _here(query: Mapping[str, Any], folder: Path) -> str:
+    """The values that a row of the reproduction table asks a results file for, as text."""
+    values = []
+    for entry in read_results(query["file"], folder)["results"]:
+        if query["where"].items() <= entry.items():
+            value = reduce(lambda part, key: part[key], query["key"], entry)
+            values += [] if value is None else [query["times"] * value]
+    span = f" ({min(values):.1f} to {max(values):.1f}, n={len(values)})" if len(values) > 1 else ""
+    return f"{fmean(values):.1f}{span}" if values else MISSING
 
 
 def print_tables(folder: Path = FOLDER) -> None:

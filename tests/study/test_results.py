@@ -14,7 +14,6 @@ from coconut_lab.study.methods_and_depth import (
     depth_recipes,
     tiny_recipe,
 )
-from coconut_lab.study.supervisors import RECIPES, supervisors_table
 from coconut_lab.study.tables import (
     NAMES,
     comparison_table,
@@ -152,23 +151,6 @@ def test_a_thought_per_hop_is_best_where_hops_are_mixed():
             assert max(row["right"]) <= PER_HOP
             if cell["model"] == "tiny-mixed":  # up to five problems in 500
                 assert row["right"][row["hops"] - 1] >= max(row["right"]) - 5
-
-
-def test_supervisors_were_trained_by_the_recipes_of_the_package():
-    found = json.loads((RESULTS / "supervisors.json").read_text(encoding="utf-8"))
-    assert {name: Recipe.from_dict(data) for name, data in found["recipes"].items()} == {
-        name: load_recipe(name) for name in RECIPES
-    }
-    assert len({load_recipe(name).total_steps for name in RECIPES}) == 1
-    for one in found["results"]:
-        assert one["outcomes"].count("1") == one["right"] and one["total"] == 1000
-    table = supervisors_table(found["results"])
-    assert [row[:2] for row in table.rows] == sorted(
-        ((one["recipe"], str(one["seed"])) for one in found["results"]),
-        key=lambda row: (RECIPES.index(row[0]), row[1]),
-    )
-    best = next(row for row in table.rows if row[:2] == ("tiny-frontier", "0"))
-    assert best[2:4] == ("98.8", "99.1")
 
 
 def test_a_model_with_pauses_is_right_without_what_is_in_them():
