@@ -8,8 +8,12 @@ cases it is tried on, and a table of mistakes, each a change to the text of the 
 from coconut_lab.checks.engine import CheckFailed
 from coconut_lab.checks.nb01_graphs import add_node, farther_option
 from coconut_lab.checks.nb01_tasks import chain_holds, fed_from, step_holds
-from coconut_lab.checks.nb02_batch_and_gradient import align, thought_gradients
-from coconut_lab.checks.nb02_latent_forward import feed_back, think_with_cache, think_without_cache
+from coconut_lab.checks.nb02_batch_and_gradient import align, slope_at_thought
+from coconut_lab.checks.nb02_latent_forward import (
+    early_answers,
+    soft_word,
+    think_without_cache,
+)
 from coconut_lab.checks.nb03_curriculum import count_thoughts, encode_stage, plan
 from coconut_lab.checks.nb03_masks import make_labels, reach
 from coconut_lab.checks.nb04_parts_of_a_batch import accumulate, loss_share
@@ -30,10 +34,10 @@ from coconut_lab.checks.nb10_steering import backtrack, dose_curve, group_advant
 
 __all__ = [
     "CheckFailed", "accumulate", "add_node", "align", "backtrack", "branches", "chain_holds",
-    "choose_threshold", "count_thoughts", "count_work", "decided", "dose_curve", "encode_stage",
-    "erase", "farther_option", "fed_from", "feed_back", "frontier_mass", "group_advantage", "grow",
-    "halt_by_row", "jacobi", "longest_chain", "loss_share", "make_labels", "mcnemar", "new_tokens",
-    "node_value", "other_root", "plan", "rate_at", "reach", "rewired", "same_number", "step_holds",
-    "think_fixed", "think_with_cache", "think_without_cache", "thought_gradients",
+    "choose_threshold", "count_thoughts", "count_work", "decided", "dose_curve", "early_answers",
+    "encode_stage", "erase", "farther_option", "fed_from", "frontier_mass", "group_advantage",
+    "grow", "halt_by_row", "jacobi", "longest_chain", "loss_share", "make_labels", "mcnemar",
+    "new_tokens", "node_value", "other_root", "plan", "rate_at", "reach", "rewired", "same_number",
+    "slope_at_thought", "soft_word", "step_holds", "think_fixed", "think_without_cache",
     "train_classifier", "train_part", "verdict", "wilson", "wilson_interval", "write_on",
 ]  # fmt: skip

@@ -1,8 +1,9 @@
-"""The exercises of 02 on a batch of rows, and on the gradient at every thought."""
+"""The exercises of 02 on a batch of rows, and on the slope of the loss at a thought."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -107,19 +108,48 @@ def align(rows: list[list[int]], thought_id: int, pad_id: int) -> dict[str, Tens
     return {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
 
 
+def nudges() -> Iterator[tuple[Any, ...]]:
+    """Every thought of the GPT-2's rows, each moved along a direction of its own."""
+    for model, ids, labels, thought in islice(labelled_rows(), 2):  # in float64
+        for number in range(1, int((ids == thought).sum()) + 1):
+            generator = torch.Generator().manual_seed(number)
+            direction = torch.randn(1, 16, generator=generator, dtype=torch.float64)
+            yield model, ids, labels, thought, number, direction
+
+
 LOSS = "F.cross_entropy(logits[0, :-1], labels[0, 1:])"
-GRADIENT = "list(torch.autograd.grad(loss, thoughts))"
-FEED = "lambda thought: thought"
+SLOPE = "(loss_after(step) - loss_after(-step)) / (2 * step)"
+MOVED = "(len(seen) == number)"
 
 
 @exercise(
-    cases=labelled_rows,
-    returns="gradients",
-    says="the gradient at every thought is right, through later thoughts too",
+    cases=nudges,
+    returns="slope",
+    says="the slope at every thought is right, through later thoughts too",
     mistakes={
-        "your graph is detached between the thoughts: only the direct path to the loss is counted, "
-        "not the path through the later thoughts. Differentiate by the tensors that you fed back, "
-        "without .detach() or new leaves.": (FEED, f"{FEED}.detach().requires_grad_()"),
+        "the later thoughts are those of the run without the nudge. Make them anew: each is "
+        "computed from the thoughts before it.": (
+            ("seen = list[Tensor]()",
+             "seen, (_, kept) = [], think_without_cache.right(model, ids, thought_id)"),
+            ("return thought", "return kept[len(seen) - 1]")),
+        "you move another thought. `number` counts from 1.": [
+            (MOVED, "(len(seen) == number + 1)"), (MOVED, "(len(seen) == number - 1)")],
+        "you move several thoughts. Only thought `number` is nudged; the later ones are made anew "
+        "from it.": [(MOVED, "1"), (MOVED, "(len(seen) >= number)")],
+        "nothing changes with your nudge. Is it added to a placeholder's embedding, which never "
+        "goes in? Add it to the hidden state before it is fed back.": (MOVED, "0"),
+        "the loss is measured at two places that are 2ε apart: divide the difference by 2ε.": [
+            ("(2 * step)", "step"), (" / (2 * step)", "")],
+        "the sign is wrong: the loss after the step forwards, less that after the step back.": (
+            SLOPE, f"-{SLOPE}"),
+        "it is nearly right: your step is too long, or only to one side. Take about 1e-5 in both "
+        "directions.": [
+            ("step = 1e-5", "step = 0.1"),
+            (("step = 1e-5", "step = 0.01"), ("-step)) / (2 *", "0)) / (1 *"))],
+        "your step is so short that rounding is all you see. Take about 1e-5.": (
+            "step = 1e-5", "step = 1e-14"),
+        "you changed the length of the direction. Move by ε · direction as it is.": (
+            "direction *", "direction / direction.norm() *"),
         "your loss is off by one position: the logits at column t predict the token of t + 1.": [
             (LOSS, "F.cross_entropy(logits[0], labels[0])"),
             (LOSS, "F.cross_entropy(logits[0, 1:], labels[0, :-1])")],
@@ -131,25 +161,23 @@ FEED = "lambda thought: thought"
         "tokens.": (LOSS, LOSS.replace("1:])", '1:], reduction="none").mean()')),
         "your loss takes probabilities for logits: F.cross_entropy has the softmax in it.": (
             "logits[0, :-1]", "logits[0, :-1].softmax(-1)"),
-        "these are the thoughts themselves, not the gradient of the loss at them.": (
-            GRADIENT, "thoughts"),
-        "this is the gradient at the hidden states in the thoughts' columns, which come out of the "
-        "last pass. Differentiate by the thoughts that went in.": (
-            f"return {GRADIENT}", "found = torch.autograd.grad(loss, hidden)[0]\n"
-            "    return [found[:, column] for column in columns_of(ids)]"),
-        "there is no gradient in .grad: PyTorch keeps it at leaves only, and a thought is none. "
-        "Call .retain_grad() on every thought before, or use torch.autograd.grad.": (
-            GRADIENT, "[None for _ in thoughts]"),
-        "autograd finds no path from the loss to your thoughts. The tensors that you differentiate "
-        "by are not the ones that were fed back, or they were detached.": (
-            "loss, thoughts", "loss, [thought.clone() for thought in thoughts]"),
-        "the graph is detached, so there is nothing to differentiate. Leave out torch.no_grad(), "
-        ".data and .detach().": [(FEED, f"{FEED}.detach()"), ("def", "@torch.no_grad()\ndef")],
     },
 )  # fmt: skip
-def thought_gradients(model: Any, ids: Tensor, labels: Tensor, thought_id: int) -> list[Tensor]:
-    """Exercise 5 of 02: the gradient of the loss at every thought."""
-    hidden, thoughts = think_without_cache.right(model, ids, thought_id, lambda thought: thought)
-    logits = model.lm_head(hidden)  # (1, T, V)
-    loss = F.cross_entropy(logits[0, :-1], labels[0, 1:])
-    return list(torch.autograd.grad(loss, thoughts))
+def slope_at_thought(
+    model: Any, ids: Tensor, labels: Tensor, thought_id: int, number: int, direction: Tensor
+) -> float:
+    """Exercise 5 of 02: how the loss changes as one thought is nudged, by forward passes alone."""
+
+    def loss_after(step: float) -> float:
+        seen = list[Tensor]()
+
+        def feed(thought: Tensor) -> Tensor:
+            seen.append(thought)
+            return thought + step * direction * (len(seen) == number)
+
+        hidden, _ = think_without_cache.right(model, ids, thought_id, feed)
+        logits = model.lm_head(hidden)  # (1, T, V)
+        return F.cross_entropy(logits[0, :-1], labels[0, 1:]).item()
+
+    step = 1e-5
+    return (loss_after(step) - loss_after(-step)) / (2 * step)

@@ -1,9 +1,8 @@
-"""The exercises of 02 that think: one thought by hand, n + 1 passes without and with a cache."""
+"""The exercises of 02 that think: a soft word, the n + 1 passes, answers on the way."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -55,40 +54,56 @@ def rows_up_to_bot() -> Iterator[tuple[Any, Tensor]]:
         yield model, torch.tensor([random_row(0, question=6, tail=0, seed=1)[:-1]])
 
 
+WORD = "model.lm_head(state).softmax(-1) @ embed.weight"
+
+
 @exercise(
     cases=rows_up_to_bot,
-    observe=models.noting("thought", "hidden", gradient=True),
-    returns="thought, hidden",
-    axes={"thought": "(1, d)", "hidden": "(1, d)"},
-    says="the thought and what follows it are right, and gradient flows through",
+    observe=models.noting("word", "hidden", gradient=True),
+    returns="word, hidden",
+    axes={"word": "(1, d)", "hidden": "(1, d)"},
+    says="the soft word and what follows it are right, and gradient flows through",
     mistakes={
-        **WRONG_VECTORS,
-        "your thought is off by one position: it is the hidden state before <bot>. Use the last "
-        "column, the one of <bot>.": (STATE, STATE.replace("-1", "-2")),
-        "your thought is the input embedding of <bot>. Use the hidden state that comes out of the "
-        "model there.": (STATE, "inputs[:, -1]"),
-        "the thought is right, but what goes in is the embedding of a word: the likeliest token. "
-        "Feed the thought itself; nothing is decoded.": (
-            "inputs, thought[:, None]", "inputs, models.word_of(model, thought)[:, None]"),
-        "the thought is right, but it replaces <bot> in your second pass. Append it: the second "
-        "pass is one column longer.": ("[inputs, ", "[inputs[:, :-1], "),
-        "the thought is right, but your second pass sees it alone. Without a cache, the question "
-        "has to go in again, before it.": ("[inputs, ", "["),
-        "the thought is right, but your second result is the hidden state at <bot> again. Take the "
-        "last column of the second pass.": ("return thought, hidden", "return thought, thought"),
-        "your two results are swapped. Return the thought first, then the hidden state at the "
-        "column where it was fed.": ("return thought, hidden", "return hidden, thought"),
-        DETACHED: [("thought[:, None]", "thought[:, None].detach()"), NO_GRAPH],
+        "you feed the hidden state itself. That is Coconut; a soft word is a mean of embeddings.": (
+            WORD, "state"),
+        "you feed the embedding of the likeliest word. That is language mode; a soft word has a "
+        "share of every word.": (WORD, "models.word_of(model, state)"),
+        "your weights are no probabilities. Take the softmax of the logits over the vocabulary, "
+        "the last axis.": [
+            (".softmax(-1)", ""), (".softmax(-1)", ".softmax(0)"),
+            (".softmax(-1)", ".log_softmax(-1)")],
+        "all words have the same weight. Weigh each by its probability.": (
+            WORD, "embed.weight.mean(0, keepdim=True)"),
+        "you mix rows of the head. What goes in is made of embeddings: "
+        "get_input_embeddings().weight.": ("embed.weight", "model.lm_head.weight"),
+        "the head reads another vector than the hidden state at <bot>: last_hidden_state[:, -1], "
+        "which is normalised already.": [
+            (STATE, STATE.replace("-1", "-2")), (STATE, "model.before_norm[:, -1]"),
+            (STATE, "output.hidden_states[-2][:, -1]"), (STATE, "inputs[:, -1]"),
+            (STATE, f"models.final_norm(model)({STATE})")],
+        "the word is right, but it replaces <bot> in your second pass. Append it: the second pass "
+        "is one column longer.": ("[inputs, ", "[inputs[:, :-1], "),
+        "the word is right, but your second pass sees it alone. Without a cache, the question has "
+        "to go in again, before it.": ("[inputs, ", "["),
+        "the word is right, but your second result is the hidden state at <bot> again. Take the "
+        "last column of the second pass.": ("return word, hidden", "return word, state"),
+        "your two results are swapped. Return the soft word first.": (
+            "return word, hidden", "return hidden, word"),
+        "the values are right, but the graph is detached: no gradient flows through the word. "
+        "Leave out .detach(), .data and torch.no_grad().": [
+            ("word[:, None]", "word[:, None].detach()"), NO_GRAPH],
     },
 )  # fmt: skip
-def feed_back(model: Any, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Exercise 1 of 02: one hidden state, fed back by hand, and the state at its column."""
-    inputs = model.get_input_embeddings()(ids)  # (1, t, d)
+def soft_word(model: Any, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Exercise 1 of 02: the mean embedding of the next word, fed back, and the state there."""
+    embed = model.get_input_embeddings()
+    inputs = embed(ids)  # (1, t, d)
     output = one_pass(model, inputs)
-    thought = output.last_hidden_state[:, -1]
-    inputs = torch.cat([inputs, thought[:, None]], dim=1)
+    state = output.last_hidden_state[:, -1]
+    word = model.lm_head(state).softmax(-1) @ embed.weight  # (1, d)
+    inputs = torch.cat([inputs, word[:, None]], dim=1)
     hidden = one_pass(model, inputs).last_hidden_state[:, -1]
-    return thought, hidden
+    return word, hidden
 
 
 def rows() -> Iterator[tuple[Any, Tensor, int]]:
@@ -147,87 +162,63 @@ def think_without_cache(
     return one_pass(model, inputs).last_hidden_state, thoughts
 
 
-def padded_rows() -> Iterator[tuple[Any, ...]]:
+def prompts_and_tails() -> Iterator[tuple[Any, Tensor, int, Tensor]]:
     for model in random_models():
-        for count in (3, 1, 0):
-            yield model, *models.padded_batch(count).values(), THOUGHT
+        for count, question in ((3, 6), (1, 4), (0, 5)):
+            row = random_row(0, question, 0, seed=count)[:-1]  # ends in <bot>
+            yield model, torch.tensor([row]), count, torch.tensor([[models.EOT, 5 + count]])
 
 
-def states_of_a_batch(function: Function, model: Any, ids: Tensor, mask: Tensor, *rest: Any) -> Any:
-    with models.counted(model) as passes:
-        hidden, thoughts = function(model, ids, mask, *rest)
-    if isinstance(hidden, Tensor) and hidden.shape[:2] == ids.shape:  # padding does not count
-        hidden = hidden.where(mask.bool()[..., None], 0)
-    gradient = models.gradient_of(model, hidden)
-    return {"thoughts": thoughts, "hidden": hidden, "gradient": gradient, "_passes": passes}
+def answers_of(function: Function, model: Any, ids: Tensor, count: int, tail: Tensor) -> Any:
+    with torch.no_grad(), models.counted(model) as passes:
+        answers = function(model, ids.clone(), count, tail.clone())
+    return {"answers": answers, "_passes": passes}
 
 
-MASK, POSITIONS = "mask[:, :stop]", "positions[:, start:stop]"
 ALONE = (
     "each of your passes sees only its own columns: the cache does not reach it. "
     "Pass the same past_key_values to every pass. A new cache in every pass is an empty one."
 )
-LAST = "The last thought can travel with <eot> and everything after it."
+CROP = "cache.crop(-tail.shape[1])"
 
 
 @exercise(
-    cases=padded_rows,
-    observe=states_of_a_batch,
-    limits=lambda got, want: models.too_much(got, want, LAST),
-    returns="hidden, thoughts",
-    axes={"hidden": "(B, T, d)"},
-    says="padded rows are right, in n + 1 passes, each column computed once",
+    cases=prompts_and_tails,
+    observe=answers_of,
+    limits=models.too_much,
+    returns="answers",
+    axes={"answers": "(n + 1, V)"},
+    says="answers after 0 to 3 thoughts are right, and no column went in twice",
     mistakes={
-        "position ids are missing. The library then counts columns from 0, padding included; pass "
-        "position_ids[:, start:stop] in every pass.": [
-            (POSITIONS, "None"), (POSITIONS, f"{POSITIONS} if start == 0 else None")],
-        "your position ids start again at 0 in every pass. A cached pass goes on counting where "
-        "the last one stopped: position_ids[:, start:stop].": (
-            POSITIONS, "torch.arange(stop - start)[None]"),
-        "your position ids are those of other columns. Take those of the columns of this pass: "
-        "position_ids[:, start:stop].": [
-            (POSITIONS, "positions[:, : stop - start]"), (POSITIONS, "positions[:, :stop]"),
-            (POSITIONS, f"{POSITIONS} - int(start > 0)")],
-        "padding is attended to: the attention mask does not reach the model. Pass "
-        "attention_mask[:, :stop] in every pass.": [
-            (MASK, "None"), (MASK, f"{MASK} if start == 0 else None")],
-        "your attention mask is too short: it covers only the new columns. It has to cover the "
-        "cached ones too: attention_mask[:, :stop].": (MASK, "mask[:, start:stop]"),
-        ALONE: [
-            ((", cache)", ")"), (MASK, "mask[:, start:stop]")),
-            (", cache)", ", DynamicCache(config=model.config))")],
+        "what you read on the way stays in the cache, so the next thought has seen it. Take it "
+        "back with cache.crop(-number), or read on a copy of the cache.": (CROP, "pass"),
+        "you take back too few columns or too many. Left in the cache are the prompt and one column "
+        "for each thought.": [(CROP, CROP.replace("]", "] - 1")), (CROP, CROP.replace("]", "] + 1"))],
+        "you go on thinking from the state after the tail. The next thought is the state at <bot>, "
+        "or at the thought before it.": ("hidden[:, None]", "look[:, None]"),
+        "you read the answer at the first column of the tail. It is predicted at its last.": (
+            "look = read.last_hidden_state[:, -1]", "look = read.last_hidden_state[:, 0]"),
+        "the first answer comes before any thought: after <bot>, the tail goes in at once.": (
+            "torch.cat(answers)", "torch.cat(answers)[1:]"),
+        "you answer once too often, after n + 1 thoughts.": ("count + 1", "count + 2"),
+        "the answers are in reverse order. Row 0 is that without a thought.": (
+            "torch.cat(answers)", "torch.cat(answers).flip(0)"),
+        "these are probabilities. Return the logits, what lm_head gives.": (
+            "torch.cat(answers)", "torch.cat(answers).softmax(-1)"),
+        ALONE: ("embed(tail), cache=cache", "embed(tail)"),
         **WRONG_VECTORS,
-        OFF_BY_ONE: [
-            (STATE, STATE.replace("-1", "-2")),
-            ("*columns", "*(column + 1 for column in columns)")],
-        FIRST_PASS: [
-            (("None\n", "None; first = one_pass(model, embeds, mask, positions)\n"),
-             (STATE, "first.last_hidden_state[:, start - 1]")), (STATE, "hidden[0][:, -1]")],
-        NEVER_PUT: ("inputs = torch.cat([fed, inputs[:, 1:]], dim=1)", "pass"),
-        BESIDE: ("inputs[:, 1:]", "inputs"),
-        "the tokens after the thoughts are lost: a pass takes its thought and nothing else. The "
-        "last one takes everything after it too.": ("[fed, inputs[:, 1:]]", "[fed]"),
-        "your hidden states are those of the last pass only. Keep those of every pass, and join "
-        "them with torch.cat along the columns.": ("torch.cat(hidden, dim=1)", "hidden[-1]"),
-        "one column is missing from your hidden states. Is <eot> skipped? The last pass holds the "
-        "last thought, <eot> and everything after it.": (
-            "    embeds", "    ids, mask, positions = (one[:, ids[0] != models.EOT] "
-            "for one in (ids, mask, positions))\n    embeds"),
-        DETACHED: [("fed = thoughts[-1]", "fed = thoughts[-1].detach()"), NO_GRAPH],
     },
 )  # fmt: skip
-def think_with_cache(
-    model: Any, ids: Tensor, mask: Tensor, positions: Tensor, thought_id: int
-) -> tuple[Tensor, list[Tensor]]:
-    """Exercise 3 of 02: the n + 1 passes of a left-padded batch, with a cache."""
-    embeds, cache = model.get_input_embeddings()(ids), DynamicCache(config=model.config)
-    columns, hidden, thoughts, output = columns_of(ids, thought_id), [], [], None
-    for start, stop in pairwise([0, *columns, ids.shape[1]]):
-        inputs = embeds[:, start:stop]
-        if output is not None:
-            thoughts.append(output.last_hidden_state[:, -1])  # (B, d)
-            fed = thoughts[-1][:, None]
-            inputs = torch.cat([fed, inputs[:, 1:]], dim=1)
-        output = one_pass(model, inputs, mask[:, :stop], positions[:, start:stop], cache)
-        hidden.append(output.last_hidden_state)
-    return torch.cat(hidden, dim=1), thoughts
+def early_answers(model: Any, ids: Tensor, count: int, tail: Tensor) -> Tensor:
+    """Exercise 3 of 02: the answer after each number of thoughts, from one cache."""
+    embed, cache = model.get_input_embeddings(), DynamicCache(config=model.config)
+    inputs, answers = embed(ids), []
+    for _ in range(count + 1):
+        output = one_pass(model, inputs, cache=cache)
+        hidden = output.last_hidden_state[:, -1]
+        read = one_pass(model, embed(tail), cache=cache)
+        look = read.last_hidden_state[:, -1]
+        answers.append(model.lm_head(look))
+        cache.crop(-tail.shape[1])
+        inputs = hidden[:, None]
+    return torch.cat(answers)

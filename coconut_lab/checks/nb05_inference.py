@@ -12,8 +12,8 @@ from transformers import DynamicCache
 
 from coconut_lab.checks import models
 from coconut_lab.checks.engine import CheckFailed, Function, exercise, kind
-from coconut_lab.checks.models import EOT, THOUGHT, one_pass, padded_batch, random_models
-from coconut_lab.checks.nb02_latent_forward import ALONE, WRONG_VECTORS, think_with_cache
+from coconut_lab.checks.models import EOT, one_pass, padded_batch, random_models, thinking
+from coconut_lab.checks.nb02_latent_forward import ALONE, WRONG_VECTORS
 
 Seen = dict[str, Any]
 WORDS = (
@@ -86,7 +86,7 @@ def batches_after_eot() -> Iterator[tuple[Any, ...]]:
             ids, mask, positions = padded_batch(thoughts).values()
             inputs, cache = model.get_input_embeddings()(ids), DynamicCache(config=model.config)
             with torch.no_grad():
-                _, fed = think_with_cache.right(model, ids, mask, positions, THOUGHT)
+                _, fed = thinking(model, ids, mask, positions)
                 for column, thought in zip(models.columns_of(ids), fed, strict=True):
                     inputs[:, column] = thought
                 hidden = one_pass(model, inputs, mask, positions, cache).last_hidden_state[:, -1]
@@ -180,9 +180,8 @@ MOST = 4
 def rules() -> Iterator[tuple[Any, ...]]:
     """Padded rows that end in <bot>, and a rule that stops each at its own number of thoughts."""
     for model in random_models():
-        thinking = padded_batch(MOST).values()
         with torch.no_grad():
-            hidden, _ = think_with_cache.right(model, *thinking, THOUGHT)
+            hidden, _ = thinking(model, *padded_batch(MOST).values())
         states = hidden[:, -5 - MOST : -4]  # (B, MOST + 1, d), at <bot> and at every thought
         batch = [value[:, :-4] for value in padded_batch(0).values()]
         for wanted in ((1, 2, 0), (2, 3, 4), (0, 0, 0), (3, 1, 9)):

@@ -55,13 +55,14 @@ def test_wrong_types_are_reported(name: str, result: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "result", "says"),
     [
-        ("feed_back", (torch.zeros(16), torch.zeros(1, 16)), "it should be (1, 16) = (1, d)"),
+        ("soft_word", (torch.zeros(16), torch.zeros(1, 16)), "it should be (1, 16) = (1, d)"),
         (
             "think_without_cache",
             (torch.zeros(1, 15, 16), [torch.zeros(16)] * 3),
             "thoughts is wrong at entry 0: it has shape (16,), it should be (1, 16)",
         ),
-        ("thought_gradients", [torch.zeros(1, 16)], "has 1 entries, it should have 3"),
+        ("early_answers", torch.zeros(3, 30), "it should be (4, 30) = (n + 1, V)"),
+        ("slope_at_thought", torch.zeros(1, 16), "should be a number, not a tensor"),
         ("align", {"input_ids": torch.zeros(3, 4).long()}, "has no 'attention_mask'"),
         ("align", {"input_ids": torch.zeros(3, 4)}, "input_ids should be a tensor of int64"),
         (
@@ -95,7 +96,7 @@ def test_an_unknown_mistake_is_located() -> None:
 
 
 def test_a_notebook_shows_the_message_alone() -> None:
-    error = failure("feed_back", lambda *arguments: None)
+    error = failure("soft_word", lambda *arguments: None)
     assert error._render_traceback_() == [f"CheckFailed: {error}"]  # IPython asks for this
 
 

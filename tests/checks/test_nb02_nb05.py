@@ -6,6 +6,7 @@ right by the checks is compared with single rows, without padding, positions or 
 
 from __future__ import annotations
 
+import copy
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from judging import Solutions, judge
 from transformers import DynamicCache
 
 from coconut_lab import checks, collate
-from coconut_lab.checks.models import EOS, THOUGHT, padded_batch, random_models
+from coconut_lab.checks.models import EOS, THOUGHT, padded_batch, random_models, thinking
 from coconut_lab.checks.nb05_inference import batches_after_eot
 from coconut_lab.curriculum.stages_and_masks import Example
 
@@ -32,19 +33,21 @@ def step(model, inputs, mask=None, positions=None, cache=None):
     ).last_hidden_state[:, -1]  # fmt: skip
 
 
-@right("feed_back")
-def feed_back_with_a_cache(language_model, input_ids):
-    first = language_model.base_model(input_ids=input_ids, use_cache=True)
-    thought = first.last_hidden_state[:, -1]
-    return thought, step(language_model, thought[:, None], cache=first.past_key_values)
+@right("soft_word")
+def word_by_a_sum(language_model, input_ids):
+    first = language_model(input_ids=input_ids, use_cache=True)
+    shares = torch.softmax(first.logits[0, -1], 0)
+    embeddings = language_model.get_input_embeddings()(torch.arange(len(shares)))
+    word = (shares[:, None] * embeddings).sum(0, keepdim=True)
+    return word, step(language_model, word[:, None], cache=first.past_key_values)
 
 
-@wrong("feed_back", "it replaces <bot>")
-def fed_in_place(language_model, input_ids):
+@wrong("soft_word", "it replaces <bot>")
+def put_in_place(language_model, input_ids):
+    word, _ = word_by_a_sum(language_model, input_ids)
     inputs = language_model.get_input_embeddings()(input_ids).clone()
-    thought = step(language_model, inputs)
-    inputs[:, -1] = thought
-    return thought, step(language_model, inputs)
+    inputs[:, -1] = word
+    return word, step(language_model, inputs)
 
 
 @right("think_without_cache")
@@ -70,36 +73,39 @@ def all_thoughts_at_once(language_model, input_ids, thought_id):
     return language_model.base_model(inputs_embeds=inputs).last_hidden_state, thoughts
 
 
-@right("think_with_cache")
-def by_the_models_own_cache(model, ids, mask, positions, thought_id, kept=True):
-    stops = [*(c for c in range(ids.shape[1]) if ids[0, c] == thought_id), ids.shape[1]]
-    output = model.base_model(
-        input_ids=ids[:, : stops[0]], attention_mask=mask[:, : stops[0]],
-        position_ids=positions[:, : stops[0]], use_cache=True,
-    )  # fmt: skip
-    hidden, thoughts = [output.last_hidden_state], []
-    for start, stop in pairwise(stops):
-        thoughts.append(hidden[-1][:, -1])
-        rest = model.get_input_embeddings()(ids[:, start + 1 : stop])
-        output = model.base_model(
-            inputs_embeds=torch.cat([thoughts[-1].unsqueeze(1), rest], dim=1),
-            attention_mask=mask[:, :stop].bool(), position_ids=positions[:, start:stop],
-            past_key_values=output.past_key_values if kept else None, use_cache=True,
-        )  # fmt: skip
-        hidden.append(output.last_hidden_state)
-    return torch.cat(hidden, dim=1), thoughts
+@right("early_answers")
+def answers_with_the_tail_beside(model, ids, count, tail, look=copy.deepcopy):
+    """Looks on copies; `look` could also not copy."""
+    cache, inputs = DynamicCache(config=model.config), model.get_input_embeddings()(ids)
+    found = torch.zeros(count + 1, model.config.vocab_size, dtype=inputs.dtype)
+    for k in range(count + 1):
+        inputs = step(model, inputs, cache=cache)[:, None]
+        found[k] = model(input_ids=tail, past_key_values=look(cache)).logits[0, -1]
+    return found
 
 
-@wrong("think_with_cache", "A new cache in every pass is an empty one")
-def cache_is_not_kept(*given):
-    return by_the_models_own_cache(*given, kept=False)
+@right("early_answers")
+def answers_in_one_pass_each(model, ids, count, tail):
+    """The tail travels with the thought before it, and is cut off again."""
+    cache, embed, found = DynamicCache(config=model.config), model.get_input_embeddings(), []
+    inputs = embed(ids)
+    for _ in range(count + 1):
+        whole = torch.cat([inputs, embed(tail)], dim=1)
+        output = model.base_model(inputs_embeds=whole, past_key_values=cache, use_cache=True)
+        found.append(model.lm_head(output.last_hidden_state[0, -1]))
+        cache.crop(-tail.shape[1])
+        inputs = output.last_hidden_state[:, inputs.shape[1] - 1][:, None]
+    return torch.stack(found)
 
 
-@wrong("think_with_cache", "columns went through the model")
-def cached_in_name_only(model, ids, mask, positions, thought_id):
-    hidden, thoughts = by_the_models_own_cache(model, ids, mask, positions, thought_id)
-    by_the_models_own_cache(model, ids, mask, positions, thought_id)
-    return hidden, thoughts
+@wrong("early_answers", "what you read on the way stays in the cache")
+def answers_that_stay(*given):
+    return answers_with_the_tail_beside(*given, look=lambda cache: cache)
+
+
+@wrong("early_answers", "Send only columns that are not in the cache yet")
+def answers_anew(model, ids, count, tail):
+    return torch.cat([answers_in_one_pass_each(model, ids, k, tail)[-1:] for k in range(count + 1)])
 
 
 @right("align")
@@ -119,21 +125,20 @@ def rows_grow(rows, thought_id, pad_id):
     return batch
 
 
-@right("thought_gradients")
-def gradients_by_backward(language_model, input_ids, labels, thought_id):
+@right("slope_at_thought")
+def slope_by_autograd(language_model, input_ids, labels, thought_id, number, direction):
     hidden, thoughts = loop_over_whole_rows(language_model, input_ids, thought_id)
-    for thought in thoughts:
-        thought.retain_grad()
-    F.cross_entropy(language_model.lm_head(hidden)[0, :-1], labels[0, 1:]).backward()
-    return tuple(thought.grad for thought in thoughts)
-
-
-@wrong("thought_gradients", "autograd finds no path from the loss to your thoughts")
-def thoughts_of_another_run(language_model, input_ids, labels, thought_id):
-    _, thoughts = loop_over_whole_rows(language_model, input_ids, thought_id)
-    hidden, _ = loop_over_whole_rows(language_model, input_ids, thought_id)
     loss = F.cross_entropy(language_model.lm_head(hidden)[0, :-1], labels[0, 1:])
-    return list(torch.autograd.grad(loss, thoughts))
+    (gradient,) = torch.autograd.grad(loss, thoughts[number - 1])
+    return (gradient * direction).sum()
+
+
+@wrong("slope_at_thought", "`number` counts from 1")
+def slope_of_the_next(*given):
+    model, ids, labels, thought, number, direction = given
+    if number == int((ids == thought).sum()):
+        return 0.0
+    return slope_by_autograd(model, ids, labels, thought, number + 1, direction)
 
 
 @right("think_fixed")
@@ -261,7 +266,7 @@ def test_a_solution_is_judged_rightly(name, function, says) -> None:
 def test_what_is_right_for_a_padded_batch_is_right_for_each_row_alone(count: int) -> None:
     ids, mask, positions = padded_batch(count).values()
     for model in random_models():
-        hidden, thoughts = checks.think_with_cache.right(model, ids, mask, positions, THOUGHT)
+        hidden, thoughts = thinking(model, ids, mask, positions)
         for row in range(len(ids)):
             real = mask[row].bool()
             alone, its_thoughts = loop_over_whole_rows(model, ids[row][real][None], THOUGHT)
