@@ -192,8 +192,9 @@ CROP = "cache.crop(-tail.shape[1])"
     mistakes={
         "what you read on the way stays in the cache, so the next thought has seen it. Take it "
         "back with cache.crop(-number), or read on a copy of the cache.": (CROP, "pass"),
-        "you take back too few columns or too many. Left in the cache are the prompt and one column "
-        "for each thought.": [(CROP, CROP.replace("]", "] - 1")), (CROP, CROP.replace("]", "] + 1"))],
+        "you take back too few columns or too many. Left in the cache are the prompt and one "
+        "column for each thought.": [
+            (CROP, CROP.replace("]", "] - 1")), (CROP, CROP.replace("]", "] + 1"))],
         "you go on thinking from the state after the tail. The next thought is the state at <bot>, "
         "or at the thought before it.": ("hidden[:, None]", "look[:, None]"),
         "you read the answer at the first column of the tail. It is predicted at its last.": (
