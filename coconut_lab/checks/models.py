@@ -133,7 +133,7 @@ def thinking(
 
 
 def gradient_of(model: Any, hidden: Any) -> Tensor:
-    """The gradient (V, d) of a weighted sum of hidden states at the embeddings, if there is one."""
+    """The gradient (V - 1, d) at the embeddings of a weighted sum of hidden states, if any."""
     if not isinstance(hidden, Tensor) or not hidden.requires_grad:
         return NO_GRAPH
     # Weighted, since the plain sum of a normalised vector hardly changes.
@@ -143,7 +143,7 @@ def gradient_of(model: Any, hidden: Any) -> Tensor:
         found = torch.autograd.grad((hidden * weights).sum(), weight, allow_unused=True)[0]
     except RuntimeError:
         return BROKEN_GRAPH
-    return NO_GRAPH if found is None else found
+    return NO_GRAPH if found is None else found[PAD + 1 :]  # a lookup leaves out padding
 
 
 @contextmanager
