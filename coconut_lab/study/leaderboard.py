@@ -59,7 +59,7 @@ ROWS = {
 }
 #: Hops that the recipes of the rows never train.
 MORE_HOPS = 4
-#: A run is scored every so many updates, on so many problems that no recipe trains on.
+#: A run is scored every so many updates, on so many problems: neither training's nor the row's.
 EVERY, HELD_OUT, GOAL = 50, 300, 0.95
 #: Two-sided 95% of Student's distribution with 1, 2, … degrees of freedom.
 T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -154,7 +154,8 @@ def scored_run(
     """
     folder = run_path(runs, recipe)
     trainer = Trainer(recipe, folder, start=start, progress=False, save_every=EVERY)
-    path, problems = folder / "scored.json", held_out()
+    path = folder / "scored.json"
+    problems = generate_prosqa(HELD_OUT, UNSEEN_SEED + 1, "tiny")
     curve = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     began = time.process_time()
 
@@ -173,17 +174,6 @@ def scored_run(
     return trainer.train(look), trainer.curriculum, curve
 
 
-def held_out() -> list[Problem]:
-    """The problems that runs are scored on: neither training's nor those of the final figures."""
-    return generate_prosqa(HELD_OUT, UNSEEN_SEED + 1, "tiny")
-
-
-def reached(curve: Sequence[Sequence[float]]) -> tuple[int | None, float | None]:
-    """Updates and CPU seconds after which a run first had 95% right; None where it never had."""
-    first = next((point for point in curve if point[1] >= GOAL * HELD_OUT), None)
-    return (int(first[0]), first[2]) if first else (None, None)
-
-
 def _cell(recipe: Recipe, runs: Path) -> dict[str, Any]:
     """Train and measure one row."""
     start = recipe.model.start
@@ -193,7 +183,8 @@ def _cell(recipe: Recipe, runs: Path) -> dict[str, Any]:
         model, curriculum = done.model, done.curriculum
     else:
         model, curriculum, curve = scored_run(recipe, copy.deepcopy(base), runs)
-    updates, seconds = reached(curve)
+    enough = (point for point in curve if point[1] >= GOAL * HELD_OUT)
+    updates, _, seconds = next(enough, (None, None, None))
     found = {"updates to 95%": updates, "CPU seconds to 95%": seconds, "scored": curve}
     return leaderboard_row(model, curriculum, base) | found
 
@@ -243,10 +234,11 @@ def study_leaderboard(
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float | None]:
-    """A mean over seeds and half its 95% interval (Student's t; up to ten seeds); None of one."""
+    """A mean over seeds and half its 95% interval (Student's t), which is None for one seed."""
     if len(values) < 2:
         return values[0], None
-    return fmean(values), T[len(values) - 2] * stdev(values) / len(values) ** 0.5
+    factor = T[min(len(values) - 2, len(T) - 1)]
+    return fmean(values), factor * stdev(values) / len(values) ** 0.5
 
 
 def ranked(results: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
