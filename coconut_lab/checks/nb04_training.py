@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ SCHEDULES = [  # phases (stage, steps, final), peak, warmup
     ([(0, 2, 1.0), (0, 6, 0.8), (2, 8, 0.6)], 0.5, 4),
 ]
 WARM = "min(1.0, (step - reset + 1) / warmup)"
-FALL = "(1 - (1 - final) * (step - start) / steps)"
+FALL = "(final + (1 - final) * wave)"
 RESET = "if stage != previous:"
 
 
@@ -44,15 +45,19 @@ RESET = "if stage != previous:"
         "`final` times the rate.": (FALL, "1"),
         "your fall begins in the wrong place. Each phase has its own `final`, and the fall begins "
         "anew with it, also where the stage stays the same.": [
-            (FALL, "(1 - (1 - phases[-1][2]) * step / sum(n for _, n, _ in phases))"),
+            ("(step - start) / steps", "step / sum(n for _, n, _ in phases)"),
             ("(step - start) / steps", "(step - reset) / steps")],
+        "your fall is a straight line, as in the chapter. Here it is half a wave: slow at both "
+        "ends, steep between.": (FALL, "(1 - (1 - final) * (step - start) / steps)"),
+        "the cosine goes from 1 to -1, so 1 + cos goes from 2 to 0: halve it.": (
+            "/ steps)) / 2", "/ steps))"),
         "your fall is one step ahead: the first step of a phase still has the whole rate, and "
         "`final` would be that of the step after the last one. Count done / steps from 0.": [
             ("(step - start) / steps", "(step - start + 1) / steps"),
             ("/ steps)", "/ max(1, steps - 1))")],
-        "the share of the rate goes from 1 at the start to `final` where the phase ends: 1 - (1 - "
-        "final) * done / steps. It is neither cut off there, nor `final` times what is left.": [
-            ("(1 - final) *", "final *"), (FALL, "max(final, 1 - (step - start) / steps)")],
+        "the share of the rate goes from 1 at the start to `final` where the phase ends: the wave "
+        "only carries the 1 - final between them. It is not cut off at `final`.": [
+            ("(1 - final) *", ""), (FALL, "wave"), (FALL, "max(final, wave)")],
         "you carry the fall over: each phase begins at the whole rate again, whatever the phase "
         "before it ended with.": ("start, previous = ", "peak *= final; start, previous = "),
         "your rate does not fall while it warms up. Multiply the two factors.": (
@@ -64,7 +69,7 @@ RESET = "if stage != previous:"
     },
 )  # fmt: skip
 def rate_at(step: int, phases: list, peak: float, warmup: int) -> float:
-    """Exercise 1: warm-up after each reset, fall within each phase."""
+    """Exercise 1: warm-up after each reset, a fall along a cosine within each phase."""
     start = reset = 0
     previous = None
     for stage, steps, final in phases:
@@ -72,7 +77,8 @@ def rate_at(step: int, phases: list, peak: float, warmup: int) -> float:
             reset = start
         if step < start + steps:
             warm = min(1.0, (step - reset + 1) / warmup)
-            return peak * warm * (1 - (1 - final) * (step - start) / steps)
+            wave = (1 + math.cos(math.pi * (step - start) / steps)) / 2
+            return peak * warm * (final + (1 - final) * wave)
         start, previous = start + steps, stage
     raise ValueError(f"the schedule has no step {step}")
 

@@ -1,4 +1,4 @@
-"""How long the recipe of notebook 04 trains until it has 95% right, from nothing and from its base.
+"""How long tiny-quick of notebook 04 trains until it has 95% right, from nothing and from its base.
 
 The clock stands still while the model is scored: on the 1,000 unseen problems of the notebook,
 every `EVERY` steps of the last stage. Printed is the time from which on every score is at least

@@ -2,26 +2,44 @@
 
     python tests/benchmarks/resets.py 0 1 2 3
 
-The code is not written here a second time: the cells of `notebooks/04_training.ipynb` that define
-the runs are run. Results go to results/reset-seeds.json, one entry per seed and beta2; what stands
-there is not trained again.
+Both runs begin with `tiny-base` and see the same batches; they differ from step `BEFORE` on.
+Results go to results/reset-seeds.json, one entry per seed and beta2, which notebook 04 prints; what
+is there is not trained again.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from coconut_lab.files import write_text
+from coconut_lab.training.recipe import Phase, load_recipe
+from coconut_lab.training.trainer import Trainer
 
-ROOT = Path(__file__).parents[2]
-NOTEBOOK = ROOT / "notebooks" / "04_training.ipynb"
-RESULTS = ROOT / "results" / "reset-seeds.json"
-CELLS = ("imports", "reset-run")
+RESULTS = Path(__file__).parents[2] / "results" / "reset-seeds.json"
+BEFORE, AFTER = 60, 100  # steps of stage 0, and of stage 1
 BETAS = (0.98, 0.999)
 WINDOWS = ((0, 10), (10, 50), (50, 100))
+
+
+def losses_with(reset: str, seed: int, beta2: float) -> list[float]:
+    """Train with or without a reset, `"stage"` or `"never"`: the loss of every step."""
+    recipe = load_recipe("tiny-coconut", seed=seed, batch_size=64)
+    recipe = dataclasses.replace(
+        recipe,
+        problems=dataclasses.replace(recipe.problems, count=4000),
+        phases=(Phase(stage=0, steps=BEFORE), Phase(stage=1, steps=AFTER)),
+        optimizer=dataclasses.replace(recipe.optimizer, reset=reset, beta2=beta2),
+    )
+    losses: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(recipe, folder, progress=False)
+        trainer.train(lambda entry: losses.append(entry["loss"]))
+    return losses
 
 
 def windows(losses: list[float], change: int) -> dict[str, float]:
@@ -38,15 +56,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seeds", nargs="+", type=int)
     chosen = parser.parse_args()
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    sources = {cell["id"]: "".join(cell["source"]) for cell in cells}
-    namespace: dict[str, Any] = {}
-    for name in CELLS:
-        exec(sources[name], namespace)
     what = {
         "what": "mean loss by steps after a change of stage: stage 0, then stage 1 of tiny-coconut "
         "with batches of 64, from the shipped tiny-base",
-        "steps": [namespace["BEFORE"], namespace["AFTER"]],
+        "steps": [BEFORE, AFTER],
     }
     for seed in chosen.seeds:
         for beta2 in BETAS:
@@ -56,8 +69,7 @@ def main() -> None:
                 continue
             entry: dict[str, Any] = {"seed": seed, "beta2": beta2}
             for reset in ("stage", "never"):
-                losses = namespace["losses_with"](reset, seed, beta2)
-                entry[reset] = windows(losses, namespace["BEFORE"])
+                entry[reset] = windows(losses_with(reset, seed, beta2), BEFORE)
             print(entry, flush=True)
             ordered = sorted([*found, entry], key=lambda one: (one["beta2"], one["seed"]))
             write_text(RESULTS, json.dumps(what | {"seeds": ordered}, indent=1) + "\n")

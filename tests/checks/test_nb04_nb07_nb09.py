@@ -31,7 +31,10 @@ def rate_by_the_package(step, phases, peak, warmup):
     for moment in schedule(recipe, 1000):
         since = 1 if moment.reset else since + 1
         if moment.step == step:
-            return torch.tensor(peak * moment.share * min(1.0, since / warmup))
+            final = moment.phase.final_rate  # of the package's straight fall, how far it is
+            done = (1 - moment.share) / (1 - final) if final < 1 else 0.0
+            share = final + (1 - final) * math.sin(math.pi * (1 - done) / 2) ** 2
+            return torch.tensor(peak * share * min(1.0, since / warmup))
 
 
 def run(model, make_optimizer, batch_at, rate_at, steps, saved):
