@@ -24,9 +24,9 @@ from coconut_lab.checks.nb06_inside_a_thought import branches, frontier_mass, gr
 from coconut_lab.checks.nb07_what_matters import (
     longest_chain,
     mcnemar,
+    problems_needed,
     verdict,
     wilson,
-    wilson_interval,
 )
 from coconut_lab.checks.nb08_is_it_reasoning import decided, erase, other_root, rewired
 from coconut_lab.checks.nb09_real_models import count_work, new_tokens, same_number
@@ -37,7 +37,7 @@ __all__ = [
     "choose_threshold", "count_thoughts", "count_work", "decided", "dose_curve", "early_answers",
     "encode_stage", "erase", "farther_option", "fed_from", "frontier_mass", "group_advantage",
     "grow", "halt_by_row", "jacobi", "longest_chain", "loss_share", "make_labels", "mcnemar",
-    "new_tokens", "node_value", "other_root", "plan", "rate_at", "reach", "rewired", "same_number",
-    "slope_at_thought", "soft_word", "step_holds", "think_fixed", "think_without_cache",
-    "train_classifier", "train_part", "verdict", "wilson", "wilson_interval", "write_on",
+    "new_tokens", "node_value", "other_root", "plan", "problems_needed", "rate_at", "reach",
+    "rewired", "same_number", "slope_at_thought", "soft_word", "step_holds", "think_fixed",
+    "think_without_cache", "train_classifier", "train_part", "verdict", "wilson", "write_on",
 ]  # fmt: skip

@@ -1,10 +1,9 @@
-"""The exercises of notebook 07: an interval (also in 04), a paired test, a verdict, a chain."""
+"""The exercises of notebook 07: length of a test, paired test, verdict, chain; 04's interval."""
 
 from __future__ import annotations
 
 import math
 import random
-from dataclasses import replace
 from typing import Any
 
 from coconut_lab.checks.engine import CheckFailed, Function, exercise
@@ -42,7 +41,7 @@ ENDS = "return max(0.0, low), min(1.0, high)"
     },
 )  # fmt: skip
 def wilson(right: int, total: int) -> tuple[float, float]:
-    """Exercise 1, and exercise 2 of 04: the 95% Wilson interval of an accuracy."""
+    """Exercise 2 of 04: the 95% Wilson interval of an accuracy."""
     z, share = 1.96, right / total
     shrink = 1 + z * z / total
     middle = share + z * z / (2 * total)
@@ -51,7 +50,41 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     return max(0.0, low), min(1.0, high)
 
 
-wilson_interval = replace(wilson, name="wilson_interval")
+VARIANCE = "accuracy * (1 - accuracy)"
+
+
+@exercise(
+    cases=lambda: [(0.97, 0.04), (0.5, 0.1), (0.8, 0.06), (1.0, 0.02), (0.0, 0.3), (0.97, 0.02)],
+    returns="the number of problems",
+    says="{} intervals are just narrow enough, also where every answer is right",
+    mistakes={
+        "this is the normal approximation. Where every answer is right it asks for one problem, as "
+        "if one proved everything. Use Wilson's interval.": ("z * z", "0"),
+        "`width` is the whole interval, from its lower to its upper end. You took half of it, the "
+        "± beside an accuracy.": ("2 * z * root", "z * root"),
+        "for 95%, z = 1.96: 1.645 leaves 10% outside, 5% on each side; 1 is one standard error.": [
+            ("1.96", "1.645"), ("1.96", "1")],
+        "this number is one too small: it gives the last interval that is still too wide.": (
+            "return total", "return total - 1"),
+        "the *smallest* number is asked for: try every one, not steps of ten or a hundred.": [
+            ("total += 1", "total += 10"), ("total += 1", "total += 100")],
+        "do not round to whole answers: at accuracy · n right of n, the width falls steadily.": (
+            VARIANCE, "(x := round(accuracy * total) / total) * (1 - x)"),
+        "Wilson's interval is divided by 1 + z²/n as a whole, its width as well.": (
+            " / (1 + z * z / total)", ""),
+        "under the root is p(1-p)/n + z²/4n²: divided by n twice, and not left out.": [
+            ("(4 * total**2)", "(4 * total)"), (" + z * z / (4 * total**2)", "")],
+    },
+)  # fmt: skip
+def problems_needed(accuracy: float, width: float) -> int:
+    """Exercise 1: the fewest problems whose 95% Wilson interval is no wider than `width`."""
+    z, total = 1.96, 1
+    while True:
+        root = math.sqrt(accuracy * (1 - accuracy) / total + z * z / (4 * total**2))
+        if 2 * z * root / (1 + z * z / total) <= width:
+            return total
+        total += 1
+
 
 PAIRS = ("11", "10", "01", "00")
 
@@ -216,41 +249,46 @@ def verdict(first: str, second: str, comparisons: int) -> str:
     return better if p < 0.05 / comparisons else "undecided"
 
 
-METHODS = ("coconut", "cot", "no_cot", "pause_as_thought")
-GROWS = '{"coconut": thoughts, "cot": steps}'
-CHAIN = "layers * (again + 1)"
+def _longest_run(columns: str, layers: int, layer: int) -> int:
+    """As if a pause token cut the chain."""
+    return max(longest_chain.right(part, layers, layer) for part in columns.split("p"))
+
+
+THOUGHTS, WORDS = 'layer * columns.count("t")', 'layers * columns.count("w")'
 
 
 @exercise(
     cases=lambda: [
-        (method, *sizes)
-        for sizes in ((3, 4, 6), (4, 3, 2), (1, 5, 3), (3, 0, 0))
-        for method in METHODS
+        ("ttt", 4, 4), ("ppp", 4, 4), ("www", 3, 3), ("", 3, 2), ("tpt", 4, 2), ("tw", 3, 1),
+        ("pwtpt", 5, 3), ("wwt", 4, 2), ("ptp", 2, 1),
     ],
     returns="the chain",
-    says="recycling multiplies the chain; tokens that are only read do not lengthen it",
+    says="what goes in again lengthens the chain by the layers it has been through, and no other",
     mistakes={
-        "the chain is not one pass: it should grow with each thought or written step. Either is "
-        "computed by all layers and goes in at the bottom again, a step as a word, a thought as a "
-        "vector.": [(GROWS, '{"cot": steps}'), (GROWS, '{"coconut": thoughts}'), (GROWS, "{}")],
-        "a thought or a written step is not one layer more: it went through all of them.": (
-            CHAIN, "layers + again"),
-        "n thoughts take n + 1 passes, the last one with all layers as well.": [
-            (CHAIN, "layers * (again or 1)"), (CHAIN, "layers * again + 1")],
-        "these are the passes. Each of them has all the layers.": (CHAIN, "again + 1"),
+        "a thought is taken after layer `layer`: so many layers has it been through, not all.": (
+            THOUGHTS, THOUGHTS.replace("layer ", "layers ")),
+        "a word is chosen from what comes out of the last layer, wherever thoughts are taken.": (
+            WORDS, WORDS.replace("layers", "layer")),
         "a pause token is the same vector whatever the question says. Nothing is recycled, so all "
-        "columns go through the layers side by side, in one pass.": (
-            '"cot": steps', '"cot": steps, "pause_as_thought": thoughts'),
-        "only Coconut has thoughts and only CoT writes steps: whatever else an argument says, a "
-        "method without them has one pass.": [
-            (GROWS, GROWS.replace("}", ', "no_cot": thoughts}')),
-            ("(method, 0)", "(method, thoughts)"), (f"{GROWS}.get(method, 0)", "thoughts"),
-            (GROWS, '{"coconut": steps, "cot": thoughts}'),
-            (GROWS, '{"coconut": thoughts, "cot": thoughts}'),
-            (GROWS, '{"coconut": thoughts + steps, "cot": thoughts + steps}')],
+        "columns go through the layers side by side, in one pass.": [
+            (THOUGHTS, f'{THOUGHTS} + layers * columns.count("p")'),
+            (THOUGHTS, f'{THOUGHTS} + layer * columns.count("p")'),
+            (THOUGHTS, f'{THOUGHTS} + columns.count("p")')],
+        "a pause token does not cut the chain: its column reads the earlier ones, in every layer.":
+            _longest_run,
+        "after the last column the answer still goes through all the layers.": (
+            "return layers + ", "return "),
+        "the chain grows with each thought and with each written word. Either was computed from "
+        "the question and goes in at the bottom again.": [
+            (THOUGHTS, "0"), (WORDS, "0"), ((THOUGHTS, "0"), (WORDS, "0"))],
+        "a thought or a written word is not one layer more: it has been through several.": [
+            ((THOUGHTS, 'columns.count("t")'), (WORDS, 'columns.count("w")')),
+            ((THOUGHTS, "len(columns)"), (WORDS, "0"))],
+        "these are the passes. Count the layers that each of them adds.": (
+            ("return layers", "return 1"), (THOUGHTS, 'columns.count("t")'),
+            (WORDS, 'columns.count("w")')),
     },
 )  # fmt: skip
-def longest_chain(method: str, layers: int, thoughts: int, steps: int) -> int:
+def longest_chain(columns: str, layers: int, layer: int) -> int:
     """Exercise 4: how many layers can work one after another before the answer."""
-    again = {"coconut": thoughts, "cot": steps}.get(method, 0)
-    return layers * (again + 1)
+    return layers + layer * columns.count("t") + layers * columns.count("w")

@@ -131,9 +131,29 @@ def share_by_sums(mean, labelled_here, labelled, processes):
     return processes * (mean * labelled_here) / labelled
 
 
-@right("wilson", "wilson_interval")
+@right("wilson")
 def interval_by_the_package(right, total):
     return Score(right, total).interval
+
+
+def width(accuracy, total):
+    """The root of Wilson's quadratic equation, from its coefficients."""
+    a, b, c = 1 + 1.96**2 / total, -(2 * accuracy + 1.96**2 / total), accuracy**2
+    return math.sqrt(b * b - 4 * a * c) / a
+
+
+@right("problems_needed")
+def problems_by_halving(accuracy, width_wanted):
+    low, high = 0, 1 << 20
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if width(accuracy, middle) <= width_wanted else (middle, high)
+    return high
+
+
+@wrong("problems_needed", "You took half of it")
+def problems_by_half_the_width(accuracy, half):
+    return problems_by_halving(accuracy, 2 * half)
 
 
 def coins(first, second):
@@ -179,23 +199,28 @@ by_texts = verdict_by(lambda p, m, n: p < 0.05 / m, better=lambda first, second:
 wrong("verdict", "you compare the texts")(by_texts)
 
 
-@right("longest_chain")
-def chain_by_graph(method, layers, thoughts, steps):
+def longest_way(columns, layers, layer):
     """Follow what each hidden state is computed from, column by column and layer by layer."""
-    columns = {"cot": steps, "no_cot": 0}.get(method, thoughts)
-    lengths: list[list[int]] = []  # per column: of the longest way to each layer's output
-    for column in range(columns + 2):  # the question's last column, those, the answer's column
-        recycled = 0 < column <= columns and method != "pause_as_thought"
-        way = [lengths[-1][-1] if recycled else 0]
-        for layer in range(layers):
-            way.append(1 + max([way[-1], *(other[layer] for other in lengths)]))
-        lengths.append(way)
-    return lengths[-1][-1]
+    ways = [[*range(layers + 1)]]  # per column: the longest way to each layer's output
+    for column in f"{columns}p":  # the answer's column is the same for every question, too
+        way = [{"t": ways[-1][layer], "w": ways[-1][-1], "p": 0}[column]]
+        for below in range(layers):
+            way.append(1 + max([way[-1], *(other[below] for other in ways)]))
+        ways.append(way)
+    return ways[-1][-1]
+
+
+right("longest_chain")(longest_way)
 
 
 @wrong("longest_chain", "a pause token is the same vector")
-def chain_through_all_columns(method, layers, thoughts, steps):
-    return layers + layers * {"cot": steps, "no_cot": 0}.get(method, thoughts)
+def chain_through_all_columns(columns, layers, layer):
+    return longest_way(columns, layers, layer) + layers * columns.count("p")
+
+
+@wrong("longest_chain", "has it been through, not all")
+def chain_of_coconut(columns, layers, layer):
+    return longest_way(columns, layers, layers)
 
 
 @right("new_tokens")
