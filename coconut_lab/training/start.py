@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Sequence
 
@@ -12,7 +13,13 @@ from coconut_lab.checkpoints.lora import train_new_tokens
 from coconut_lab.checkpoints.pretrained import add_rows, from_hub
 from coconut_lab.checkpoints.shipped import load
 from coconut_lab.curriculum.stages_and_masks import Curriculum
-from coconut_lab.curriculum.tokenizer import add_pause_token, pause_token, word_tokenizer
+from coconut_lab.curriculum.tokenizer import (
+    add_pause_token,
+    pause_token,
+    token_id,
+    word_tokenizer,
+    words_known,
+)
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.training.recipe import ModelPart, OptimizerPart
 
@@ -46,8 +53,34 @@ def first_model(
     if part.hub is not None:
         return from_hub(part.hub, curriculum).model
     if part.start is not None:
-        return load(part.start).model
+        return with_names(load(part.start).model, names, seed)
     return new_model(part, names, seed)
+
+
+def with_names(model: Coconut, names: Sequence[str], seed: int) -> Coconut:
+    """Give a model of small problems the names of larger ones; one that has them stays as it is.
+
+    It keeps the rows of the words it knows. Those of new names are drawn from the seed, with the
+    mean and the spread of the rows of names that it knows.
+    """
+    old = model.tokenizer
+    known = [index for name in names if (index := token_id(old, name)) is not None]
+    if words_known(old) is None or len(known) == len(names):
+        return model
+    tokenizer, generator = word_tokenizer(names), torch.Generator().manual_seed(seed)
+    state = model.language_model.state_dict()
+    for key in ("model.embed_tokens.weight", "lm_head.weight"):
+        rows = state[key]  # (V, d)
+        noise = torch.randn(len(tokenizer), rows.shape[1], generator=generator)
+        state[key] = rows[known].mean(0) + rows[known].std(0) * noise
+        for word, index in tokenizer.get_vocab().items():
+            if (before := token_id(old, word)) is not None:
+                state[key][index] = rows[before]
+    config = copy.deepcopy(model.language_model.config)
+    config.vocab_size = len(tokenizer)
+    grown = LlamaForCausalLM(config)
+    grown.load_state_dict(state)
+    return Coconut(grown, tokenizer)
 
 
 def new_optimizer(model: Coconut, part: OptimizerPart) -> torch.optim.Optimizer:
