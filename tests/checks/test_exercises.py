@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -95,6 +96,16 @@ def test_every_exercise_has_its_check(path: Path) -> None:
         assert len(called_checks(nbformat.from_dict({"cells": [cell]}))) == 1, (
             f"{path.name}, cell {cell.id}: a check cell calls one checks.something(...)"
         )
+
+
+@each_solution
+def test_every_exercise_says_how_hard_it_is_and_folds_a_hint(path: Path) -> None:
+    text = "\n".join(cell.source for cell in solution(path).cells)
+    parts = re.split(r"^## Exercise \d", text, flags=re.MULTILINE)[1:]
+    assert len(parts) == sum(map(has_solution, solution(path).cells))
+    for part in parts:
+        assert re.search(r"Difficulty [●○]{5} · importance [●○]{5} · \d+ minutes", part)
+        assert "<details><summary>Hint" in part
 
 
 @each_solution
