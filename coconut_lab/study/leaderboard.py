@@ -291,4 +291,4 @@ def leaderboard_table(results: Sequence[Mapping[str, Any]]) -> Table:
 
 def _text(mean: float, half: float | None) -> str:
     places = 1 if mean > 2 else 2
-    return f"{mean:.{places}f}" + (f" ± {half:.{places}f}" if half else "")
+    return f"{mean:.{places}f}" + (f" ± {half:.{places}f}" if half and half > 0.005 else "")
