@@ -32,6 +32,7 @@ IN_FOLDERS = [
 OLDEST_PYTHON = PROJECT["requires-python"].removeprefix(">=") + ".0"
 MOST_BYTES = 1_500_000
 IGNORED = "nbval-ignore-output"
+MOST_LINES = 15
 MOST_IGNORED = 4  # cells of one notebook, and never more than a fifth of them
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -173,6 +174,13 @@ def test_notebook_ran_from_top_to_bottom(path: Path) -> None:
     silent = [c for c in cells if IGNORED in c.metadata.get("tags", []) and not c.outputs]
     assert not silent, f"{path.name}, cell {silent[0].id}: no output is kept"
     assert any(cell.outputs for cell in cells), f"{path.name} has no outputs: run `make notebooks`"
+
+
+@each_notebook
+def test_no_cell_is_too_long_to_be_read_at_once(path: Path) -> None:
+    for cell in code_cells(read(path)):
+        lines = cell.source.count("\n") + 1
+        assert lines <= MOST_LINES, f"{path.name}, cell {cell.id}: {lines} lines; split it"
 
 
 @each_notebook

@@ -120,16 +120,14 @@ def columns_of(input_ids: Tensor, thought_id: int = THOUGHT) -> list[int]:
     return (input_ids[0] == thought_id).nonzero().flatten().tolist()
 
 
-def thinking(
-    model: Any, ids: Tensor, mask: Tensor, positions: Tensor
-) -> tuple[Tensor, list[Tensor]]:
-    """The hidden states (B, T, d) and the thoughts (B, d) of a padded batch, without a cache."""
-    inputs, thoughts = model.get_input_embeddings()(ids), []
+@torch.no_grad()
+def with_thoughts(model: Any, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+    """The inputs (B, T, d) of a padded batch with its thoughts in place, without a cache."""
+    inputs = model.get_input_embeddings()(ids)
     for column in columns_of(ids):
         seen = (part[:, :column] for part in (inputs, mask, positions))
-        thoughts.append(one_pass(model, *seen).last_hidden_state[:, -1])
-        inputs = torch.cat([inputs[:, :column], thoughts[-1][:, None], inputs[:, column + 1 :]], 1)
-    return one_pass(model, inputs, mask, positions).last_hidden_state, thoughts
+        inputs[:, column] = one_pass(model, *seen).last_hidden_state[:, -1]
+    return inputs
 
 
 def gradient_of(model: Any, hidden: Any) -> Tensor:

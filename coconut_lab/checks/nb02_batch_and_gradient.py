@@ -109,11 +109,10 @@ def align(rows: list[list[int]], thought_id: int, pad_id: int) -> dict[str, Tens
 
 
 def nudges() -> Iterator[tuple[Any, ...]]:
-    """Every thought of the GPT-2's rows, each moved along a direction of its own."""
-    for model, ids, labels, thought in islice(labelled_rows(), 2):  # in float64
+    """Every thought of the GPT-2's rows, which are in float64, and a direction."""
+    direction = torch.linspace(-1, 1, 16, dtype=torch.float64)[None]
+    for model, ids, labels, thought in islice(labelled_rows(), 2):
         for number in range(1, int((ids == thought).sum()) + 1):
-            generator = torch.Generator().manual_seed(number)
-            direction = torch.randn(1, 16, generator=generator, dtype=torch.float64)
             yield model, ids, labels, thought, number, direction
 
 
@@ -138,8 +137,9 @@ MOVED = "(len(seen) == number)"
         "from it.": [(MOVED, "1"), (MOVED, "(len(seen) >= number)")],
         "nothing changes with your nudge. Is it added to a placeholder's embedding, which never "
         "goes in? Add it to the hidden state before it is fed back.": (MOVED, "0"),
-        "the loss is measured at two places that are 2ε apart: divide the difference by 2ε.": [
-            ("(2 * step)", "step"), (" / (2 * step)", "")],
+        "the two losses are 2ε apart: divide by 2ε, and move by ε · direction as it is.": [
+            ("(2 * step)", "step"), (" / (2 * step)", ""),
+            ("direction *", "direction / direction.norm() *")],
         "the sign is wrong: the loss after the step forwards, less that after the step back.": (
             SLOPE, f"-{SLOPE}"),
         "it is nearly right: your step is too long, or only to one side. Take about 1e-5 in both "
@@ -148,19 +148,16 @@ MOVED = "(len(seen) == number)"
             (("step = 1e-5", "step = 0.01"), ("-step)) / (2 *", "0)) / (1 *"))],
         "your step is so short that rounding is all you see. Take about 1e-5.": (
             "step = 1e-5", "step = 1e-14"),
-        "you changed the length of the direction. Move by ε · direction as it is.": (
-            "direction *", "direction / direction.norm() *"),
         "your loss is off by one position: the logits at column t predict the token of t + 1.": [
             (LOSS, "F.cross_entropy(logits[0], labels[0])"),
             (LOSS, "F.cross_entropy(logits[0, 1:], labels[0, :-1])")],
         "your loss counts every token. The labels mask the question, the markers and the thoughts "
         "with -100: use labels, not input_ids.": ("labels[0, 1:]", "ids[0, 1:]"),
-        "your loss is a sum over the labelled tokens. The loss of a batch is their mean.": (
-            LOSS, LOSS.replace("1:])", '1:], reduction="sum")')),
-        "your loss is divided by the number of all tokens. The mean is one over the labelled "
-        "tokens.": (LOSS, LOSS.replace("1:])", '1:], reduction="none").mean()')),
-        "your loss takes probabilities for logits: F.cross_entropy has the softmax in it.": (
-            "logits[0, :-1]", "logits[0, :-1].softmax(-1)"),
+        "your loss is a sum, or a mean over all columns, or takes probabilities for logits. "
+        "F.cross_entropy(logits, labels) gives the mean over the labelled tokens.": [
+            (LOSS, LOSS.replace("1:])", '1:], reduction="sum")')),
+            (LOSS, LOSS.replace("1:])", '1:], reduction="none").mean()')),
+            ("logits[0, :-1]", "logits[0, :-1].softmax(-1)")],
     },
 )  # fmt: skip
 def slope_at_thought(

@@ -12,7 +12,7 @@ from transformers import DynamicCache
 
 from coconut_lab.checks import models
 from coconut_lab.checks.engine import CheckFailed, Function, exercise, kind
-from coconut_lab.checks.models import EOT, one_pass, padded_batch, random_models, thinking
+from coconut_lab.checks.models import EOT, one_pass, padded_batch, random_models, with_thoughts
 from coconut_lab.checks.nb02_latent_forward import ALONE, WRONG_VECTORS
 
 Seen = dict[str, Any]
@@ -84,11 +84,9 @@ def batches_after_eot() -> Iterator[tuple[Any, ...]]:
     for model in random_models():
         for thoughts in (2, 0):
             ids, mask, positions = padded_batch(thoughts).values()
-            inputs, cache = model.get_input_embeddings()(ids), DynamicCache(config=model.config)
+            inputs = with_thoughts(model, ids, mask, positions)
+            cache = DynamicCache(config=model.config)
             with torch.no_grad():
-                _, fed = thinking(model, ids, mask, positions)
-                for column, thought in zip(models.columns_of(ids), fed, strict=True):
-                    inputs[:, column] = thought
                 hidden = one_pass(model, inputs, mask, positions, cache).last_hidden_state[:, -1]
             yield model, cache, hidden, mask, positions, 4
 
@@ -180,8 +178,9 @@ MOST = 4
 def rules() -> Iterator[tuple[Any, ...]]:
     """Padded rows that end in <bot>, and a rule that stops each at its own number of thoughts."""
     for model in random_models():
+        _, *where = full = padded_batch(MOST).values()
         with torch.no_grad():
-            hidden, _ = thinking(model, *padded_batch(MOST).values())
+            hidden = one_pass(model, with_thoughts(model, *full), *where).last_hidden_state
         states = hidden[:, -5 - MOST : -4]  # (B, MOST + 1, d), at <bot> and at every thought
         batch = [value[:, :-4] for value in padded_batch(0).values()]
         for wanted in ((1, 2, 0), (2, 3, 4), (0, 0, 0), (3, 1, 9)):

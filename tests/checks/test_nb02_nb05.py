@@ -17,7 +17,7 @@ from judging import Solutions, judge
 from transformers import DynamicCache
 
 from coconut_lab import checks, collate
-from coconut_lab.checks.models import EOS, THOUGHT, padded_batch, random_models, thinking
+from coconut_lab.checks.models import EOS, THOUGHT, padded_batch, random_models, with_thoughts
 from coconut_lab.checks.nb05_inference import batches_after_eot
 from coconut_lab.curriculum.stages_and_masks import Example
 
@@ -266,14 +266,14 @@ def test_a_solution_is_judged_rightly(name, function, says) -> None:
 def test_what_is_right_for_a_padded_batch_is_right_for_each_row_alone(count: int) -> None:
     ids, mask, positions = padded_batch(count).values()
     for model in random_models():
-        hidden, thoughts = thinking(model, ids, mask, positions)
+        inputs = with_thoughts(model, ids, mask, positions)
         for row in range(len(ids)):
             real = mask[row].bool()
-            alone, its_thoughts = loop_over_whole_rows(model, ids[row][real][None], THOUGHT)
-            assert torch.allclose(hidden[row][real], alone[0], atol=1e-5)
-            assert len(its_thoughts) == len(thoughts) == count
-            for one, other in zip(thoughts, its_thoughts, strict=True):
-                assert torch.allclose(one[row], other[0], atol=1e-5)
+            _, thoughts = loop_over_whole_rows(model, ids[row][real][None], THOUGHT)
+            places = (ids[row] == THOUGHT).nonzero().flatten().tolist()
+            assert len(places) == len(thoughts) == count
+            for place, thought in zip(places, thoughts, strict=True):
+                assert torch.allclose(inputs[row, place], thought[0], atol=1e-5)
 
 
 @torch.no_grad()
