@@ -31,13 +31,15 @@ from coconut_lab.checks.nb07_what_matters import (
 from coconut_lab.checks.nb08_is_it_reasoning import decided, erase, other_root, rewired
 from coconut_lab.checks.nb09_real_models import count_work, new_tokens, same_number
 from coconut_lab.checks.nb10_steering import backtrack, dose_curve, group_advantage, jacobi
+from coconut_lab.checks.nb11_what_supervises_a_thought import frontier_target, lead, step_loss
 
 __all__ = [
     "CheckFailed", "accumulate", "add_node", "align", "backtrack", "branches", "chain_holds",
     "choose_threshold", "count_thoughts", "count_work", "decided", "dose_curve", "early_answers",
-    "encode_stage", "erase", "farther_option", "fed_from", "frontier_mass", "group_advantage",
-    "grow", "halt_by_row", "jacobi", "longest_chain", "loss_share", "make_labels", "mcnemar",
-    "new_tokens", "node_value", "other_root", "plan", "problems_needed", "rate_at", "reach",
-    "rewired", "same_number", "slope_at_thought", "soft_word", "step_holds", "think_fixed",
-    "think_without_cache", "train_classifier", "train_part", "verdict", "wilson", "write_on",
+    "encode_stage", "erase", "farther_option", "fed_from", "frontier_mass", "frontier_target",
+    "group_advantage", "grow", "halt_by_row", "jacobi", "lead", "longest_chain", "loss_share",
+    "make_labels", "mcnemar", "new_tokens", "node_value", "other_root", "plan", "problems_needed",
+    "rate_at", "reach", "rewired", "same_number", "slope_at_thought", "soft_word", "step_holds",
+    "step_loss", "think_fixed", "think_without_cache", "train_classifier", "train_part", "verdict",
+    "wilson", "write_on",
 ]  # fmt: skip
