@@ -1,4 +1,4 @@
-"""The exercises of 11: the frontier as a target, the loss of the steps, a lead over shared seeds."""
+"""The exercises of 11: the frontier as target, steps as a loss, who leads over shared seeds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def graphs() -> Iterator[tuple[list[tuple[int, int]], int, int, int]]:
             " - reached", ""),
         "your target of thought k holds all that was reached so far, not only what is new.": (
             "for node in now:\n            target[k, node] = 1 / len(now)",
-            "for node in reached - {root}:\n            target[k, node] = 1 / len(reached - {root})"),
+            "for node in reached - {root}:\n            "
+            "target[k, node] = 1 / len(reached - {root})"),
         "your rows do not add up to 1. The target is a distribution: share it out evenly.": (
             "1 / len(now)", "1.0"),
         "your first thought is asked for the root itself. Thought 1, row 0, is one hop from it.": (
@@ -50,9 +51,7 @@ def graphs() -> Iterator[tuple[list[tuple[int, int]], int, int, int]]:
             "if any(a == n for a, b in facts)}"),
     },
 )  # fmt: skip
-def frontier_target(
-    facts: Sequence[tuple[int, int]], root: int, nodes: int, count: int
-) -> Tensor:
+def frontier_target(facts: Sequence[tuple[int, int]], root: int, nodes: int, count: int) -> Tensor:
     """Exercise 1 of 11: what each thought should be read as, if it is to hold the frontier."""
     now, reached = {root}, {root}
     target = torch.zeros(count, nodes)
