@@ -44,7 +44,7 @@ def prompts_and_names() -> Iterator[tuple[Any, list[int], list[list[int]]]]:
     },
 )  # fmt: skip
 def node_value(model: Any, prompt: list[int], names: list[list[int]]) -> list[float]:
-    """Exercise 1 of 06: the value of concepts of several tokens as what comes next."""
+    """Exercise 3 of 06: the value of concepts of several tokens as what comes next."""
     values = []
     for name in names:
         row = torch.tensor([prompt + name])
@@ -90,7 +90,7 @@ def tables() -> Iterator[tuple[Any, ...]]:
     },
 )  # fmt: skip
 def frontier_mass(values: Any, distances: Any, hops: Any, k: int) -> tuple[float, float]:
-    """Exercise 2 of 06: mass on frontier k, and what a uniform thought would have there."""
+    """Exercise 1 of 06: mass on frontier k, and what a uniform thought would have there."""
     frontier = distances == k  # (B, N); nan equals nothing
     mass = (values * frontier).sum(1)[hops >= k].mean()
     uniform = frontier.mean(1)[hops >= k].mean()
@@ -158,7 +158,7 @@ def no_more_than_needed(got: dict[str, Any], want: dict[str, Any]) -> str | None
 def grow(
     next_values: Callable[[Path], dict[str, float]], depth: int, threshold: float
 ) -> dict[Path, float]:
-    """Exercise 3 of 06: expand and prune a tree of branches."""
+    """Exercise 4 of 06: expand and prune a tree of branches."""
     grown: dict[Path, float] = {(): 1.0}
     level: list[Path] = [()]
     for _ in range(depth):
@@ -195,6 +195,6 @@ def grow(
     },
 )  # fmt: skip
 def branches(values: list[float]) -> float:
-    """Exercise 4 of 06: the effective number of branches, from the values of a frontier."""
+    """Exercise 2 of 06: the effective number of branches, from the values of a frontier."""
     shares = [value / sum(values) for value in values if value > 0]
     return math.exp(-sum(s * math.log(s) for s in shares))

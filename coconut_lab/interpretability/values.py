@@ -307,8 +307,8 @@ def parallelism(
 ) -> pd.DataFrame:
     """Cumulative value of the 1, 2 and 3 likeliest nodes, at percentiles over problems.
 
-    The paper's figure of section 4.3 (v4): a wide gap between the lines means one branch. The gap
-    also narrows where frontiers narrow, so look at it given their size.
+    The paper's figure of section 4.3 (v4): a wide gap between the lines means several branches. The
+    gap also narrows where frontiers narrow, so look at it given their size.
 
     Args:
         values: from `node_values`.
