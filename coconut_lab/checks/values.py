@@ -89,7 +89,9 @@ def difference(got: Any, want: Any, axes: str = "") -> str:
         count = f"has {len(got)} entries, it should have {len(want)}"
         if at is None:
             return count
-        place = f"is wrong at entry {at}: it {difference(got[at], want[at])}"
+        words = isinstance(want[at], list) and all(isinstance(one, str) for one in want[at])
+        how = f"is {got[at]}, it should be {want[at]}" if words else difference(got[at], want[at])
+        place = f"is wrong at entry {at}: it {how}"
         return place if len(got) == len(want) else f"{count}, and {place}"
     return "is {}, it should be {}".format(
         *(f"{one:.4g}" if isinstance(one, float) else repr(one) for one in (got, want))
