@@ -174,7 +174,7 @@ def ways() -> Iterator[tuple[list[Fact], list[str], list[str], int]]:
 @exercise(
     cases=ways,
     returns="the list of facts",
-    shown=lambda _facts, _path, _other, hop: f" at hop {hop}; each fact keeps its place in the list",
+    shown=lambda _facts, _path, _other, hop: f" at hop {hop}; each fact keeps its place",
     says="{} questions are rewired, or refused where the old answer would stay right",
     mistakes={
         "hop 1 is the fact from the root to the next name: path[hop - 1] and path[hop].": (
