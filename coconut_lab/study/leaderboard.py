@@ -279,7 +279,11 @@ def leaderboard_table(results: Sequence[Mapping[str, Any]]) -> Table:
             cells.append(_text(*mean_and_half(found)) if found else MISSING)
         both = [(one["frontier"], one["frontier of the base"]) for one in rows]
         gains = [np.subtract(*pair) for pair in both if all(pair)]
-        cells.append(" ".join(f"{gain:+.2f}" for gain in np.mean(gains, 0)) if gains else MISSING)
+        cells.append(
+            " ".join(f"{gain:+.2f}" for gain in np.mean(gains, 0).round(2) + 0.0)
+            if gains
+            else MISSING
+        )
         scored = [one["updates to 95%"] for one in rows if one["scored"]]
         done = [updates for updates in scored if updates is not None]
         many = f" ({len(done)} of {len(scored)})" if len(done) < len(rows) else ""
@@ -291,4 +295,5 @@ def leaderboard_table(results: Sequence[Mapping[str, Any]]) -> Table:
 
 def _text(mean: float, half: float | None) -> str:
     places = 1 if mean > 2 else 2
+    mean = round(mean, places) + 0.0  # no minus before nothing
     return f"{mean:.{places}f}" + (f" ± {half:.{places}f}" if half and half > 0.005 else "")
