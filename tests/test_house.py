@@ -204,8 +204,8 @@ def test_few_cells_are_not_compared_and_each_says_why(path: Path) -> None:
         f"{path.name}: {len(ignored)} of {len(cells)} cells are not compared"
     )
     for cell in ignored:
-        assert re.search(r"^# not compared: \S", cell.source, flags=re.MULTILINE), (
-            f"{path.name}, cell {cell.id}: tagged {IGNORED} without a line '# not compared: why'"
+        assert re.search(r"^# live: \S", cell.source, flags=re.MULTILINE), (
+            f"{path.name}, cell {cell.id}: tagged {IGNORED} without a line '# live: why'"
         )
 
 
