@@ -11,7 +11,6 @@ import copy
 import inspect
 import textwrap
 import traceback
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
@@ -121,10 +120,8 @@ class Exercise:
 
     @cached_property
     def tried(self) -> list[tuple[str, list[Any]]]:
-        """Each typical mistake: its message and its outcomes, without their warnings."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return [(message, self.outcomes(function)) for message, function in self.wrong]
+        """Each typical mistake: its message and its outcomes."""
+        return [(message, self.outcomes(function)) for message, function in self.wrong]
 
     def _crash(self, error: CheckFailed, got: list[dict]) -> str:
         """The mistake that gives the same results and then raises the same exception, if any."""

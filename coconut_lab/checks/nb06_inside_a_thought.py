@@ -61,10 +61,10 @@ def tables() -> Iterator[tuple[Any, ...]]:
     random = np.random.default_rng(0)
     far = np.array(
         [[0, 1, 1, 2, np.nan, 3], [0, 1, 2, 2, np.nan, np.nan], [0, 1, 1, 1, 2, np.nan],
-         [0, 1, 2, 3, 3, np.nan]]
+         [0, 1, 2, 3, 3, 4]]
     )  # fmt: skip
     for k in (1, 2, 3):
-        yield random.dirichlet(np.ones(8), 4)[:, :6], far.copy(), np.array([3, 2, 2, 3]), k
+        yield random.dirichlet(np.ones(8), 4)[:, :6], far.copy(), np.array([3, 2, 2, 4]), k
 
 
 @exercise(
