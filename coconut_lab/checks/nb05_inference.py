@@ -221,9 +221,13 @@ def counts_and_states(function: Function, *case: Any) -> Seen:
             (("kept = hidden.where", "before = thinking & ~stop(k, hidden) | (k == 0)\n"
               "        kept = hidden.where"), ("(thinking[:, None]", "(before[:, None]"))],
         "a row that had stopped goes on thinking, because the rule is asked about it again. "
-        "Remember who has stopped.": (
-            ("counts[stops] = k", "counts = counts + (~says).long() * (k < most)"),
-            ("(len(ids),), most", "(len(ids),), 0"), ("not thinking.any()", "says.all()")),
+        "Remember who has stopped.": [
+            (("counts[stops] = k", "counts = counts + (~says).long() * (k < most)"),
+             ("(len(ids),), most", "(len(ids),), 0"), ("not thinking.any()", "says.all()")),
+            (("counts[stops] = k", "counts = counts + (~says).long() * (k < most)"),
+             ("(len(ids),), most", "(len(ids),), 0"), ("thinking & ~stops", "~says")),
+            (("counts[stops] = k", "counts = torch.where(thinking, k, counts)"),
+             ("thinking & ~stops", "~says"))],
         "the whole batch halts at the first row that wants to (.any()), or thinks on until all "
         "rows want to (.all()). Count for each row by itself.": [
             ("thinking & says", "thinking & says.any()"),
