@@ -41,8 +41,8 @@ from coconut_lab.training.trainer import Trainer
 
 #: What readers call the rows. A name with "short-" is a recipe of the course on equal terms.
 ROWS = {
-    "tiny-stages": "Coconut",
-    "short-mixed": "Coconut, mixed",
+    "tiny-stages": "stages",
+    "short-mixed": "stages, mixed",
     "tiny-frontier": "frontier",
     "short-frontier": "frontier, in stages",
     "tiny-step": "step",
@@ -54,8 +54,8 @@ ROWS = {
     "short-pause": "pause token",
     "short-pause-as-thought": "pause as thought",
     "short-no-thought": "without thought",
-    "tiny-coconut": "Coconut, long",
-    "tiny-mixed": "Coconut, mixed, long",
+    "tiny-coconut": "stages, long",
+    "tiny-mixed": "stages, mixed, long",
 }
 #: Hops that the recipes of the rows never train.
 MORE_HOPS = 4
