@@ -6,7 +6,7 @@ measures what `results/` holds, `leaderboard.py` ranks it; `tables.py` and `figu
 
 from coconut_lab.study.build_checkpoints import unseen_problems
 from coconut_lab.study.figures import draw_depth, draw_leaderboard, draw_methods
-from coconut_lab.study.leaderboard import leaderboard_row, leaderboard_table, study_leaderboard
+from coconut_lab.study.leaderboard import leaderboard_row, leaderboard_table
 from coconut_lab.study.methods_and_depth import DEPTH_METHODS, HOPS
 from coconut_lab.study.tables import NAMES, PAPER, reproduction_table
 from coconut_lab.tables import Table
@@ -23,6 +23,5 @@ __all__ = [
     "leaderboard_row",
     "leaderboard_table",
     "reproduction_table",
-    "study_leaderboard",
     "unseen_problems",
 ]

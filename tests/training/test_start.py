@@ -6,7 +6,8 @@ import torch
 
 import coconut_lab as cl
 from coconut_lab.tasks.prosqa import PRESETS
-from coconut_lab.training.start import with_names
+from coconut_lab.training.recipe import ModelPart
+from coconut_lab.training.start import first_model, with_names
 
 
 def names(preset: str) -> list[str]:
@@ -43,3 +44,10 @@ def test_new_names_are_like_the_known_ones_and_come_from_the_seed() -> None:
 def test_a_model_that_knows_the_names_stays_the_same_object() -> None:
     model = cl.load("tiny-base").model
     assert with_names(model, names("tiny"), seed=0) is model
+
+
+def test_a_recipe_of_larger_problems_starts_from_a_model_of_smaller_ones() -> None:
+    model = first_model(ModelPart(start="tiny-base"), names("small"), 0, cl.Curriculum())
+    ids = model.tokenizer.convert_tokens_to_ids(names("small"))
+    rows = model.language_model.get_input_embeddings().num_embeddings
+    assert len(set(ids)) == 32 and max(ids) < rows
