@@ -216,11 +216,13 @@ def _span(by_seed: Mapping[int, Score]) -> str:
 def reproduction_table(folder: Path = FOLDER) -> Table:
     """One row per figure: reported, by others, and here, read from the results file it names.
 
-    Here is the mean over seeds, and lowest to highest; a dash: it was not measured.
+    Here is the mean over seeds, and lowest to highest; a dash: it was not measured. Links are
+    without their host, which `results/reproduction.json` has.
     """
     lines = []
     for row in read_results("reproduction", folder)["rows"]:
-        others = " ".join(filter(None, (row["others"], *row["links"]))) or MISSING
+        links = (link.split("//")[-1].split("/", 1)[-1] for link in row["links"])  # no host
+        others = " ".join(filter(None, (row["others"], *links))) or MISSING
         here = _here(row["here"], folder) if row["here"] else MISSING
         lines.append((row["figure"], row["reported"], row["source"], others, here, row["differs"]))
     return Table(("figure", "reported", "by", "by others", "here", "what differs"), tuple(lines))
