@@ -236,7 +236,8 @@ def _here(query: Mapping[str, Any], folder: Path) -> str:
             value = reduce(lambda part, key: part[key], query["key"], entry)
             values += [] if value is None else [query["times"] * value]
     span = f" ({min(values):.1f} to {max(values):.1f}, n={len(values)})" if len(values) > 1 else ""
-    return f"{fmean(values):.1f}{span}" if values else MISSING
+    text = f"{fmean(values):.1f}{span}" if values else MISSING
+    return text.replace(" ", "\N{NO-BREAK SPACE}")  # a narrow column makes a tall table
 
 
 def print_tables(folder: Path = FOLDER) -> None:
