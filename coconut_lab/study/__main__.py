@@ -10,6 +10,7 @@ from pathlib import Path
 
 from coconut_lab.checkpoints.shipped import FOLDER
 from coconut_lab.curriculum.stages_and_masks import METHODS
+from coconut_lab.study import ladder
 from coconut_lab.study.build_checkpoints import build
 from coconut_lab.study.build_halting import build_halts, summary
 from coconut_lab.study.leaderboard import ROWS, study_leaderboard
@@ -52,6 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     one.add_argument("--recipes", nargs="*", default=list(ROWS), choices=list(ROWS))
     one.add_argument("--add", nargs="+", default=[], help="recipes of your own, as YAML files")
 
+    one = commands.add_parser("ladder", help="measure which width solves which size")
+    _add_runs(one)
+    one.add_argument("--recipes", nargs="+", default=list(ladder.ROWS), choices=list(ladder.ROWS))
+    one.add_argument("--widths", type=int, nargs="+", default=[], help="instead of the usual ones")
+    one.add_argument("--published", help="a file of ProsQA as published, or prosqa to fetch it")
+
     commands.add_parser("steering", help="search for directions, think in parallel rounds")
     commands.add_parser("tables", help="print the tables of what was measured")
 
@@ -78,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         study_thoughts(chosen.seeds, chosen.runs)
     elif chosen.command == "leaderboard":
         print(study_leaderboard(chosen.recipes, chosen.seeds, chosen.runs, chosen.add))
+    elif chosen.command == "ladder":
+        print(ladder.study_ladder(chosen.recipes, chosen.widths, chosen.runs, chosen.published))
     elif chosen.command == "steering":
         study_steering(Path("runs"))
     else:

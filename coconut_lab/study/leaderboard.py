@@ -150,24 +150,28 @@ def scored_run(
 ) -> tuple[Coconut, Curriculum, list[list[float]]]:
     """Train a recipe, or go on; also give updates, right of 300, and CPU seconds, as it goes.
 
-    Scoring does not count to the seconds. They are kept beside the checkpoints.
+    Scoring does not count to the seconds. They are kept beside the checkpoints. A base model is not
+    scored: it answers nothing.
     """
     folder = run_path(runs, recipe)
-    trainer = Trainer(recipe, folder, start=start, progress=False, save_every=EVERY)
+    every = max(EVERY, recipe.total_steps // 20)
+    trainer = Trainer(recipe, folder, start=start, progress=False, save_every=every)
     path = folder / "scored.json"
-    problems = generate_prosqa(HELD_OUT, UNSEEN_SEED + 1, "tiny")
+    problems = generate_prosqa(HELD_OUT, UNSEEN_SEED + 1, recipe.problems.preset)
     curve = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     began = time.process_time()
 
     def look(_: dict[str, Any]) -> None:
         nonlocal began
-        if trainer.step % EVERY:
+        if trainer.step % every and trainer.step < recipe.total_steps:
             return
         earlier = [point for point in curve if point[0] < trainer.step]
         spent = time.process_time() - began + (earlier[-1][2] if earlier else 0)
-        stage = trainer.curriculum.max_stage
-        one = score(trainer.model, trainer.tokenizer, problems, trainer.curriculum, stage)
-        curve[:] = [*earlier, [trainer.step, one.right, round(spent, 2)]]
+        right = None
+        if recipe.objective != "walks":
+            model, plan = trainer.model, trainer.curriculum
+            right = score(model, trainer.tokenizer, problems, plan, plan.max_stage).right
+        curve[:] = [*earlier, [trainer.step, right, round(spent, 2)]]
         write_text(path, json.dumps(curve))
         began = time.process_time()
 
