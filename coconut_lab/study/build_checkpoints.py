@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from coconut_lab.checkpoints.shipped import FOLDER, save
+from coconut_lab.checkpoints.shipped import FOLDER, names, save
 from coconut_lab.curriculum.stages_and_masks import Curriculum
 from coconut_lab.inference.scoring import score
 from coconut_lab.interpretability.values import frontier_mass
@@ -68,8 +68,13 @@ def measure(
 
 
 def build(name: str, *, runs: Path = Path("runs"), folder: Path | None = None) -> dict[str, Any]:
-    """Train a shipped model anew and write its checkpoint."""
+    """Train a shipped model anew and write its checkpoint.
+
+    The model that it begins with is built first, where it is not there.
+    """
     recipe = load_recipe(name)
+    if recipe.model.start is not None and recipe.model.start not in names():
+        build(recipe.model.start, runs=runs)
     trainer = Trainer(recipe, run_path(runs, recipe))
     model = trainer.train()
     lines = (trainer.folder / LOG_FILE).read_text(encoding="utf-8").splitlines(keepends=True)

@@ -14,6 +14,7 @@ import copy
 import dataclasses
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median, stdev
@@ -104,7 +105,8 @@ def leaderboard_row(
         model: what to measure, with names that are single tokens.
         curriculum: says how many thoughts it was trained with.
         base: the model that its training began with, whose frontier mass is the control.
-        problems: with twins; None is 1,000 that no recipe of this package trains on.
+        problems: with twins; None is 1,000 that no recipe of this package trains on. The staircase
+            is of the most hops that at least a tenth of them have.
         more: problems of more hops than it was trained on, answered with a thought for each; None
             is 500 of 4 hops.
 
@@ -131,7 +133,9 @@ def leaderboard_row(
     after = outcomes(model, problems, curriculum, edit=put(twins, 1))
     turned = list(zip(before, after, strict=True)).count(("right", "distractor"))
     found["twin"] = {"right": before.count("right"), "turned": turned}
-    chosen = rewirable(problems, max(graph_of(problem).hops for problem in problems))
+    often = Counter(graph_of(problem).hops for problem in problems)
+    deep = max(hop for hop, many in often.items() if 10 * many >= len(problems))
+    chosen = rewirable(problems, deep)
     rows = staircase(model, chosen, curriculum)
     heights = [rows.get(j, rows.never)[j] - rows.get(j - 1, rows.never)[j] for j in rows.index]
     height = round(fmean(heights), 4)

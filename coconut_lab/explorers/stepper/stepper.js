@@ -191,6 +191,7 @@ function render({ model, el }) {
     pinned = null;
     const numbers = data.reading.thoughts.map((one) => one.number);
     view = { numbers, nodes: [], edges: [], linked: [] };
+    root.classList.toggle("large", data.names.length > 14 || numbers.length > 4);
     view.facts = data.facts.map(([parent, child], n) => {
       const chip = button("", () => toggle(n), { "data-fact": n });
       chip.append(make("bdi", {}, data.names[parent]), make("i", { "aria-hidden": "true" }, "→"),
