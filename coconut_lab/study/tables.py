@@ -180,15 +180,6 @@ def comparison_table(scores: Mapping[str, Mapping[int, Score]], first: str = "co
     return _table(f"{NAMES[first]} against", rows, _seeds(scores))
 
 
-def p_value_table(scores: Mapping[str, Mapping[int, Score]], seed: int) -> Table:
-    """The p-values of every two methods with one seed (exact McNemar test)."""
-    names = [NAMES[method] for method in scores if seed in scores[method]]
-    rows = {name: dict.fromkeys(names, "") for name in names[1:]}
-    for (first, second), found in comparisons(scores, seed).items():
-        rows[NAMES[second]][NAMES[first]] = p_text(found.p_value)
-    return _table("p", rows, names[:-1])
-
-
 def p_text(p: float) -> str:
     """A p-value as text: four places, or that it is smaller, in one piece that no line breaks."""
     return "<\u00a00.0001" if p < 0.0001 else f"{p:.4f}"
