@@ -14,7 +14,7 @@ LAB_READY  := $(VENV)/.ready-lab
 TEST_READY := $(VENV)/.ready-test
 MODELS     := tiny-base tiny-coconut tiny-cot tiny-no-cot tiny-icot tiny-pause tiny-no-curriculum \
               tiny-no-thought tiny-pause-as-thought tiny-pause-one-hop tiny-mixed tiny-untied-base \
-              tiny-untied
+              tiny-untied paper-frontier
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test lint exercises notebooks site models results bench pins clean
@@ -61,6 +61,7 @@ results: $(LAB_READY)  ## measure every method, and depth against hops (hours; g
 	$(PY) -m coconut_lab.study depth
 	$(PY) -m coconut_lab.study thoughts
 	$(PY) -m coconut_lab.study leaderboard
+	$(PY) -m coconut_lab.study ladder
 	$(PY) -m coconut_lab.study steering
 	$(PY) -m coconut_lab.study tables
 

@@ -94,8 +94,8 @@ def ladder_cell(
         "supervisor": "stages" if part.supervisor == "none" else part.supervisor,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "updates": part.total_steps,
-        "cpu_minutes": round(minutes[-1], 1),
-        "cpu_minutes_before": [round(one, 1) for one in minutes[:-1]],
+        "cpu_minutes": [round(one, 1) for one in minutes],
+        "cpu_minutes_in_all": round(sum(minutes), 1),
         "scored": curve,
         "by_hops": by_hops(model, curriculum, problems),
         "published": by_hops(model, curriculum, published) if published else None,
@@ -148,7 +148,6 @@ def ladder_table(results: Sequence[Mapping[str, Any]]) -> Table:
     lines = []
     for one in rows:
         share, low, high = (100 * one[key] for key in ("accuracy", "low", "high"))
-        minutes = [*one["cpu_minutes_before"], one["cpu_minutes"]]
         parts = (one["published"] or {}).values()
         right = f"{sum(p['right'][-1] for p in parts)} of {sum(p['total'] for p in parts)}"
         lines.append(
@@ -156,7 +155,9 @@ def ladder_table(results: Sequence[Mapping[str, Any]]) -> Table:
                 one["recipe"],
                 str(one["width"]),
                 f"{one['updates']:,}",
-                " + ".join(f"{part:.0f}" if part >= 1 else f"{part:.1f}" for part in minutes),
+                " + ".join(
+                    f"{part:.0f}" if part >= 1 else f"{part:.1f}" for part in one["cpu_minutes"]
+                ),
                 f"{share:.1f} ({low:.1f} to {high:.1f})",
                 " ".join(f"{mass:.2f}".lstrip("0") for mass in one["frontier"]),
                 f"{one['used']:.2f}",
