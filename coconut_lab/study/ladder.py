@@ -38,6 +38,7 @@ ROWS = {
     "tiny-frontier": (64,),
     "small-stages": (192,),
     "small-frontier": (64, 96, 128, 192),
+    "paper-first": (192,),
     "paper-frontier": (192,),
 }
 

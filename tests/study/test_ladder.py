@@ -44,7 +44,7 @@ def few(tmp_path, monkeypatch):
 
 def test_a_row_is_trained_from_its_first_recipe_on_at_any_width():
     found = ladder.chain("paper-frontier", 192)
-    assert [one.name for one in found] == ["small-wide-base", "small-frontier", "paper-frontier"]
+    assert [one.name for one in found] == ["small-wide-base", "small-frontier", "paper-first", "paper-frontier"]
     assert found == [load_recipe(one.name) for one in found]
     narrow = ladder.chain("small-frontier", 96)
     assert [one.name for one in narrow] == ["small-wide-base-96", "small-frontier-96"]
