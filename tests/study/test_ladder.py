@@ -6,15 +6,18 @@ from collections import Counter
 import pytest
 from small_runs import SMALL
 
+from coconut_lab.checkpoints import shipped
 from coconut_lab.checkpoints.shipped import load
 from coconut_lab.inference.scoring import score
-from coconut_lab.study import ladder, leaderboard
+from coconut_lab.study import build_checkpoints, ladder, leaderboard
 from coconut_lab.study.build_checkpoints import unseen_problems
 from coconut_lab.study.methods_and_depth import FOLDER
 from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prosqa import generate_prosqa
+from coconut_lab.training import data
 from coconut_lab.training import recipe as recipes
 from coconut_lab.training.recipe import RecipeError, load_recipe
+from coconut_lab.training.start import fingerprint, with_names
 
 BASE = (
     SMALL.replace("trial", "first")
@@ -44,7 +47,12 @@ def few(tmp_path, monkeypatch):
 
 def test_a_row_is_trained_from_its_first_recipe_on_at_any_width():
     found = ladder.chain("paper-frontier", 192)
-    assert [one.name for one in found] == ["small-wide-base", "small-frontier", "paper-first", "paper-frontier"]
+    assert [one.name for one in found] == [
+        "small-wide-base",
+        "small-frontier",
+        "paper-first",
+        "paper-frontier",
+    ]
     assert found == [load_recipe(one.name) for one in found]
     narrow = ladder.chain("small-frontier", 96)
     assert [one.name for one in narrow] == ["small-wide-base-96", "small-frontier-96"]
@@ -56,14 +64,14 @@ def test_a_row_is_trained_from_its_first_recipe_on_at_any_width():
 
 
 def test_right_answers_by_hops_and_thoughts_are_those_of_each_problem():
-    shipped = load("tiny-coconut")
+    made = load("tiny-coconut")
     problems = generate_prosqa(30, 7, "tiny")
-    found = ladder.by_hops(shipped.model, shipped.curriculum, problems)
+    found = ladder.by_hops(made.model, made.curriculum, problems)
     hops = Counter(problem.graph.hops for problem in problems)
     assert {int(hop): one["total"] for hop, one in found.items()} == hops
     for count in range(4):
         graded = score(
-            shipped.model, shipped.tokenizer, problems, shipped.curriculum, count, answer_now=True
+            made.model, made.tokenizer, problems, made.curriculum, count, answer_now=True
         )
         assert sum(one["right"][count] for one in found.values()) == graded.right
     assert found["3"]["right"][3] > found["3"]["right"][1]
@@ -110,3 +118,21 @@ def test_published_problems_are_counted_for_their_size_alone(few, monkeypatch):
     ladder.study_ladder(names, [192], few, str(file), folder=few)
     assert [(row[0], len(row[3])) for row in seen] == [(names[0], 0), (names[1], 3)]
     assert seen[1][3] == [one.in_symbols() for one in problems]
+
+
+def test_a_checkpoint_whose_start_is_not_there_is_built_after_it(few, monkeypatch):
+    there = few / "checkpoints"
+    for module in (shipped, build_checkpoints):
+        monkeypatch.setattr(module, "FOLDER", there)
+    monkeypatch.setattr(
+        build_checkpoints,
+        "unseen_problems",
+        lambda preset, hops: generate_prosqa(5, 5, preset, hops=hops),
+    )
+    card = build_checkpoints.build("row", runs=few / "runs")
+    assert shipped.names() == ["first", "row"]
+    begun = json.loads((few / "runs" / "row-seed-3" / "run.json").read_text())
+    first = shipped.load("first").model
+    grown = with_names(first, data.names_of(load_recipe("row")), 3)
+    assert begun["weights at the start"] == fingerprint(grown)
+    assert card["parameters"] > shipped.load("first").card["parameters"]  # rows for more names
