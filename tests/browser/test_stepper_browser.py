@@ -227,6 +227,18 @@ def test_it_fits_and_follows_the_theme(drawn) -> None:
     assert page.evaluate(f"getComputedStyle(document.querySelector('{node}')).fill") != "none"
 
 
+def test_a_problem_of_the_published_size_fits(draw) -> None:
+    stepper = ThoughtStepper("paper-frontier", problem=4)
+    page = draw(stepper)
+    fits(page)
+    graph, words = (page.locator(one).bounding_box() for one in (".picture svg", ".words"))
+    assert graph["y"] + graph["height"] < words["y"]  # above each other: both have the whole width
+    page.locator("input[type=range]").focus()
+    page.keyboard.press("End")
+    agree(page, stepper)
+    fits(page)
+
+
 def test_without_a_kernel_it_steps_and_says_what_it_cannot(browser) -> None:
     page = browser.new_page()
     page.clock.install()
