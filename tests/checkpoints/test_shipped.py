@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from published import PROSQA, needs_published
 from shapes import language_model, tokenizer
 
 from coconut_lab.checkpoints.shipped import FOLDER, CheckpointError, load, names, save
@@ -12,6 +13,9 @@ from coconut_lab.inference.scoring import score
 from coconut_lab.interpretability.values import frontier_mass
 from coconut_lab.model.coconut import Coconut
 from coconut_lab.study.build_checkpoints import unseen_problems
+from coconut_lab.study.leaderboard import leaderboard_row
+from coconut_lab.study.tables import read_results
+from coconut_lab.tasks.loading import load_problems
 
 
 @pytest.fixture
@@ -107,3 +111,28 @@ def test_tiny_coconut_does_what_its_card_says():
     masses = frontier_mass(found.model, found.tokenizer, problems[:300], found.curriculum)
     assert masses[0].mass > 0.95 and masses[1].mass > 0.8
     assert masses[0].uniform < 0.3 and masses[1].uniform < 0.3
+
+
+@needs_published
+def test_paper_frontier_solves_what_others_published():
+    found = load("paper-frontier")
+    problems = [one.in_symbols() for one in load_problems(PROSQA)]
+    graded = score(found.model, found.tokenizer, problems, found.curriculum, 6, answer_now=True)
+    row = next(
+        one for one in read_results("ladder")["results"] if one["recipe"] == found.card["name"]
+    )
+    parts = row["published"].values()
+    assert sum(part["total"] for part in parts) == graded.total == 300
+    # Another processor may round a few answers differently.
+    assert abs(graded.right - sum(part["right"][-1] for part in parts)) <= 3
+    assert graded.right >= 282
+    last = found.card["accuracy"][-1]
+    assert (last["thoughts"], last["right"], last["total"]) == (6, row["right"], row["total"])
+
+
+def test_paper_frontier_obeys_its_thoughts():
+    found = load("paper-frontier")
+    problems = unseen_problems("paper", 60)
+    row = leaderboard_row(found.model, found.curriculum, problems=problems, more=problems[:5])
+    assert row["right"] >= 54 and row["twin"]["turned"] >= 0.9 * row["twin"]["right"]
+    assert row["frontier"][1] > 0.85

@@ -12,6 +12,7 @@ from coconut_lab.inference.scoring import score
 from coconut_lab.study import build_checkpoints, ladder, leaderboard
 from coconut_lab.study.build_checkpoints import unseen_problems
 from coconut_lab.study.methods_and_depth import FOLDER
+from coconut_lab.study.tables import read_results
 from coconut_lab.tasks.json_files import write_json
 from coconut_lab.tasks.prosqa import generate_prosqa
 from coconut_lab.training import data
@@ -136,3 +137,18 @@ def test_a_checkpoint_whose_start_is_not_there_is_built_after_it(few, monkeypatc
     grown = with_names(first, data.names_of(load_recipe("row")), 3)
     assert begun["weights at the start"] == fingerprint(grown)
     assert card["parameters"] > shipped.load("first").card["parameters"]  # rows for more names
+
+
+def test_what_is_measured_is_what_the_recipes_say():
+    rows = read_results("ladder")["results"]
+    assert {(row["recipe"], row["width"]) for row in rows} == {
+        (name, width) for name, widths in ladder.ROWS.items() for width in widths
+    }
+    for row in rows:
+        recipes_before = ladder.chain(row["recipe"], row["width"])
+        assert row["updates"] == recipes_before[-1].total_steps == row["scored"][-1][0]
+        assert len(row["cpu_minutes"]) == len(recipes_before)
+        assert row["accuracy"] == pytest.approx(row["right"] / row["total"])
+        assert sum(part["total"] for part in row["by_hops"].values()) == row["total"] == 1000
+        assert len(row["frontier"]) == recipes_before[-1].curriculum.max_stage
+    assert len(ladder.ladder_table(rows).rows) == len(rows)
