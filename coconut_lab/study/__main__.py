@@ -57,7 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_runs(one)
     one.add_argument("--recipes", nargs="+", default=list(ladder.ROWS), choices=list(ladder.ROWS))
     one.add_argument("--widths", type=int, nargs="+", default=[], help="instead of the usual ones")
-    one.add_argument("--published", help="a file of ProsQA as published, or prosqa to fetch it")
+    one.add_argument(
+        "--published",
+        help="a file of ProsQA as published, or prosqa to fetch it; for rows not yet measured",
+    )
 
     commands.add_parser("steering", help="search for directions, think in parallel rounds")
     commands.add_parser("tables", help="print the tables of what was measured")

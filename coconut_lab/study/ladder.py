@@ -95,7 +95,6 @@ def ladder_cell(
     found = leaderboard_row(model, curriculum, base, problems=problems, more=more)
     return found | {
         "size": size,
-        "supervisor": "stages" if part.supervisor == "none" else part.supervisor,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "updates": part.total_steps,
         "cpu_minutes": [round(one, 1) for one in minutes],
